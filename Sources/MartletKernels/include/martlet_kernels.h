@@ -1,0 +1,235 @@
+// MartletKernels: the inner loops, one table of function pointers per instruction set.
+//
+// Rules of this room: no malloc, no threads, no globals that change after start, no errors.
+// Every size is an element count that the caller has checked; every stride with the suffix
+// `_stride` is in BYTES and may be negative or zero unless said otherwise. No kernel reads or
+// writes a byte outside the rows and columns that its arguments name (tails are masked), so a
+// matrix may end at a page boundary. Pointers need no more than the alignment of their element.
+//
+// Determinism: what a kernel computes for one element (or one reduced row) depends on the values
+// and on the length of the reduced axis alone, never on alignment, tile, neighbours or position.
+#ifndef MARTLET_KERNELS_H
+#define MARTLET_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Element types. The values are those of ONNX TensorProto.DataType and of martlet_dtype.
+enum {
+  MK_F32 = 1, MK_U8 = 2, MK_I8 = 3, MK_U16 = 4, MK_I16 = 5, MK_I32 = 6, MK_I64 = 7,
+  MK_BOOL = 9, MK_F16 = 10, MK_F64 = 11, MK_U32 = 12, MK_U64 = 13, MK_BF16 = 16
+};
+
+// ---------------------------------------------------------------------------- GEMM
+
+// Activations that a GEMM epilogue applies in registers.
+enum { MK_ACT_NONE = 0, MK_ACT_RELU = 1, MK_ACT_CLAMP = 2 };
+
+// Applied once per element after the last K step, in this order:
+//   v = alpha * sum;  v += bias_n[j];  v += bias_m[i];  v += beta * residual[i][j];  v = act(v)
+// Null pointers are skipped. relu is max(v, 0) with NaN kept; clamp is min(max(v, lo), hi).
+typedef struct mk_epilogue {
+  float alpha, beta;
+  const float *bias_n;        // [n], of this tile's first column, or null
+  const float *bias_m;        // [m], of this tile's first row, or null
+  const float *residual;      // f32, of this tile's first element, or null; may alias dst exactly
+  int64_t residual_stride;    // bytes between rows
+  int32_t act;                // MK_ACT_*
+  float lo, hi;               // for MK_ACT_CLAMP
+} mk_epilogue;
+
+enum { MK_FIRST_K = 1, MK_LAST_K = 2 };
+
+// One tile: dst[m x n] (+)= lhs[m x k] * rhs[k x n].
+// The sum of an element runs over k in ascending order in ONE fused-multiply-add chain
+// (bf16 rows: one VDPBF16PS chain over ascending pairs), whatever the tile, so that every tile of
+// an ISA yields the same bits.
+typedef struct mk_gemm_tile {
+  int64_t m, n, k;            // 0 <= m <= row.mr, 0 <= n <= row.nr, k >= 0
+  const void *lhs;            // row-major, K contiguous, row dtype `lhs`
+  int64_t lhs_stride;         // bytes between rows
+  const void *rhs;            // packed panel (see pack_rhs)
+  float *acc;                 // f32 partial sums: read unless MK_FIRST_K, written unless MK_LAST_K
+  int64_t acc_stride;         // bytes
+  void *dst;                  // row dtype `dst`; written on MK_LAST_K only; may equal acc when f32
+  int64_t dst_stride;         // bytes
+  uint32_t flags;
+  const mk_epilogue *epilogue;  // null: alpha 1, nothing else
+  const void *prefetch;       // next rhs panel or null; a hint, never dereferenced
+} mk_gemm_tile;
+
+// Few rows by many columns, streaming packed panels at memory speed: n may span many panels.
+typedef struct mk_gemm_stream {
+  int64_t m, n, k;            // 1 <= m <= row.stream_mr; any n
+  const void *lhs; int64_t lhs_stride;
+  const void *rhs; int64_t rhs_panel_stride;  // bytes from one packed panel to the next
+  void *dst; int64_t dst_stride;
+  const mk_epilogue *epilogue;  // null: alpha 1, nothing else
+} mk_gemm_stream;
+
+// Packs rhs[k x n] (element (p, j) at src + p*k_stride + j*n_stride) into ceil(n/nr) panels.
+// Panel layout: for each group g of kr consecutive k: for each of nr columns: kr elements.
+// Columns past n and k past the end are zero. A panel holds roundup(k, kr) * nr elements of the
+// row's rhs dtype. f32 is rounded to nearest even bf16 where the row's rhs is bf16.
+typedef struct mk_pack_rhs {
+  int64_t k, n;
+  const void *src; int64_t k_stride, n_stride;  // bytes
+  void *dst; int64_t dst_panel_stride;          // bytes
+} mk_pack_rhs;
+
+// Packs columns n0..n0+n of the implicit im2col matrix of one image and one group into panels of
+// the same layout as mk_pack_rhs. Row index k runs over (channel, kd, kh, kw) row-major from k0;
+// column index over (od, oh, ow) row-major from n0. Taps outside the image are zero.
+// 1-D and 2-D convolutions set the missing leading extents to 1.
+typedef struct mk_pack_conv {
+  int64_t k0, k, n0, n;
+  const float *src;                       // image of this group: [C, ID, IH, IW], contiguous
+  int64_t in_d, in_h, in_w;
+  int64_t ker_d, ker_h, ker_w;
+  int64_t out_d, out_h, out_w;
+  int64_t stride_d, stride_h, stride_w;
+  int64_t dil_d, dil_h, dil_w;
+  int64_t pad_d, pad_h, pad_w;            // leading pads
+  void *dst; int64_t dst_panel_stride;    // bytes
+} mk_pack_conv;
+
+// One GEMM kernel family of one ISA: everything the driver needs to plan, pack and run.
+typedef struct mk_gemm_row {
+  const char *name;                // e.g. "gemm_f32_f32_f32_6x16"; names the largest tile
+  int32_t dst, lhs, rhs;           // MK_F32 / MK_BF16
+  int32_t mr, nr, kr;              // tile and K interleave (1 for f32, 2 for bf16)
+  int32_t stream_mr;               // rows that `stream` takes at most; 0: no stream kernel
+  int32_t kc, mc;                  // suggested cache blocks (kc a multiple of kr)
+  void (*tile)(const mk_gemm_tile *);
+  void (*stream)(const mk_gemm_stream *);
+  void (*pack_rhs_f32)(const mk_pack_rhs *);    // source f32
+  void (*pack_rhs_same)(const mk_pack_rhs *);   // source of the row's rhs dtype
+  void (*pack_conv)(const mk_pack_conv *);      // source f32
+} mk_gemm_row;
+
+// ------------------------------------------------------- depthwise convolution, pooling
+
+// One channel plane: dst[oh x ow] = act(bias + sum over taps of w[kh x kw] * src). f32, any kernel.
+// Sum order: taps row-major, one FMA chain from 0 (taps outside the image are skipped), then + bias.
+typedef struct mk_depthwise {
+  const float *src; int64_t in_h, in_w;         // contiguous plane
+  const float *weight; int64_t ker_h, ker_w;
+  float *dst; int64_t out_h, out_w;             // contiguous plane
+  int64_t stride_h, stride_w, dil_h, dil_w, pad_h, pad_w;
+  float bias;
+  int32_t act; float lo, hi;
+} mk_depthwise;
+
+// One plane. is_max: NaN is propagated as ONNX Runtime does not promise; average divides by the
+// number of taps inside the image, or by the kernel size where count_include_pad is set
+// (then taps beyond the declared trailing pads do not count, as ONNX ceil_mode says).
+typedef struct mk_pool2d {
+  const float *src; int64_t in_h, in_w;
+  float *dst; int64_t out_h, out_w;
+  int64_t ker_h, ker_w, stride_h, stride_w, dil_h, dil_w, pad_h, pad_w, pad_h_end, pad_w_end;
+  bool is_max, count_include_pad;
+} mk_pool2d;
+
+// ---------------------------------------------------------------------------- vectors
+
+// f32 elementwise of one operand: dst[i] = f(src[i]); a and b are the operator's own parameters.
+enum {
+  MK_UNARY_COPY = 0, MK_UNARY_NEG, MK_UNARY_ABS, MK_UNARY_SQRT, MK_UNARY_RECIPROCAL,
+  MK_UNARY_EXP, MK_UNARY_LOG, MK_UNARY_TANH, MK_UNARY_ERF, MK_UNARY_SIGMOID,
+  MK_UNARY_GELU,        // x/2 (1 + erf(x/sqrt 2))
+  MK_UNARY_GELU_TANH,   // x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
+  MK_UNARY_SILU, MK_UNARY_RELU,
+  MK_UNARY_LEAKY_RELU,  // a: slope
+  MK_UNARY_ELU,         // a: alpha
+  MK_UNARY_CLAMP,       // a: lo, b: hi; min(max(x, lo), hi), NaN kept
+  MK_UNARY_HARD_SIGMOID,// a: alpha, b: beta; clamp(a x + b, 0, 1)
+  MK_UNARY_HARD_SWISH,  // x * clamp(x/6 + 1/2, 0, 1)
+  MK_UNARY_SOFTPLUS, MK_UNARY_FLOOR, MK_UNARY_CEIL, MK_UNARY_ROUND /* half to even */,
+  MK_UNARY_SIN, MK_UNARY_COS,
+  MK_UNARY_AFFINE,      // a*x + b, rounded twice (multiply, then add)
+  MK_UNARY_COUNT
+};
+typedef void (*mk_unary_fn)(int64_t n, const float *src, float *dst, float a, float b);
+
+// f32 elementwise of two operands: dst[i] = f(x[i*x_step], y[i*y_step]); a step is 0 or 1.
+enum {
+  MK_BINARY_ADD = 0, MK_BINARY_SUB, MK_BINARY_MUL, MK_BINARY_DIV, MK_BINARY_MIN, MK_BINARY_MAX,
+  MK_BINARY_POW, MK_BINARY_PRELU /* x < 0 ? x*y : x */, MK_BINARY_COUNT
+};
+typedef void (*mk_binary_fn)(int64_t n, const float *x, int64_t x_step, const float *y,
+                             int64_t y_step, float *dst);
+
+// Reductions of one contiguous f32 row to one value; the order is a function of n alone.
+enum {
+  MK_REDUCE_SUM = 0, MK_REDUCE_MAX, MK_REDUCE_MIN, MK_REDUCE_SUM_SQUARES, MK_REDUCE_SUM_ABS,
+  MK_REDUCE_PROD, MK_REDUCE_COUNT
+};
+typedef float (*mk_reduce_fn)(int64_t n, const float *src);
+
+// Column-wise accumulation for reductions over an outer axis: acc[i] = f(acc[i], src[i]).
+typedef void (*mk_accumulate_fn)(int64_t n, const float *src, float *acc);
+
+typedef struct mk_vector_table {
+  mk_unary_fn unary[MK_UNARY_COUNT];
+  mk_binary_fn binary[MK_BINARY_COUNT];
+  mk_reduce_fn reduce[MK_REDUCE_COUNT];
+  mk_accumulate_fn accumulate[MK_REDUCE_COUNT];
+  // Rows, contiguous, in place allowed. softmax subtracts the row maximum; a row of all -Inf gives NaN.
+  void (*softmax)(int64_t n, const float *src, float *dst);
+  void (*log_softmax)(int64_t n, const float *src, float *dst);
+  // scale and bias may be null. mean_out / inv_std_out may be null.
+  void (*layer_norm)(int64_t n, const float *src, const float *scale, const float *bias,
+                     float epsilon, float *dst, float *mean_out, float *inv_std_out);
+  void (*rms_norm)(int64_t n, const float *src, const float *scale, float epsilon, float *dst);
+  // Conversions, round to nearest even, NaN quieted, Inf kept, denormals exact.
+  void (*f32_to_bf16)(int64_t n, const float *src, uint16_t *dst);
+  void (*bf16_to_f32)(int64_t n, const uint16_t *src, float *dst);
+  void (*f32_to_f16)(int64_t n, const float *src, uint16_t *dst);
+  void (*f16_to_f32)(int64_t n, const uint16_t *src, float *dst);
+  // dst[c][r] = src[r][c]; dst is packed with dst_stride bytes between its rows.
+  void (*transpose32)(int64_t rows, int64_t columns, const void *src, int64_t src_stride,
+                      void *dst, int64_t dst_stride);
+  void (*depthwise)(const mk_depthwise *);
+  void (*pool2d)(const mk_pool2d *);
+} mk_vector_table;
+
+// ---------------------------------------------------------------------------- ISA table
+
+// CPU features, found by CPUID and XCR0 on x86, HWCAP on Arm.
+enum {
+  MK_CPU_AVX2 = 1 << 0, MK_CPU_FMA = 1 << 1, MK_CPU_F16C = 1 << 2, MK_CPU_AVX512 = 1 << 3
+      /* F, BW, DQ, VL, CD together */,
+  MK_CPU_AVX512_VNNI = 1 << 4, MK_CPU_AVX512_BF16 = 1 << 5, MK_CPU_AMX_TILE = 1 << 6,
+  MK_CPU_AMX_BF16 = 1 << 7, MK_CPU_AMX_INT8 = 1 << 8, MK_CPU_AVX_VNNI = 1 << 9,
+  MK_CPU_AVX512_FP16 = 1 << 10,
+  MK_CPU_NEON = 1 << 16, MK_CPU_DOTPROD = 1 << 17, MK_CPU_I8MM = 1 << 18, MK_CPU_BF16 = 1 << 19,
+  MK_CPU_SVE = 1 << 20
+};
+
+typedef struct mk_isa {
+  const char *name;            // "generic", "avx2", "avx512", "avx512bf16"
+  uint32_t needs;              // MK_CPU_* bits
+  bool (*probe)(void);         // one self-check against plain C; run once, after the bits allow it
+  const mk_gemm_row *gemm_rows; int32_t gemm_row_count;
+  const mk_vector_table *vectors;
+} mk_isa;
+
+// The compiled-in ISAs from the most portable to the most capable; the count through *count.
+// An ISA holds only what it does better: rows that it lacks are taken from the one before it.
+const mk_isa *const *mk_isa_list(int32_t *count);
+
+uint32_t mk_cpu_features(void);
+// The processor's brand string, or its name from the system; at most capacity-1 bytes and a NUL.
+void mk_cpu_name(char *buffer, size_t capacity);
+// Bytes of data cache at level 1, 2, 3, as the processor reports them; 0 when unknown.
+int64_t mk_cpu_cache_bytes(int32_t level);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
