@@ -1,0 +1,54 @@
+// The one list that binds instruction sets to their kernels.
+#include "internal.h"
+
+static bool nothing_to_check(void) { return true; }
+
+static const mk_isa isa_generic = {
+  .name = "generic",
+  .needs = 0,
+  .probe = nothing_to_check,
+  .vectors = &mk_vectors_generic,
+};
+
+#if defined(__x86_64__)
+enum {
+  NEEDS_AVX2 = MK_CPU_AVX2 | MK_CPU_FMA | MK_CPU_F16C,
+  NEEDS_AVX512 = NEEDS_AVX2 | MK_CPU_AVX512,
+  NEEDS_AVX512BF16 = NEEDS_AVX512 | MK_CPU_AVX512_BF16
+};
+
+static const mk_isa isa_avx2 = {
+  .name = "avx2",
+  .needs = NEEDS_AVX2,
+  .probe = nothing_to_check,
+  .vectors = &mk_vectors_avx2,
+};
+
+static const mk_isa isa_avx512 = {
+  .name = "avx512",
+  .needs = NEEDS_AVX512,
+  .probe = nothing_to_check,
+  .vectors = &mk_vectors_avx512,
+};
+
+static const mk_isa isa_avx512bf16 = {
+  .name = "avx512bf16",
+  .needs = NEEDS_AVX512BF16,
+  .probe = nothing_to_check,
+  .vectors = &mk_vectors_avx512,
+};
+#endif
+
+static const mk_isa *const isa_list[] = {
+  &isa_generic,
+#if defined(__x86_64__)
+  &isa_avx2,
+  &isa_avx512,
+  &isa_avx512bf16,
+#endif
+};
+
+const mk_isa *const *mk_isa_list(int32_t *count) {
+  *count = (int32_t)(sizeof isa_list / sizeof isa_list[0]);
+  return isa_list;
+}
