@@ -1,0 +1,115 @@
+import MartletCore
+
+/// A matrix in memory: element (i, j) lies `i * rowStride + j * columnStride` elements from `pointer`.
+///
+/// Strides may be zero or negative. The memory must outlive the call.
+package struct MatrixView {
+  package var pointer: UnsafeMutableRawPointer
+  package var dtype: DType
+  package var rowStride: Int
+  package var columnStride: Int
+
+  package init(
+    _ pointer: UnsafeMutableRawPointer, _ dtype: DType, rowStride: Int, columnStride: Int = 1
+  ) {
+    self.pointer = pointer
+    self.dtype = dtype
+    self.rowStride = rowStride
+    self.columnStride = columnStride
+  }
+}
+
+/// A function of one value that a product may apply to its result.
+package enum Activation: Sendable, Equatable {
+  case none, relu, gelu, geluTanh, silu, tanh, sigmoid, hardSwish
+  case clamp(Float, Float)
+  case leakyRelu(Float)
+  case hardSigmoid(alpha: Float, beta: Float)
+}
+
+/// What happens to a product's sums on their way out, in this order:
+/// `v = alpha * sum; v += bias; v += beta * residual; v = activation(v)`.
+package struct Epilogue {
+  package var alpha: Float = 1
+  /// One value per column of dst, f32.
+  package var columnBias: UnsafePointer<Float>?
+  /// One value per row of dst, f32.
+  package var rowBias: UnsafePointer<Float>?
+  /// f32, element (i, j); may be dst itself (BLAS's beta).
+  package var residual: MatrixView?
+  package var beta: Float = 1
+  package var activation: Activation = .none
+
+  package init() {}
+}
+
+/// One axis of a batch: how far each operand moves per step, in elements (0: broadcast).
+package struct BatchAxis {
+  package var count: Int
+  package var lhsStride: Int
+  package var rhsStride: Int
+  package var dstStride: Int
+
+  package init(count: Int, lhsStride: Int, rhsStride: Int, dstStride: Int) {
+    self.count = count
+    self.lhsStride = lhsStride
+    self.rhsStride = rhsStride
+    self.dstStride = dstStride
+  }
+}
+
+/// dst[M, N] = epilogue(lhs[M, K] @ rhs[K, N]) for each index of the batch.
+///
+/// lhs and rhs are both f32, both bf16, both f16 or both f64; dst is f32 for f32, f32 or bf16 for
+/// bf16, and its inputs' dtype otherwise. dst's columns are contiguous (columnStride 1).
+package struct GEMMProblem {
+  package var m: Int
+  package var n: Int
+  package var k: Int
+  package var batch: [BatchAxis] = []
+  package var lhs: MatrixView
+  package var rhs: MatrixView
+  /// rhs packed before, for this mode; then `rhs` is not read and no batch axis may move rhs.
+  package var packedRHS: PackedMatrix?
+  package var dst: MatrixView
+  package var epilogue = Epilogue()
+  package var mode: MathMode
+
+  package init(
+    m: Int, n: Int, k: Int, lhs: MatrixView, rhs: MatrixView, dst: MatrixView, mode: MathMode
+  ) {
+    self.m = m
+    self.n = n
+    self.k = k
+    self.lhs = lhs
+    self.rhs = rhs
+    self.dst = dst
+    self.mode = mode
+  }
+}
+
+/// What a piece of matrix work ran as, for the precision report.
+package struct Execution: Sendable, Equatable {
+  /// "native", "reference" or "openblas".
+  package var backend: String
+  /// The kernel row's name.
+  package var kernel: String
+  /// The precision of the products: `fp32`, `bf16`, ….
+  package var precision: String
+  /// Why not the mode's own precision; empty when it is.
+  package var reason: String
+
+  package init(backend: String, kernel: String, precision: String, reason: String = "") {
+    self.backend = backend
+    self.kernel = kernel
+    self.precision = precision
+    self.reason = reason
+  }
+}
+
+/// A provider of matrix products. The selector takes the first that supports the problem.
+package protocol Backend: Sendable {
+  var name: String { get }
+  func supports(_ problem: GEMMProblem) -> Bool
+  func run(_ problem: GEMMProblem, pool: ThreadPool) throws(MartletError) -> Execution
+}

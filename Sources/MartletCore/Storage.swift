@@ -1,0 +1,58 @@
+import Glibc
+import Synchronization
+
+/// A block of memory that tensors share: owned and 64-byte aligned, or borrowed with a deleter.
+///
+/// @unchecked Sendable: the fields never change after init; who may write the bytes is governed by
+/// the tensor's user (a run context belongs to one thread, weights are never written).
+package final class Storage: @unchecked Sendable {
+  package static let alignment = 64
+
+  package let base: UnsafeMutableRawPointer
+  package let byteCount: Int
+  /// Whether the bytes may be written.
+  package let isReadOnly: Bool
+  private let deallocate: (@Sendable () -> Void)?
+  private let isOwned: Bool
+
+  /// Bytes held by all owned storages of the process now.
+  package static var bytesInUse: Int { inUse.load(ordering: .relaxed) }
+  private static let inUse = Atomic<Int>(0)
+
+  /// Allocates uninitialised memory; throws `outOfMemory`.
+  package init(byteCount: Int) throws(MartletError) {
+    var pointer: UnsafeMutableRawPointer?
+    guard byteCount >= 0,
+      posix_memalign(&pointer, Storage.alignment, max(byteCount, 1)) == 0,
+      let base = pointer
+    else {
+      throw MartletError(.outOfMemory, "cannot allocate \(byteCount) bytes")
+    }
+    self.base = base
+    self.byteCount = byteCount
+    self.isReadOnly = false
+    self.deallocate = nil
+    self.isOwned = true
+    Storage.inUse.add(byteCount, ordering: .relaxed)
+  }
+
+  /// Wraps memory of somebody else; `deallocate` runs once when the last tensor is gone.
+  package init(
+    borrowing base: UnsafeMutableRawPointer, byteCount: Int, isReadOnly: Bool,
+    deallocate: (@Sendable () -> Void)? = nil
+  ) {
+    self.base = base
+    self.byteCount = byteCount
+    self.isReadOnly = isReadOnly
+    self.deallocate = deallocate
+    self.isOwned = false
+  }
+
+  deinit {
+    if isOwned {
+      Storage.inUse.subtract(byteCount, ordering: .relaxed)
+      free(base)
+    }
+    deallocate?()
+  }
+}

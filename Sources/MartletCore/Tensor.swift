@@ -1,0 +1,99 @@
+/// An n-dimensional array: a view of a storage with a dtype, a shape and strides.
+///
+/// A value type: copying a tensor copies the view, not the elements.
+package struct Tensor: Sendable {
+  package let storage: Storage
+  package let dtype: DType
+  /// Extents, outermost first; empty for a scalar.
+  package let shape: [Int]
+  /// Elements between neighbours along each axis; may be zero or negative.
+  package let strides: [Int]
+  /// Bytes from the storage's base to the element at index 0, 0, ….
+  package let byteOffset: Int
+
+  /// A new contiguous tensor with uninitialised elements.
+  package init(uninitialized dtype: DType, _ shape: [Int]) throws(MartletError) {
+    let bytes = try Shape.byteCount(shape, dtype)
+    self.init(
+      unchecked: try Storage(byteCount: bytes), dtype: dtype, shape: shape,
+      strides: Shape.contiguousStrides(shape), byteOffset: 0)
+  }
+
+  /// A view of `storage`; throws `invalidShape` unless every element lies inside it.
+  package init(
+    storage: Storage, dtype: DType, shape: [Int], strides: [Int]? = nil, byteOffset: Int = 0
+  ) throws(MartletError) {
+    let count = try Shape.elementCount(shape)
+    _ = try Shape.byteCount(shape, dtype)
+    let strides = strides ?? Shape.contiguousStrides(shape)
+    guard strides.count == shape.count else {
+      throw MartletError(
+        .invalidShape, "\(strides.count) strides were given for \(shape.count) dimensions",
+        expected: "\(shape.count)", actual: "\(strides.count)")
+    }
+    guard
+      Tensor.fits(
+        count: count, shape: shape, strides: strides, dtype: dtype, byteOffset: byteOffset,
+        in: storage.byteCount)
+    else {
+      throw MartletError(
+        .invalidShape,
+        "a \(dtype) tensor of shape \(Shape.text(shape)) with strides \(Shape.text(strides)) at byte \(byteOffset) leaves its buffer of \(storage.byteCount) bytes",
+        expected: "at most \(storage.byteCount) bytes", actual: Shape.text(shape))
+    }
+    self.init(
+      unchecked: storage, dtype: dtype, shape: shape, strides: strides, byteOffset: byteOffset)
+  }
+
+  /// A view whose bounds the caller has proved.
+  package init(
+    unchecked storage: Storage, dtype: DType, shape: [Int], strides: [Int], byteOffset: Int
+  ) {
+    self.storage = storage
+    self.dtype = dtype
+    self.shape = shape
+    self.strides = strides
+    self.byteOffset = byteOffset
+  }
+
+  package var rank: Int { shape.count }
+
+  /// Number of elements (the shape was checked at creation).
+  package var count: Int { shape.reduce(1, *) }
+
+  package var isContiguous: Bool {
+    var step = 1
+    for axis in shape.indices.reversed() {
+      if shape[axis] != 1 && strides[axis] != step { return count == 0 }
+      step *= shape[axis]
+    }
+    return true
+  }
+
+  /// The address of the element at index 0, 0, …. Valid while `storage` lives.
+  package var pointer: UnsafeMutableRawPointer { storage.base + byteOffset }
+
+  /// The elements' address as `T`; the caller has checked the dtype.
+  package func typed<T>(_: T.Type) -> UnsafeMutablePointer<T> {
+    pointer.assumingMemoryBound(to: T.self)
+  }
+
+  private static func fits(
+    count: Int, shape: [Int], strides: [Int], dtype: DType, byteOffset: Int, in capacity: Int
+  ) -> Bool {
+    guard byteOffset >= 0, byteOffset <= capacity else { return false }
+    if count == 0 { return true }
+    var lowest = byteOffset
+    var highest = byteOffset
+    for (extent, stride) in zip(shape, strides) {
+      let (span, overflow1) = (extent - 1).multipliedReportingOverflow(by: stride)
+      let (bytes, overflow2) = span.multipliedReportingOverflow(by: dtype.byteCount)
+      guard !overflow1, !overflow2 else { return false }
+      let (moved, overflow3) = (bytes < 0 ? lowest : highest).addingReportingOverflow(bytes)
+      guard !overflow3 else { return false }
+      if bytes < 0 { lowest = moved } else { highest = moved }
+    }
+    let (end, overflow) = highest.addingReportingOverflow(dtype.byteCount)
+    return !overflow && lowest >= 0 && end <= capacity
+  }
+}

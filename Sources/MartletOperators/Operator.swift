@@ -1,0 +1,105 @@
+import MartletBackends
+import MartletCore
+
+/// One operator, made once per node: attributes parsed, constant inputs packed, then run many times,
+/// by many threads at once.
+///
+/// Names and meaning are those of the ONNX operator of the same name at its newest supported opset;
+/// Martlet's own operators say so in their schema. Importers rewrite older forms into these.
+package protocol Operator: Sendable {
+  static var schema: OperatorSchema { get }
+
+  /// Checks attributes and constant inputs. Throws with the operator's name and what was expected.
+  init(_ node: OperatorNode) throws(MartletError)
+
+  /// Types and symbolic shapes of the outputs, as far as they follow from those of the inputs.
+  /// Throws only on a contradiction that no run could survive.
+  func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType]
+
+  /// Computes the outputs. `inputs[i]` is nil where an optional input is absent; inputs may have any
+  /// strides. An output may be a view of an input. Outputs that are computed come from
+  /// `context.output`, scratch from `context.scratch`. Results must not depend on threads or batch.
+  func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor]
+}
+
+/// What an operator takes and gives; the table is walked by callers, importers, tests and docs.
+package struct OperatorSchema: Sendable {
+  package let name: String
+  /// Input names in order; those from `requiredInputs` on may be absent.
+  package let inputs: [String]
+  package let requiredInputs: Int
+  /// Whether the last named input may repeat (Concat, Max, …).
+  package let isVariadic: Bool
+  package let outputs: [String]
+  /// Attribute names with a sentence each.
+  package let attributes: [String: String]
+
+  package init(
+    name: String, inputs: [String], requiredInputs: Int? = nil, isVariadic: Bool = false,
+    outputs: [String] = ["output"], attributes: [String: String] = [:]
+  ) {
+    self.name = name
+    self.inputs = inputs
+    self.requiredInputs = requiredInputs ?? inputs.count
+    self.isVariadic = isVariadic
+    self.outputs = outputs
+    self.attributes = attributes
+  }
+}
+
+/// What a node tells its operator when it is made.
+package struct OperatorNode: Sendable {
+  package let attributes: Attributes
+  /// The value of each input that is known before any run (weights, literals); nil for the others.
+  package let constants: [Tensor?]
+  package let inputCount: Int
+  package let outputCount: Int
+
+  package init(attributes: Attributes, constants: [Tensor?], inputCount: Int, outputCount: Int) {
+    self.attributes = attributes
+    self.constants = constants
+    self.inputCount = inputCount
+    self.outputCount = outputCount
+  }
+
+  /// The constant at input `index`, or nil.
+  package func constant(_ index: Int) -> Tensor? {
+    index < constants.count ? constants[index] : nil
+  }
+}
+
+/// One extent of a symbolic shape.
+package enum Dimension: Sendable, Equatable, CustomStringConvertible {
+  case known(Int)
+  /// A name of the model's, equal wherever it occurs.
+  case symbol(String)
+  case unknown
+
+  package var description: String {
+    switch self {
+    case .known(let value): "\(value)"
+    case .symbol(let name): name
+    case .unknown: "?"
+    }
+  }
+}
+
+/// What is known of a value before a run.
+package struct ValueType: Sendable {
+  package var dtype: DType?
+  /// nil: not even the rank is known.
+  package var shape: [Dimension]?
+  /// The elements of a small integer vector or scalar (a shape being computed), where known.
+  package var elements: [Dimension]?
+  /// The whole value, for constants.
+  package var constant: Tensor?
+
+  package init(
+    dtype: DType?, shape: [Dimension]?, elements: [Dimension]? = nil, constant: Tensor? = nil
+  ) {
+    self.dtype = dtype
+    self.shape = shape
+    self.elements = elements
+    self.constant = constant
+  }
+}

@@ -1,0 +1,58 @@
+// MartletPlatform: what libc offers but Swift cannot import (variadic calls, thread-local storage,
+// macros, the pause instruction). No logic lives here.
+#ifndef MARTLET_PLATFORM_H
+#define MARTLET_PLATFORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Blocks while *word == expected, at most timeout_ns (negative: no limit). Returns on any wake-up.
+void mp_futex_wait(const void *word, uint32_t expected, int64_t timeout_ns);
+// Wakes at most `count` threads that wait on word.
+void mp_futex_wake(const void *word, int32_t count);
+
+// The word that sleepers wait on, as an atomic (sequentially consistent).
+static inline uint32_t mp_word_load(const uint32_t *word) {
+  return __atomic_load_n(word, __ATOMIC_SEQ_CST);
+}
+static inline void mp_word_increment(uint32_t *word) {
+  __atomic_fetch_add(word, 1, __ATOMIC_SEQ_CST);
+}
+
+// Tells the processor that this is a spin loop.
+static inline void mp_spin_hint(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+// Monotonic time in nanoseconds.
+int64_t mp_now_ns(void);
+
+// Number of processors in this thread's affinity mask; at least 1.
+int32_t mp_affinity_count(void);
+
+// A counter that a fork increments in the child, so that threads known from before are known lost.
+uint32_t mp_fork_generation(void);
+
+// The calling thread's stack of scoped math modes. push fails (false) when the stack is full;
+// pop and top return -1 when it is empty.
+bool mp_mode_push(int32_t mode);
+int32_t mp_mode_pop(void);
+int32_t mp_mode_top(void);
+
+// True on threads that are inside a parallel section of a pool: nested sections then run in line.
+bool mp_in_parallel(void);
+void mp_set_in_parallel(bool inside);
+
+// Opens a file for reading, close-on-exec. Returns the descriptor or -errno.
+int32_t mp_open_read(const char *path);
+// Opens a file for writing (created or truncated, mode 0644). Returns the descriptor or -errno.
+int32_t mp_open_write(const char *path);
+// One line to standard error, with "martlet: " before it.
+void mp_warn(const char *message);
+
+#endif

@@ -1,0 +1,86 @@
+#define _GNU_SOURCE
+#include "martlet_platform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+void mp_futex_wait(const void *word, uint32_t expected, int64_t timeout_ns) {
+  struct timespec limit = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+  syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ns < 0 ? NULL : &limit, NULL, 0);
+}
+
+void mp_futex_wake(const void *word, int32_t count) {
+  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}
+
+int64_t mp_now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int32_t mp_affinity_count(void) {
+  // The kernel's mask may be larger than cpu_set_t on big machines; grow until it fits.
+  for (int cpus = 1024; cpus <= 1 << 16; cpus *= 2) {
+    cpu_set_t *set = CPU_ALLOC(cpus);
+    if (set == NULL) return 1;
+    size_t size = CPU_ALLOC_SIZE(cpus);
+    int result = sched_getaffinity(0, size, set);
+    int count = result == 0 ? CPU_COUNT_S(size, set) : 0;
+    int error = errno;
+    CPU_FREE(set);
+    if (result == 0) return count > 0 ? count : 1;
+    if (error != EINVAL) return 1;
+  }
+  return 1;
+}
+
+static uint32_t fork_generation;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static _Thread_local bool in_parallel;
+
+static void forked_child(void) {
+  fork_generation += 1;
+  in_parallel = false;
+}
+static void watch_forks(void) { pthread_atfork(NULL, NULL, forked_child); }
+
+uint32_t mp_fork_generation(void) {
+  pthread_once(&fork_once, watch_forks);
+  return fork_generation;
+}
+
+enum { MODE_STACK = 64 };
+static _Thread_local int32_t mode_stack[MODE_STACK];
+static _Thread_local int32_t mode_depth;
+
+bool mp_mode_push(int32_t mode) {
+  if (mode_depth == MODE_STACK) return false;
+  mode_stack[mode_depth++] = mode;
+  return true;
+}
+int32_t mp_mode_pop(void) { return mode_depth == 0 ? -1 : mode_stack[--mode_depth]; }
+int32_t mp_mode_top(void) { return mode_depth == 0 ? -1 : mode_stack[mode_depth - 1]; }
+
+bool mp_in_parallel(void) { return in_parallel; }
+void mp_set_in_parallel(bool inside) { in_parallel = inside; }
+
+int32_t mp_open_read(const char *path) {
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+  return descriptor < 0 ? -errno : descriptor;
+}
+
+int32_t mp_open_write(const char *path) {
+  int descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  return descriptor < 0 ? -errno : descriptor;
+}
+
+void mp_warn(const char *message) { fprintf(stderr, "martlet: %s\n", message); }

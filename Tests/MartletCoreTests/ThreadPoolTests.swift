@@ -1,0 +1,77 @@
+import Glibc
+import Synchronization
+import Testing
+
+@testable import MartletCore
+
+@Suite(.serialized) struct ThreadPoolTests {
+  @Test("runs every index exactly once", arguments: [0, 1, 2, 3, 7, 1000], [1, 2, 3, 5])
+  func everyIndexOnce(count: Int, threads: Int) throws {
+    let pool = ThreadPool.shared
+    try pool.setThreadCount(threads)
+    defer { try? pool.setThreadCount(0) }
+    let marks = UnsafeMutablePointer<Int>.allocate(capacity: count + 1)
+    marks.initialize(repeating: 0, count: count + 1)
+    defer { marks.deallocate() }
+    for _ in 0..<200 {
+      pool.parallelFor(count) { marks[$0] += 1 }
+    }
+    #expect((0..<count).allSatisfy { marks[$0] == 200 })
+  }
+
+  @Test("nested sections and many callers at once finish") func nestedAndConcurrent() {
+    final class Box: Sendable { let sum = Atomic<Int>(0) }
+    let box = Box()
+    var threads: [pthread_t] = []
+    for _ in 0..<8 {
+      var thread = pthread_t()
+      let argument = Unmanaged.passRetained(box).toOpaque()
+      pthread_create(
+        &thread, nil,
+        { raw in
+          guard let raw else { return nil }
+          let box = Unmanaged<Box>.fromOpaque(raw).takeRetainedValue()
+          for _ in 0..<100 {
+            ThreadPool.shared.parallelFor(4) { _ in
+              ThreadPool.shared.parallelFor(5) { _ in box.sum.add(1, ordering: .relaxed) }
+            }
+          }
+          return nil
+        }, argument)
+      threads.append(thread)
+    }
+    for thread in threads { pthread_join(thread, nil) }
+    #expect(box.sum.load(ordering: .relaxed) == 8 * 100 * 20)
+  }
+
+  @Test("sleeping workers wake up") func sleep() throws {
+    let pool = ThreadPool.shared
+    try pool.setSpinMicroseconds(0)
+    defer { try? pool.setSpinMicroseconds(100) }
+    final class Box: Sendable { let sum = Atomic<Int>(0) }
+    let box = Box()
+    for _ in 0..<50 {
+      usleep(200)
+      pool.parallelFor(16) { _ in box.sum.add(1, ordering: .relaxed) }
+    }
+    #expect(box.sum.load(ordering: .relaxed) == 800)
+  }
+
+  @Test("a caller's own parallel-for gets every task") func external() {
+    let pool = ThreadPool.shared
+    pool.setExternal(
+      { _, count, task, context in
+        for index in (0..<count).reversed() { task(context, index) }
+      }, user: nil)
+    defer { pool.setExternal(nil, user: nil) }
+    final class Box: Sendable { let sum = Atomic<Int>(0) }
+    let box = Box()
+    pool.parallelFor(10) { box.sum.add($0, ordering: .relaxed) }
+    #expect(box.sum.load(ordering: .relaxed) == 45)
+  }
+
+  @Test("refuses thread counts out of range", arguments: [-1, 1025])
+  func range(count: Int) {
+    #expect(throws: MartletError.self) { try ThreadPool.shared.setThreadCount(count) }
+  }
+}
