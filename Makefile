@@ -1,0 +1,40 @@
+# Martlet. `make demo` runs the main job, `make test` passes the tests; both do all their set-up.
+SWIFT ?= swift
+PYTHON ?= python3
+PREFIX ?= /usr/local
+export SWIFT PYTHON
+
+.PHONY: help library demo test bench install format lint clean
+
+help:
+	@echo "make demo     build everything and run real models in FP32 and in BF16"
+	@echo "make test     run every test"
+	@echo "make bench    measure kernels and models against the machine's own limits"
+	@echo "make library  build libmartlet.so and the martlet command into .build-dist/lib and bin"
+	@echo "make install PREFIX=/usr/local"
+	@echo "make format, make lint, make clean"
+
+library:
+	scripts/build-library
+
+demo:
+	scripts/demo
+
+test:
+	scripts/test
+
+bench:
+	scripts/bench
+
+install:
+	scripts/install "$(PREFIX)"
+
+format:
+	$(SWIFT) format -i -r Package.swift Sources Tests
+
+lint:
+	$(SWIFT) format lint --strict -r Package.swift Sources Tests
+	scripts/check-layers
+
+clean:
+	rm -rf .build .build-* .venv build dist
