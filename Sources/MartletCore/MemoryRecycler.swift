@@ -3,16 +3,31 @@ import Synchronization
 /// Keeps freed blocks of one run context for its next allocations, so that a run in steady state
 /// asks the system for no memory. Blocks come back by themselves when the last tensor on them goes.
 ///
+/// What is kept is bounded: never more bytes than `keptShare` times the most ever in use at once.
+///
 /// @unchecked Sendable: all state is behind the mutex (a result may be released on any thread).
 package final class MemoryRecycler: @unchecked Sendable {
   private struct State {
-    /// Free blocks by size class.
-    var free: [Int: [Storage]] = [:]
+    /// Free blocks in order of size; among equals the one freed last stands last.
+    var free: [Storage] = []
     var freeBytes = 0
     var liveBytes = 0
     var peakBytes = 0
+
+    /// The smallest free block of at least `size` bytes, unless it would waste more than half of it.
+    mutating func take(_ size: Int) -> Storage? {
+      let index = free.firstIndex(atLeast: size)
+      guard index < free.count, free[index].byteCount <= size + size / 2 else { return nil }
+      // Equal sizes: the block freed last is likeliest to be in cache.
+      var last = index
+      while last + 1 < free.count, free[last + 1].byteCount == free[index].byteCount { last += 1 }
+      let block = free.remove(at: last)
+      freeBytes -= block.byteCount
+      return block
+    }
   }
 
+  private static let keptShare = 2
   private let state = Mutex(State())
 
   package init() {}
@@ -25,26 +40,18 @@ package final class MemoryRecycler: @unchecked Sendable {
   /// Uninitialised memory of at least `byteCount` bytes, 64-byte aligned.
   package func storage(byteCount: Int) throws(MartletError) -> Storage {
     let size = MemoryRecycler.sizeClass(byteCount)
-    let reused: Storage? = state.withLock { state in
-      state.liveBytes += size
-      state.peakBytes = max(state.peakBytes, state.liveBytes)
-      guard let block = state.free[size]?.popLast() else { return nil }
-      state.freeBytes -= size
-      return block
-    }
     let block: Storage
-    if let reused {
+    if let reused = state.withLock({ $0.take(size) }) {
       block = reused
     } else {
-      do throws(MartletError) {
-        block = try Storage(byteCount: size)
-      } catch {
-        state.withLock { $0.liveBytes -= size }
-        throw error
-      }
+      block = try Storage(byteCount: size)
+    }
+    state.withLock { state in
+      state.liveBytes += block.byteCount
+      state.peakBytes = max(state.peakBytes, state.liveBytes)
     }
     return Storage(borrowing: block.base, byteCount: byteCount, isReadOnly: false) {
-      [self] in giveBack(block, size)
+      [self] in giveBack(block)
     }
   }
 
@@ -52,7 +59,7 @@ package final class MemoryRecycler: @unchecked Sendable {
   package func trim() {
     let dropped = state.withLock { state in
       defer {
-        state.free = [:]
+        state.free = []
         state.freeBytes = 0
       }
       return state.free
@@ -60,12 +67,23 @@ package final class MemoryRecycler: @unchecked Sendable {
     _ = dropped
   }
 
-  private func giveBack(_ block: Storage, _ size: Int) {
-    state.withLock { state in
-      state.liveBytes -= size
-      state.freeBytes += size
-      state.free[size, default: []].append(block)
+  private func giveBack(_ block: Storage) {
+    // Blocks that leave are freed after the lock.
+    let evicted = state.withLock { state in
+      state.liveBytes -= block.byteCount
+      state.freeBytes += block.byteCount
+      state.free.insert(block, at: state.free.firstIndex(atLeast: block.byteCount + 1))
+      var evicted: [Storage] = []
+      while state.freeBytes > MemoryRecycler.keptShare * state.peakBytes,
+        let first = state.free.first
+      {
+        state.free.removeFirst()
+        state.freeBytes -= first.byteCount
+        evicted.append(first)
+      }
+      return evicted
     }
+    _ = evicted
   }
 
   /// Sizes are rounded up to an eighth of their power of two, so that blocks of nearby sizes serve
@@ -74,5 +92,18 @@ package final class MemoryRecycler: @unchecked Sendable {
     let floor = max(byteCount, 256)
     let step = max(1 << (Int.bitWidth - 1 - floor.leadingZeroBitCount - 3), 64)
     return (floor + step - 1) / step * step
+  }
+}
+
+extension [Storage] {
+  /// The first index whose block has at least `size` bytes, in an array ordered by size.
+  fileprivate func firstIndex(atLeast size: Int) -> Int {
+    var low = 0
+    var high = count
+    while low < high {
+      let middle = (low + high) / 2
+      if self[middle].byteCount < size { low = middle + 1 } else { high = middle }
+    }
+    return low
   }
 }
