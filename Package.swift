@@ -9,7 +9,8 @@ let package = Package(
     .target(name: "MartletKernels"),
     .target(name: "MartletPlatform"),
     .target(name: "MartletCore", dependencies: ["MartletPlatform"]),
-    .target(name: "MartletBackends", dependencies: ["MartletKernels", "MartletCore"]),
+    .target(
+      name: "MartletBackends", dependencies: ["MartletKernels", "MartletPlatform", "MartletCore"]),
     .target(name: "MartletOperators", dependencies: ["MartletBackends"]),
     .testTarget(name: "MartletCoreTests", dependencies: ["MartletCore"]),
   ]

@@ -1,0 +1,148 @@
+import MartletCore
+import MartletKernels
+
+/// The kernels of one instruction set together with what it inherits from those before it.
+///
+/// @unchecked Sendable: `vectors` is written once before anybody else sees it and never freed; the
+/// rest is constant.
+struct KernelSet: @unchecked Sendable {
+  let name: String
+  /// One row per combination of dtypes, the best.
+  let rows: [GEMMRow]
+  /// Every entry that any instruction set of the chain provides.
+  let vectors: UnsafePointer<mk_vector_table>
+  /// Why products of float32 are never rounded to bf16 here; empty where they may be.
+  let noBF16Reason: String
+
+  /// The kernels this process runs.
+  static var current: KernelSet { ISASelection.current.kernels }
+
+  /// `chain` runs from the most portable to the most capable.
+  init(chain: [UnsafePointer<mk_isa>], name: String, noBF16Reason: String) {
+    self.name = name
+    self.noBF16Reason = noBF16Reason
+    var rows: [GEMMRow] = []
+    // The table is nothing but function pointers: merge it word by word, nulls inherited.
+    let words = MemoryLayout<mk_vector_table>.size / MemoryLayout<UInt>.size
+    let merged = UnsafeMutablePointer<UInt>.allocate(capacity: words)
+    merged.initialize(repeating: 0, count: words)
+    for isa in chain {
+      for index in 0..<Int(isa.pointee.gemm_row_count) {
+        guard let row = GEMMRow(isa.pointee.gemm_rows[index]) else { continue }
+        rows.removeAll { $0.dst == row.dst && $0.lhs == row.lhs && $0.rhs == row.rhs }
+        rows.append(row)
+      }
+      guard let table = isa.pointee.vectors else { continue }
+      table.withMemoryRebound(to: UInt.self, capacity: words) { source in
+        for word in 0..<words where source[word] != 0 { merged[word] = source[word] }
+      }
+    }
+    self.rows = rows
+    vectors = UnsafeRawPointer(merged).assumingMemoryBound(to: mk_vector_table.self)
+  }
+
+  /// The row that multiplies these types, or nil.
+  func row(dst: DType, lhs: DType, rhs: DType) -> GEMMRow? {
+    rows.first { $0.dst == dst && $0.lhs == lhs && $0.rhs == rhs }
+  }
+
+  /// Whether float32 products run in bf16 under `mode`, and if not though asked, why.
+  func precision(for mode: MathMode) -> (usesBF16: Bool, reason: String) {
+    switch mode {
+    case .fp32: (false, "")
+    case .bf16, .any: (noBF16Reason.isEmpty, noBF16Reason)
+    case .tf32, .f16: (false, "\(mode) permits nothing on this processor")
+    }
+  }
+
+  /// The elementwise kernel of one operand, `operation` an MK_UNARY_… value.
+  func unary(_ operation: Int) -> mk_unary_fn {
+    entry(KernelSet.unaryOffset, operation, of: Int(MK_UNARY_COUNT))
+  }
+
+  /// The elementwise kernel of two operands, `operation` an MK_BINARY_… value.
+  func binary(_ operation: Int) -> mk_binary_fn {
+    entry(KernelSet.binaryOffset, operation, of: Int(MK_BINARY_COUNT))
+  }
+
+  /// The reduction of one row, `operation` an MK_REDUCE_… value.
+  func reduce(_ operation: Int) -> mk_reduce_fn {
+    entry(KernelSet.reduceOffset, operation, of: Int(MK_REDUCE_COUNT))
+  }
+
+  /// The column-wise accumulation, `operation` an MK_REDUCE_… value.
+  func accumulate(_ operation: Int) -> mk_accumulate_fn {
+    entry(KernelSet.accumulateOffset, operation, of: Int(MK_REDUCE_COUNT))
+  }
+
+  private static let unaryOffset = MemoryLayout<mk_vector_table>.offset(of: \.unary)
+  private static let binaryOffset = MemoryLayout<mk_vector_table>.offset(of: \.binary)
+  private static let reduceOffset = MemoryLayout<mk_vector_table>.offset(of: \.reduce)
+  private static let accumulateOffset = MemoryLayout<mk_vector_table>.offset(of: \.accumulate)
+
+  /// Element `index` of one of the table's arrays of functions, which Swift sees as tuples.
+  private func entry<Function>(_ array: Int?, _ index: Int, of count: Int) -> Function {
+    precondition((0..<count).contains(index))
+    guard let array,
+      let function = (UnsafeRawPointer(vectors) + array).load(
+        fromByteOffset: index * MemoryLayout<UInt>.stride, as: Function?.self)
+    else { preconditionFailure("the vector table lacks entry \(index)") }
+    return function
+  }
+}
+
+/// One GEMM kernel family: its types, its tile and its functions.
+///
+/// @unchecked Sendable: constants of MartletKernels.
+struct GEMMRow: @unchecked Sendable {
+  typealias Pack = @convention(c) (UnsafePointer<mk_pack_rhs>?) -> Void
+
+  let name: String
+  let dst: DType
+  let lhs: DType
+  let rhs: DType
+  let mr: Int
+  let nr: Int
+  let kr: Int
+  let streamMR: Int
+  let kc: Int
+  let mc: Int
+  let tile: @convention(c) (UnsafePointer<mk_gemm_tile>?) -> Void
+  let stream: (@convention(c) (UnsafePointer<mk_gemm_stream>?) -> Void)?
+  let packF32: Pack
+  let packSame: Pack
+  let packConvolution: @convention(c) (UnsafePointer<mk_pack_conv>?) -> Void
+
+  /// Nil for a row that cannot be driven on its own.
+  init?(_ row: mk_gemm_row) {
+    guard let dst = DType(rawValue: row.dst), let lhs = DType(rawValue: row.lhs),
+      let rhs = DType(rawValue: row.rhs), let tile = row.tile, let packF32 = row.pack_rhs_f32,
+      let packSame = row.pack_rhs_same, let packConvolution = row.pack_conv,
+      row.mr > 0, row.nr > 0, row.kr > 0
+    else { return nil }
+    name = String(cString: row.name)
+    self.dst = dst
+    self.lhs = lhs
+    self.rhs = rhs
+    mr = Int(row.mr)
+    nr = Int(row.nr)
+    kr = Int(row.kr)
+    streamMR = row.stream == nil ? 0 : Int(row.stream_mr)
+    kc = max(Int(row.kc), kr)
+    mc = max(Int(row.mc), mr)
+    self.tile = tile
+    stream = row.stream
+    self.packF32 = packF32
+    self.packSame = packSame
+    self.packConvolution = packConvolution
+  }
+
+  /// Names the panel layout; rows of equal layout read each other's packed matrices.
+  var layout: String { "\(rhs) \(kr)x\(nr)" }
+
+  var rhsBytes: Int { rhs.byteCount }
+  var lhsBytes: Int { lhs.byteCount }
+
+  /// Bytes of one panel of `k` rows.
+  func panelBytes(_ k: Int) -> Int { (k + kr - 1) / kr * kr * nr * rhsBytes }
+}
