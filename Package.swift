@@ -5,6 +5,10 @@ import PackageDescription
 // (scripts/check-layers holds the imports against it).
 let package = Package(
   name: "martlet",
+  dependencies: [
+    // For the command alone; the library targets depend on nothing outside this package.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+  ],
   targets: [
     .target(name: "MartletKernels"),
     .target(name: "MartletPlatform"),
@@ -12,6 +16,12 @@ let package = Package(
     .target(
       name: "MartletBackends", dependencies: ["MartletKernels", "MartletPlatform", "MartletCore"]),
     .target(name: "MartletOperators", dependencies: ["MartletBackends"]),
+    .executableTarget(
+      name: "martlet-cli",
+      dependencies: [
+        "MartletOperators", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
     .testTarget(name: "MartletCoreTests", dependencies: ["MartletCore"]),
+    .testTarget(name: "MartletCLITests", dependencies: ["martlet-cli", "MartletCore"]),
   ]
 )

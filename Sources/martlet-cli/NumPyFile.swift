@@ -1,0 +1,207 @@
+import Glibc
+import MartletCore
+import MartletPlatform
+
+/// Tensors in NumPy's `.npy` files.
+enum NumPyFile {
+  private static let magic: [UInt8] = [0x93, 0x4E, 0x55, 0x4D, 0x50, 0x59]  // \x93NUMPY
+
+  /// Reads an array: every dtype, either byte order, C or Fortran order (a view with reversed strides).
+  ///
+  /// Throws `io` when the file cannot be read and `invalidModel` when it is not a whole `.npy` file.
+  static func read(_ path: String) throws(MartletError) -> Tensor {
+    let file = try OpenFile(reading: path)
+    do throws(MartletError) {
+      return try read(file)
+    } catch {
+      var error = error
+      if !error.message.contains(path) { error.message = "\(path): \(error.message)" }
+      throw error
+    }
+  }
+
+  /// Writes `tensor` in C order, whatever its strides.
+  static func write(_ tensor: Tensor, to path: String) throws(MartletError) {
+    var header = Array(NumPyHeader(dtype: tensor.dtype, shape: tensor.shape).dictionary.utf8)
+    // The elements begin at a multiple of 64 bytes; the header ends with a line feed.
+    let padding = 64 - (magic.count + 4 + header.count + 1) % 64
+    header += [UInt8](repeating: 0x20, count: padding % 64) + [0x0A]
+    let file = try OpenFile(writing: path)
+    let length = [UInt8(header.count & 0xFF), UInt8(header.count >> 8)]
+    try file.write(magic + [1, 0] + length + header)
+    let elements = tensor.isContiguous ? tensor : try contiguousCopy(tensor)
+    try file.write(
+      UnsafeRawBufferPointer(
+        start: elements.pointer, count: try Shape.byteCount(tensor.shape, tensor.dtype)))
+    try file.close()
+  }
+
+  private static func read(_ file: OpenFile) throws(MartletError) -> Tensor {
+    let preamble = try file.read(count: 8, what: "the magic number")
+    guard Array(preamble.prefix(6)) == magic else {
+      throw MartletError(.invalidModel, "not a .npy file (its first bytes are not \\x93NUMPY)")
+    }
+    guard (1...3).contains(preamble[6]) else {
+      throw MartletError(
+        .unsupported, "npy version \(preamble[6]).\(preamble[7]) is not supported",
+        expected: "1.0, 2.0 or 3.0", actual: "\(preamble[6]).\(preamble[7])")
+    }
+    let lengthBytes = try file.read(count: preamble[6] == 1 ? 2 : 4, what: "the header's length")
+    let length = lengthBytes.reversed().reduce(0) { $0 << 8 | Int($1) }
+    guard length <= 1 << 20 else {
+      throw MartletError(.invalidModel, "the npy header claims \(length) bytes")
+    }
+    let text = try file.read(count: length, what: "the header")
+    let header = try NumPyHeader(dictionary: String(decoding: text, as: UTF8.self))
+    return try readElements(file, header)
+  }
+
+  private static func readElements(_ file: OpenFile, _ header: NumPyHeader) throws(MartletError)
+    -> Tensor
+  {
+    let bytes = try Shape.byteCount(header.shape, header.dtype)
+    let remaining = file.byteCount - file.position
+    guard bytes == remaining else {
+      throw MartletError(
+        .invalidModel,
+        "the npy header describes \(bytes) bytes of elements, the file has \(remaining)",
+        expected: "\(bytes) bytes", actual: "\(remaining) bytes")
+    }
+    let stored = header.isFortranOrder ? Array(header.shape.reversed()) : header.shape
+    let tensor = try Tensor(uninitialized: header.dtype, stored)
+    let destination = UnsafeMutableRawBufferPointer(start: tensor.pointer, count: bytes)
+    try file.read(into: destination, what: "the elements")
+    if header.isBigEndian { swapBytes(destination, elementSize: header.dtype.byteCount) }
+    if header.dtype == .bool {
+      for index in destination.indices where destination[index] > 1 { destination[index] = 1 }
+    }
+    guard header.isFortranOrder else { return tensor }
+    return try tensor.permuted(Array((0..<header.shape.count).reversed()))
+  }
+
+  private static func swapBytes(_ bytes: UnsafeMutableRawBufferPointer, elementSize: Int) {
+    guard elementSize > 1 else { return }
+    for start in stride(from: 0, to: bytes.count, by: elementSize) {
+      bytes[start..<start + elementSize].reverse()
+    }
+  }
+
+  /// The elements in C order. Complexity: one step per element.
+  private static func contiguousCopy(_ tensor: Tensor) throws(MartletError) -> Tensor {
+    let copy = try Tensor(uninitialized: tensor.dtype, tensor.shape)
+    let size = tensor.dtype.byteCount
+    var index = [Int](repeating: 0, count: tensor.rank)
+    var offset = 0
+    for element in 0..<tensor.count {
+      (copy.pointer + element * size).copyMemory(from: tensor.pointer + offset, byteCount: size)
+      for axis in tensor.shape.indices.reversed() {
+        index[axis] += 1
+        offset += tensor.strides[axis] * size
+        if index[axis] < tensor.shape[axis] { break }
+        offset -= index[axis] * tensor.strides[axis] * size
+        index[axis] = 0
+      }
+    }
+    return copy
+  }
+}
+
+/// A file descriptor that closes itself, and errors that name the path.
+final class OpenFile {
+  private var descriptor: Int32
+  private let path: String
+  private(set) var position = 0
+  /// Size of the file when it was opened.
+  let byteCount: Int
+
+  /// Throws `notFound` when there is no such file and `io` when it is a directory or unreadable.
+  init(reading path: String) throws(MartletError) {
+    descriptor = mp_open_read(path)
+    self.path = path
+    guard descriptor >= 0 else {
+      let missing = descriptor == -ENOENT
+      throw MartletError(
+        missing ? .notFound : .io, "cannot open \(path): \(OpenFile.reason(-descriptor))")
+    }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      Glibc.close(descriptor)
+      throw MartletError(.io, "cannot read \(path): not a regular file")
+    }
+    byteCount = Int(status.st_size)
+  }
+
+  /// Creates or truncates the file.
+  init(writing path: String) throws(MartletError) {
+    descriptor = mp_open_write(path)
+    self.path = path
+    byteCount = 0
+    guard descriptor >= 0 else {
+      throw MartletError(.io, "cannot write \(path): \(OpenFile.reason(-descriptor))")
+    }
+  }
+
+  deinit {
+    if descriptor >= 0 { Glibc.close(descriptor) }
+  }
+
+  func read(count: Int, what: String) throws(MartletError) -> [UInt8] {
+    guard count <= byteCount - position else { throw truncated(what) }
+    var bytes = [UInt8](repeating: 0, count: count)
+    var failure: MartletError?
+    bytes.withUnsafeMutableBytes { buffer in
+      do throws(MartletError) { try read(into: buffer, what: what) } catch { failure = error }
+    }
+    if let failure { throw failure }
+    return bytes
+  }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, what: String) throws(MartletError) {
+    var done = 0
+    while done < buffer.count, let base = buffer.baseAddress {
+      let count = Glibc.read(descriptor, base + done, buffer.count - done)
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else {
+        throw MartletError(.io, "cannot read \(path): \(OpenFile.reason(errno))")
+      }
+      guard count > 0 else { throw truncated(what) }
+      done += count
+    }
+    position += done
+  }
+
+  func write(_ bytes: [UInt8]) throws(MartletError) {
+    var failure: MartletError?
+    bytes.withUnsafeBytes { buffer in
+      do throws(MartletError) { try write(buffer) } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
+  func write(_ buffer: UnsafeRawBufferPointer) throws(MartletError) {
+    var done = 0
+    while done < buffer.count, let base = buffer.baseAddress {
+      let count = Glibc.write(descriptor, base + done, buffer.count - done)
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else {
+        throw MartletError(.io, "cannot write \(path): \(OpenFile.reason(errno))")
+      }
+      done += count
+    }
+  }
+
+  /// Closes the file; a full disk may only show itself here.
+  func close() throws(MartletError) {
+    let result = Glibc.close(descriptor)
+    descriptor = -1
+    guard result == 0 else {
+      throw MartletError(.io, "cannot write \(path): \(OpenFile.reason(errno))")
+    }
+  }
+
+  static func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
+
+  private func truncated(_ what: String) -> MartletError {
+    MartletError(.invalidModel, "\(path) ends within \(what)")
+  }
+}
