@@ -16,6 +16,8 @@ let package = Package(
     .target(
       name: "MartletBackends", dependencies: ["MartletKernels", "MartletPlatform", "MartletCore"]),
     .target(name: "MartletOperators", dependencies: ["MartletBackends"]),
+    .target(name: "MartletGraph", dependencies: ["MartletOperators"]),
+    .target(name: "MartletImport", dependencies: ["MartletGraph", "MartletPlatform"]),
     .executableTarget(
       name: "martlet-cli",
       dependencies: [

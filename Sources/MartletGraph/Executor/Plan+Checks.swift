@@ -1,0 +1,130 @@
+import MartletCore
+import MartletOperators
+
+/// What a caller hands to a run, held against what the graph says.
+extension Plan {
+  /// Checks number, dtypes and shapes of the inputs; equal symbols must have equal extents.
+  func checkInputs(_ inputs: [Tensor]) throws(MartletError) {
+    guard inputs.count == graph.inputs.count else {
+      throw MartletError(
+        .invalidArgument, "expected \(graph.inputs.count) inputs, got \(inputs.count)",
+        expected: "\(graph.inputs.count) inputs", actual: "\(inputs.count)")
+    }
+    var extents: [String: (extent: Int, input: String)] = [:]
+    for (id, tensor) in zip(graph.inputs, inputs) {
+      let (name, type) = (graph.values[id].name, graph.values[id].type)
+      let actual = "\(tensor.dtype)\(Shape.text(tensor.shape))"
+      if let dtype = type.dtype, dtype != tensor.dtype {
+        throw MartletError(
+          .invalidDType, "input '\(name)': expected \(type.text), got \(actual)", input: name,
+          expected: type.text, actual: actual)
+      }
+      guard let shape = type.shape else { continue }
+      guard shape.count == tensor.rank else {
+        throw MartletError(
+          .invalidShape,
+          "input '\(name)': expected \(type.text) of \(shape.count) dimensions, got \(actual)",
+          input: name, expected: type.text, actual: actual)
+      }
+      for (axis, (dimension, extent)) in zip(shape, tensor.shape).enumerated() {
+        switch dimension {
+        case .unknown: continue
+        case .known(let wanted):
+          guard wanted == extent else {
+            throw MartletError(
+              .invalidShape,
+              "input '\(name)': expected \(type.text), got \(actual) (axis \(axis): \(extent) instead of \(wanted))",
+              input: name, expected: type.text, actual: actual)
+          }
+        case .symbol(let symbol):
+          guard let earlier = extents[symbol] else {
+            extents[symbol] = (extent, name)
+            continue
+          }
+          guard earlier.extent == extent else {
+            throw MartletError(
+              .invalidShape,
+              "input '\(name)': '\(symbol)' (axis \(axis)) is \(extent), but \(earlier.extent) in input '\(earlier.input)'",
+              input: name, expected: "\(symbol) = \(earlier.extent)", actual: "\(extent)")
+          }
+        }
+      }
+    }
+  }
+
+  /// Checks number, writability, dtypes and, as far as known, shapes of the destinations, and that
+  /// no two of them overlap.
+  func checkDestinations(_ destinations: [Tensor?]) throws(MartletError) {
+    guard destinations.count <= graph.outputs.count else {
+      throw MartletError(
+        .invalidArgument,
+        "\(destinations.count) destinations were given for \(graph.outputs.count) outputs",
+        expected: "at most \(graph.outputs.count)", actual: "\(destinations.count)")
+    }
+    for (index, destination) in destinations.enumerated() {
+      guard let destination else { continue }
+      let (name, type) = (graph.outputs[index].name, graph.values[graph.outputs[index].value].type)
+      guard !destination.storage.isReadOnly else {
+        throw MartletError(
+          .invalidArgument, "the destination of output '\(name)' is read-only", input: name)
+      }
+      let fits =
+        type.shape.map { shape in
+          shape.count == destination.rank
+            && zip(shape, destination.shape).allSatisfy { dimension, extent in
+              if case .known(let wanted) = dimension { wanted == extent } else { true }
+            }
+        } ?? true
+      guard fits, type.dtype == nil || type.dtype == destination.dtype else {
+        throw destinationError(index, destination, expected: type.text)
+      }
+      for axis in 0..<destination.rank
+      where destination.strides[axis] == 0 && destination.shape[axis] > 1 {
+        throw MartletError(
+          .invalidShape, "the destination of output '\(name)' has stride 0 along axis \(axis)",
+          input: name)
+      }
+      for other in destinations.prefix(index) {
+        if let other, other.overlaps(destination) {
+          throw MartletError(
+            .invalidArgument,
+            "the destination of output '\(name)' overlaps that of another output", input: name)
+        }
+      }
+    }
+  }
+
+  /// The destinations that nodes may write to while the run goes on: not those that overlap an
+  /// input, which may still be read.
+  func usableDestinations(_ destinations: [Tensor?], inputs: [Tensor]) -> [Tensor?] {
+    guard destinations.contains(where: { $0 != nil }) else { return [] }
+    var usable = destinations.map { destination in
+      destination.flatMap { given in inputs.contains { $0.overlaps(given) } ? nil : given }
+    }
+    while usable.count < graph.outputs.count { usable.append(nil) }
+    return usable
+  }
+
+  func destinationError(_ index: Int, _ destination: Tensor, actual: Tensor) -> MartletError {
+    destinationError(
+      index, destination, expected: "\(actual.dtype)\(Shape.text(actual.shape))")
+  }
+
+  private func destinationError(_ index: Int, _ destination: Tensor, expected: String)
+    -> MartletError
+  {
+    let name = graph.outputs[index].name
+    let given = "\(destination.dtype)\(Shape.text(destination.shape))"
+    return MartletError(
+      .invalidShape, "output '\(name)' is \(expected), but its destination is \(given)",
+      input: name, expected: expected, actual: given)
+  }
+}
+
+extension ValueType {
+  /// dtype and shape as text: `float32[batch, 3]`.
+  package var text: String {
+    let name = dtype.map { "\($0)" } ?? "?"
+    return shape.map { name + "[" + $0.map(\.description).joined(separator: ", ") + "]" } ?? name
+  }
+}

@@ -1,0 +1,70 @@
+import Glibc
+import MartletCore
+
+extension Tensor {
+  /// Copies the elements into `destination`, of the same dtype and shape and any strides.
+  ///
+  /// The caller has checked dtype and shape; the two do not overlap.
+  package func copyElements(to destination: Tensor) {
+    guard count > 0 else { return }
+    if isContiguous && destination.isContiguous {
+      memcpy(destination.pointer, pointer, count * dtype.byteCount)
+      return
+    }
+    let size = dtype.byteCount
+    copyAxis(
+      0, from: UnsafeRawPointer(pointer), sourceStrides: strides.map { $0 * size },
+      to: destination.pointer, destinationStrides: destination.strides.map { $0 * size }, size)
+  }
+
+  /// A contiguous copy in memory of its own.
+  package func copied() throws(MartletError) -> Tensor {
+    let result = try Tensor(uninitialized: dtype, shape)
+    copyElements(to: result)
+    return result
+  }
+
+  /// Walks the axes outermost first; the innermost is one memcpy where both sides are dense.
+  private func copyAxis(
+    _ axis: Int, from source: UnsafeRawPointer, sourceStrides: [Int],
+    to destination: UnsafeMutableRawPointer, destinationStrides: [Int], _ size: Int
+  ) {
+    guard axis < shape.count else {
+      memcpy(destination, source, size)
+      return
+    }
+    let (step, destinationStep) = (sourceStrides[axis], destinationStrides[axis])
+    if axis == shape.count - 1 {
+      if step == size && destinationStep == size {
+        memcpy(destination, source, shape[axis] * size)
+      } else {
+        for index in 0..<shape[axis] {
+          memcpy(destination + index * destinationStep, source + index * step, size)
+        }
+      }
+      return
+    }
+    for index in 0..<shape[axis] {
+      copyAxis(
+        axis + 1, from: source + index * step, sourceStrides: sourceStrides,
+        to: destination + index * destinationStep, destinationStrides: destinationStrides, size)
+    }
+  }
+
+  /// The addresses that the elements occupy, lowest and one past the highest; nil when empty.
+  package var addressRange: Range<UInt>? {
+    guard count > 0 else { return nil }
+    var (low, high) = (0, 0)
+    for (extent, stride) in zip(shape, strides) {
+      let span = (extent - 1) * stride * dtype.byteCount
+      if span < 0 { low += span } else { high += span }
+    }
+    let start = UInt(bitPattern: pointer)
+    return start &+ UInt(bitPattern: low)..<start &+ UInt(bitPattern: high + dtype.byteCount)
+  }
+
+  package func overlaps(_ other: Tensor) -> Bool {
+    guard let mine = addressRange, let theirs = other.addressRange else { return false }
+    return mine.overlaps(theirs)
+  }
+}

@@ -1,0 +1,166 @@
+import MartletCore
+import MartletOperators
+
+/// The index of a value in its graph.
+package typealias ValueID = Int
+
+/// What flows along an edge: a constant, a model input or the output of one node.
+package struct Value: Sendable {
+  /// The name in the model's file; values that Martlet makes have names of their own.
+  package var name: String
+  /// What is known before a run; `type.constant` holds a constant's elements.
+  package var type: ValueType
+
+  package init(name: String, type: ValueType) {
+    self.name = name
+    self.type = type
+  }
+
+  package var constant: Tensor? { type.constant }
+}
+
+/// One use of an operator.
+package struct Node: Sendable {
+  /// The name in the model's file; of a fused node, the name of its matrix product.
+  package var name: String
+  package var operatorName: String
+  /// nil: an optional input that is absent.
+  package var inputs: [ValueID?]
+  package var outputs: [ValueID]
+  package var attributes: [String: AttributeValue]
+  /// Names of further nodes of the model that this one does the work of.
+  package var fused: [String]
+
+  package init(
+    name: String, operatorName: String, inputs: [ValueID?], outputs: [ValueID],
+    attributes: [String: AttributeValue] = [:], fused: [String] = []
+  ) {
+    self.name = name
+    self.operatorName = operatorName
+    self.inputs = inputs
+    self.outputs = outputs
+    self.attributes = attributes
+    self.fused = fused
+  }
+}
+
+/// A result of the graph: the name that callers ask for and the value that it is.
+package struct GraphOutput: Sendable {
+  package var name: String
+  package var value: ValueID
+
+  package init(name: String, value: ValueID) {
+    self.name = name
+    self.value = value
+  }
+}
+
+/// A computation: nodes on values, each value made once.
+package struct Graph: Sendable {
+  package var name: String
+  package var values: [Value] = []
+  package var nodes: [Node] = []
+  package var inputs: [ValueID] = []
+  package var outputs: [GraphOutput] = []
+
+  package init(name: String = "") { self.name = name }
+
+  // MARK: - Making
+
+  package mutating func addValue(
+    _ name: String, _ type: ValueType = ValueType(dtype: nil, shape: nil)
+  )
+    -> ValueID
+  {
+    values.append(Value(name: name, type: type))
+    return values.count - 1
+  }
+
+  package mutating func addConstant(_ name: String, _ tensor: Tensor) -> ValueID {
+    addValue(name, Graph.constantType(tensor))
+  }
+
+  package mutating func addInput(_ name: String, _ dtype: DType?, _ shape: [Dimension]?) -> ValueID
+  {
+    let id = addValue(name, ValueType(dtype: dtype, shape: shape))
+    inputs.append(id)
+    return id
+  }
+
+  /// Adds a node with fresh outputs of these names and returns them. Types are not inferred.
+  @discardableResult
+  package mutating func addNode(
+    _ operatorName: String, name: String, inputs: [ValueID?], outputs names: [String],
+    attributes: [String: AttributeValue] = [:]
+  ) -> [ValueID] {
+    var outputs: [ValueID] = []
+    for name in names { outputs.append(addValue(name)) }
+    nodes.append(
+      Node(
+        name: name, operatorName: operatorName, inputs: inputs, outputs: outputs,
+        attributes: attributes))
+    return outputs
+  }
+
+  /// The type of a constant: everything is known, small integer vectors element by element.
+  package static func constantType(_ tensor: Tensor) -> ValueType {
+    ValueType(
+      dtype: tensor.dtype, shape: tensor.shape.map { .known($0) },
+      elements: tensor.smallIntegers?.map { .known($0) }, constant: tensor)
+  }
+
+  // MARK: - Asking
+
+  /// The node that makes each value, or nil for inputs and constants.
+  package func producers() -> [Int?] {
+    var producers = [Int?](repeating: nil, count: values.count)
+    for (index, node) in nodes.enumerated() {
+      for output in node.outputs { producers[output] = index }
+    }
+    return producers
+  }
+
+  /// How often each value is read, by nodes and as an output of the graph.
+  package func useCounts() -> [Int] {
+    var counts = [Int](repeating: 0, count: values.count)
+    for node in nodes {
+      for case let input? in node.inputs { counts[input] += 1 }
+    }
+    for output in outputs { counts[output.value] += 1 }
+    return counts
+  }
+
+  /// Makes every reader of `old` read `new`.
+  package mutating func replaceUses(of old: ValueID, with new: ValueID) {
+    for index in nodes.indices {
+      for slot in nodes[index].inputs.indices where nodes[index].inputs[slot] == old {
+        nodes[index].inputs[slot] = new
+      }
+    }
+    for index in outputs.indices where outputs[index].value == old { outputs[index].value = new }
+  }
+
+  /// Removes the nodes at these indices.
+  package mutating func removeNodes(_ removed: Set<Int>) {
+    guard !removed.isEmpty else { return }
+    var kept: [Node] = []
+    kept.reserveCapacity(nodes.count - removed.count)
+    for (index, node) in nodes.enumerated() where !removed.contains(index) { kept.append(node) }
+    nodes = kept
+  }
+}
+
+extension Tensor {
+  /// The elements of a contiguous integer scalar or vector of at most 64 elements, else nil.
+  package var smallIntegers: [Int]? {
+    guard rank <= 1, count <= 64, isContiguous else { return nil }
+    let raw = UnsafeRawPointer(pointer)
+    switch dtype {
+    case .int64:
+      return (0..<count).map { Int(raw.loadUnaligned(fromByteOffset: 8 * $0, as: Int64.self)) }
+    case .int32:
+      return (0..<count).map { Int(raw.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self)) }
+    default: return nil
+    }
+  }
+}

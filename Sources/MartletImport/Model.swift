@@ -1,0 +1,137 @@
+import MartletCore
+import MartletGraph
+import MartletOperators
+
+/// A model that was loaded and made ready to run: immutable, shared between threads.
+///
+///     let model = try Model.load(path: "model.onnx")
+///     let session = model.makeRun()
+///     let results = try session.run(["x": tensor])
+package final class Model: Sendable {
+  /// How to load and run a model.
+  package struct Options: Sendable {
+    /// The fast-math mode of this model's runs; nil: that of the thread, process or environment at
+    /// the time of each run.
+    package var mode: MathMode?
+    /// 0 runs the graph as it is in the file, 1 (the default) after all lossless passes.
+    package var optimizationLevel = 1
+    /// Names of passes to leave out (see `PassTable`).
+    package var disabledPasses: Set<String> = []
+    /// Where a model that was loaded from memory finds its external data.
+    package var externalDataDirectory: String?
+
+    package init() {}
+  }
+
+  /// An input or output.
+  package struct Port: Sendable, Equatable {
+    package let name: String
+    /// nil for an output whose dtype does not follow from the graph.
+    package let dtype: DType?
+    /// nil: not even the rank is known.
+    package let shape: [Dimension]?
+  }
+
+  /// What the file says about itself.
+  package struct Metadata: Sendable, Equatable {
+    package var format = ""
+    package var producerName = ""
+    package var producerVersion = ""
+    package var domain = ""
+    package var modelVersion = 0
+    package var irVersion = 0
+    package var graphName = ""
+    package var documentation = ""
+    /// Versions of the operator sets by domain; the default domain is "".
+    package var opsets: [String: Int] = [:]
+    /// The file's own key-value pairs, in order.
+    package var properties: [(key: String, value: String)] = []
+
+    package init() {}
+
+    package static func == (lhs: Metadata, rhs: Metadata) -> Bool {
+      lhs.format == rhs.format && lhs.producerName == rhs.producerName
+        && lhs.producerVersion == rhs.producerVersion && lhs.domain == rhs.domain
+        && lhs.modelVersion == rhs.modelVersion && lhs.irVersion == rhs.irVersion
+        && lhs.graphName == rhs.graphName && lhs.documentation == rhs.documentation
+        && lhs.opsets == rhs.opsets && lhs.properties.elementsEqual(rhs.properties, by: ==)
+    }
+  }
+
+  package let inputs: [Port]
+  package let outputs: [Port]
+  package let metadata: Metadata
+  package let options: Options
+  /// The graph that runs, after the passes.
+  package let graph: Graph
+  /// What each pass did, in order.
+  package let passReport: [PassReport]
+  let plan: Plan
+
+  /// Loads a model file, mapping it into memory; weights are not copied.
+  ///
+  /// The file must not be truncated or overwritten in place while the model lives.
+  /// Throws `io` when the file cannot be read, `invalidModel` when it is malformed (naming field,
+  /// byte and node), `unsupported` for operators or types that Martlet lacks (all of them at once),
+  /// `cancelled`.
+  package static func load(
+    path: String, options: Options = Options(), progress: ProgressCallback? = nil
+  ) throws(MartletError) -> Model {
+    let file = try MappedFile(path: path)
+    return try load(
+      storage: file.storage, source: path, directory: MappedFile.directory(of: path),
+      options: options, progress: progress)
+  }
+
+  /// Loads a model from bytes, which are copied.
+  package static func load(
+    bytes: UnsafeRawBufferPointer, options: Options = Options(), progress: ProgressCallback? = nil
+  ) throws(MartletError) -> Model {
+    let storage = try Storage(byteCount: bytes.count)
+    if let base = bytes.baseAddress {
+      storage.base.copyMemory(from: base, byteCount: bytes.count)
+    }
+    return try load(
+      storage: storage, source: "model in memory", directory: options.externalDataDirectory,
+      options: options, progress: progress)
+  }
+
+  /// Loads a model from a storage that it keeps.
+  private static func load(
+    storage: Storage, source: String, directory: String?, options: Options,
+    progress: ProgressCallback?
+  ) throws(MartletError) -> Model {
+    let (graph, metadata) = try ONNXImporter.read(
+      storage, source: source, externalDataDirectory: directory, progress: progress)
+    return try Model(graph, metadata: metadata, options: options, progress: progress)
+  }
+
+  /// Makes a graph ready to run.
+  package init(
+    _ source: Graph, metadata: Metadata = Metadata(), options: Options = Options(),
+    progress: ProgressCallback? = nil
+  ) throws(MartletError) {
+    var graph = source
+    try graph.sortTopologically()
+    passReport = try PassTable.optimize(
+      &graph, level: options.optimizationLevel, disabled: options.disabledPasses,
+      progress: progress)
+    plan = try Plan(graph, progress: progress)
+    self.graph = graph
+    self.metadata = metadata
+    self.options = options
+    inputs = graph.inputs.map { id in
+      let value = graph.values[id]
+      return Port(name: value.name, dtype: value.type.dtype, shape: value.type.shape)
+    }
+    outputs = graph.outputs.map { output in
+      let type = graph.values[output.value].type
+      return Port(name: output.name, dtype: type.dtype, shape: type.shape)
+    }
+  }
+
+  /// A run context: one per thread at a time. It keeps the model alive.
+  package func makeRun(pool: ThreadPool = .shared) -> RunSession {
+    RunSession(self, pool: pool)
+  }
+}
