@@ -1,12 +1,16 @@
 // The one list that binds instruction sets to their kernels.
 #include "internal.h"
 
-static bool nothing_to_check(void) { return true; }
+static bool probe_generic(void) {
+  return mk_probe_gemm_rows(mk_gemm_rows_generic, MK_GENERIC_ROWS);
+}
 
 static const mk_isa isa_generic = {
   .name = "generic",
   .needs = 0,
-  .probe = nothing_to_check,
+  .probe = probe_generic,
+  .gemm_rows = mk_gemm_rows_generic,
+  .gemm_row_count = MK_GENERIC_ROWS,
   .vectors = &mk_vectors_generic,
 };
 
@@ -17,24 +21,43 @@ enum {
   NEEDS_AVX512BF16 = NEEDS_AVX512 | MK_CPU_AVX512_BF16
 };
 
+static bool probe_avx2(void) {
+  return mk_probe_gemm_rows(mk_gemm_rows_avx2, MK_AVX2_ROWS);
+}
+
+static bool probe_avx512(void) {
+  return mk_probe_gemm_rows(mk_gemm_rows_avx512, MK_AVX512_ROWS);
+}
+
+static bool probe_avx512bf16(void) {
+  return mk_probe_vdpbf16ps() &&
+         mk_probe_gemm_rows(mk_gemm_rows_avx512bf16, MK_AVX512BF16_ROWS);
+}
+
 static const mk_isa isa_avx2 = {
   .name = "avx2",
   .needs = NEEDS_AVX2,
-  .probe = nothing_to_check,
+  .probe = probe_avx2,
+  .gemm_rows = mk_gemm_rows_avx2,
+  .gemm_row_count = MK_AVX2_ROWS,
   .vectors = &mk_vectors_avx2,
 };
 
 static const mk_isa isa_avx512 = {
   .name = "avx512",
   .needs = NEEDS_AVX512,
-  .probe = nothing_to_check,
+  .probe = probe_avx512,
+  .gemm_rows = mk_gemm_rows_avx512,
+  .gemm_row_count = MK_AVX512_ROWS,
   .vectors = &mk_vectors_avx512,
 };
 
 static const mk_isa isa_avx512bf16 = {
   .name = "avx512bf16",
   .needs = NEEDS_AVX512BF16,
-  .probe = nothing_to_check,
+  .probe = probe_avx512bf16,
+  .gemm_rows = mk_gemm_rows_avx512bf16,
+  .gemm_row_count = MK_AVX512BF16_ROWS,
   .vectors = &mk_vectors_avx512,
 };
 #endif

@@ -1,0 +1,298 @@
+// The GEMM tile and stream bodies, written once against lanes.h and compiled per instruction set.
+//
+// Both element types share one geometry: a "group" is four bytes of a lhs row (one f32, or a pair
+// of bf16) and one line of nr 32-bit lanes of the packed panel. A body's shape arguments (kind,
+// mr, nv ...) are constants at every call, so that after inlining the sums live in registers.
+//
+// An element's sum is one multiply-add chain over ascending k wherever it is computed: splitting k
+// over several calls stores and reloads it exactly, hence all shapes of an ISA give the same bits.
+#ifndef MARTLET_KERNELS_GEMM_BODY_H
+#define MARTLET_KERNELS_GEMM_BODY_H
+
+typedef enum gemm_kind {
+  GEMM_F32,         // f32 by f32
+  GEMM_BF16_WIDEN,  // bf16 pairs widened to f32: two multiply-adds, even k first
+  GEMM_BF16_DOT     // bf16 pairs, one vf_dot
+} gemm_kind;
+
+#ifndef GEMM_HAS_DOT
+MK_INLINE vf vf_dot(vf sum, vi a, vi b) {  // for targets that never ask for GEMM_BF16_DOT
+  (void)a, (void)b;
+  return sum;
+}
+#endif
+
+enum {
+  GEMM_MAX_MR = 14,
+  GEMM_MAX_NV = 8,         // vectors across, summed over the panels that one body runs at once
+  GEMM_STREAM_ROWS = 8,
+  GEMM_MAX_NR = 64,
+  GEMM_PREFETCH_BYTES = 1024  // how far ahead of itself a body asks for its own panel
+};
+
+// One group: c[mr][nv] += lhs words * rhs line. `half`: only the even element of the pair exists
+// and `words` holds it already widened to a pair with zero.
+MK_INLINE void gemm_step(const gemm_kind kind, const int mr, const int nv, const bool half,
+                         const uint32_t *words, const vi *line, vf (*c)[GEMM_MAX_NV]) {
+  if (kind == GEMM_BF16_WIDEN) {
+    vf even[GEMM_MAX_NV], odd[GEMM_MAX_NV];
+    MK_UNROLL for (int j = 0; j < nv; j++) {
+      even[j] = vf_even(line[j]);
+      odd[j] = vf_odd(line[j]);
+    }
+    MK_UNROLL for (int i = 0; i < mr; i++) {
+      const vi pair = vi_set1(words[i]);
+      const vf a_even = vf_even(pair), a_odd = vf_odd(pair);
+      MK_UNROLL for (int j = 0; j < nv; j++) c[i][j] = vf_fma(a_even, even[j], c[i][j]);
+      if (!half) {
+        MK_UNROLL for (int j = 0; j < nv; j++) c[i][j] = vf_fma(a_odd, odd[j], c[i][j]);
+      }
+    }
+    return;
+  }
+  MK_UNROLL for (int i = 0; i < mr; i++) {
+    const vi word = vi_set1(words[i]);
+    MK_UNROLL for (int j = 0; j < nv; j++)
+      c[i][j] = kind == GEMM_BF16_DOT ? vf_dot(c[i][j], word, line[j])
+                                      : vf_fma((vf)word, (vf)line[j], c[i][j]);
+  }
+}
+
+// c[mr][nv] += lhs[mr x k] * the panels at rhs. Vector j of a line lies in panel j / panel_vectors.
+MK_INLINE void gemm_accumulate(const gemm_kind kind, const int mr, const int nv,
+                               const int panel_vectors, int64_t k, const char *lhs,
+                               int64_t lhs_stride, const char *rhs, int64_t panel_stride,
+                               const char *ahead, vf (*c)[GEMM_MAX_NV]) {
+  const int64_t line_bytes = (int64_t)panel_vectors * (int64_t)sizeof(vi);
+  const int panels = (nv + panel_vectors - 1) / panel_vectors;
+  int64_t groups = kind == GEMM_F32 ? k : k / 2;
+  // Every third row has a pointer; its neighbours are one and two strides away, which the
+  // addressing modes give for nothing. One pointer a row would not leave registers enough.
+  const char *a[(GEMM_MAX_MR + 2) / 3];
+  MK_UNROLL for (int i = 0; i < mr; i += 3) a[i / 3] = lhs + i * lhs_stride;
+
+  for (; groups > 0; groups--) {
+    vi line[GEMM_MAX_NV];
+    uint32_t words[GEMM_MAX_MR];
+    MK_UNROLL for (int j = 0; j < nv; j++)
+      line[j] = vi_load(rhs + (j / panel_vectors) * panel_stride +
+                        (j % panel_vectors) * (int64_t)sizeof(vi));
+    MK_UNROLL for (int i = 0; i < mr; i++) memcpy(&words[i], a[i / 3] + i % 3 * lhs_stride, 4);
+    gemm_step(kind, mr, nv, false, words, line, c);
+    MK_UNROLL for (int p = 0; p < panels; p++) {
+      MK_UNROLL for (int64_t b = 0; b < line_bytes; b += 64)
+        v_prefetch(ahead + p * panel_stride + b);
+    }
+    MK_UNROLL for (int i = 0; i < mr; i += 3) {
+      a[i / 3] += 4;
+      // Hides what the pointers have in common, or the compiler keeps one and computes the other
+      // addresses anew for every group, or one a row and spills them.
+      __asm__("" : "+r"(a[i / 3]));
+    }
+    rhs += line_bytes;
+    ahead += line_bytes;
+  }
+  if (kind != GEMM_F32 && (k & 1)) {
+    vi line[GEMM_MAX_NV];
+    uint32_t words[GEMM_MAX_MR];
+    MK_UNROLL for (int j = 0; j < nv; j++)
+      line[j] = vi_load(rhs + (j / panel_vectors) * panel_stride +
+                        (j % panel_vectors) * (int64_t)sizeof(vi));
+    MK_UNROLL for (int i = 0; i < mr; i++) {
+      uint16_t last;
+      memcpy(&last, a[i / 3] + i % 3 * lhs_stride, 2);
+      words[i] = last;
+    }
+    gemm_step(kind, mr, nv, true, words, line, c);
+  }
+}
+
+// The last vector of a row of nv may be partial.
+MK_INLINE vf gemm_load(const int nv, const int j, const void *row, v_tail tail) {
+  const char *p = (const char *)row + j * (int64_t)sizeof(vf);
+  return j == nv - 1 ? vf_load_tail(p, tail) : vf_load(p);
+}
+
+MK_INLINE void gemm_store(const int mr, const int nv, v_tail tail, char *dst, int64_t stride,
+                          vf (*c)[GEMM_MAX_NV]) {
+  MK_UNROLL for (int i = 0; i < mr; i++) {
+    char *row = dst + i * stride;
+    MK_UNROLL for (int j = 0; j < nv - 1; j++) vf_store(row + j * (int64_t)sizeof(vf), c[i][j]);
+    vf_store_tail(row + (nv - 1) * (int64_t)sizeof(vf), tail, c[i][nv - 1]);
+  }
+}
+
+// The epilogue of mk_epilogue on sums in registers; every product and sum is rounded on its own.
+MK_INLINE void gemm_epilogue(const int mr, const int nv, v_tail tail, const mk_epilogue *e,
+                             vf (*c)[GEMM_MAX_NV]) {
+#define EACH_SUM                             \
+  MK_UNROLL for (int i = 0; i < mr; i++) \
+    MK_UNROLL for (int j = 0; j < nv; j++)
+  if (e->alpha != 1) {
+    const vf alpha = vf_set1(e->alpha);
+    EACH_SUM c[i][j] = vf_mul(alpha, c[i][j]);
+  }
+  if (e->bias_n) {
+    vf bias[GEMM_MAX_NV];
+    MK_UNROLL for (int j = 0; j < nv; j++) bias[j] = gemm_load(nv, j, e->bias_n, tail);
+    EACH_SUM c[i][j] = vf_add(c[i][j], bias[j]);
+  }
+  if (e->bias_m) {
+    EACH_SUM c[i][j] = vf_add(c[i][j], vf_set1(e->bias_m[i]));
+  }
+  if (e->residual) {
+    const char *residual = (const char *)e->residual;
+    const vf beta = vf_set1(e->beta);
+    EACH_SUM c[i][j] = vf_add(
+        c[i][j], vf_mul(beta, gemm_load(nv, j, residual + i * e->residual_stride, tail)));
+  }
+  if (e->act == MK_ACT_RELU) {
+    const vf zero = vf_zero();
+    EACH_SUM c[i][j] = vf_at_least(zero, c[i][j]);
+  } else if (e->act == MK_ACT_CLAMP) {
+    const vf lo = vf_set1(e->lo), hi = vf_set1(e->hi);
+    EACH_SUM c[i][j] = vf_at_most(hi, vf_at_least(lo, c[i][j]));
+  }
+#undef EACH_SUM
+}
+
+MK_INLINE void gemm_finish(const int mr, const int nv, v_tail tail, const mk_epilogue *e,
+                           char *dst, int64_t dst_stride, bool dst_bf16,
+                           vf (*c)[GEMM_MAX_NV]) {
+  if (e) gemm_epilogue(mr, nv, tail, e, c);
+  if (!dst_bf16) {
+    gemm_store(mr, nv, tail, dst, dst_stride, c);
+    return;
+  }
+  MK_UNROLL for (int i = 0; i < mr; i++) {
+    char *row = dst + i * dst_stride;
+    MK_UNROLL for (int j = 0; j < nv - 1; j++) vf_store_bf16(row + j * 2 * VL, c[i][j]);
+    vf_store_bf16_tail(row + (nv - 1) * 2 * VL, tail, c[i][nv - 1]);
+  }
+}
+
+// One tile of exactly mr rows and nv vectors, the last of them perhaps partial.
+MK_INLINE void gemm_tile_body(const gemm_kind kind, const int mr, const int nv,
+                              const int panel_vectors, const mk_gemm_tile *t, bool dst_bf16) {
+  const v_tail tail = v_first(t->n - (nv - 1) * VL);
+  const bool last = (t->flags & MK_LAST_K) != 0;
+  vf c[GEMM_MAX_MR][GEMM_MAX_NV];
+  if (t->flags & MK_FIRST_K) {
+    // Only a destination needs fetching ahead; sums of an earlier call are read at once.
+    const char *dst = (const char *)(last ? t->dst : t->acc);
+    const int64_t stride = last ? t->dst_stride : t->acc_stride;
+    MK_UNROLL for (int i = 0; i < mr; i++) {
+      MK_UNROLL for (int b = 0; b < nv * (int)sizeof(vf); b += 64)
+        v_prefetch(dst + i * stride + b);
+      MK_UNROLL for (int j = 0; j < nv; j++) c[i][j] = vf_zero();
+    }
+  } else {
+    MK_UNROLL for (int i = 0; i < mr; i++)
+      MK_UNROLL for (int j = 0; j < nv; j++)
+        c[i][j] = gemm_load(nv, j, (const char *)t->acc + i * t->acc_stride, tail);
+  }
+  const char *rhs = (const char *)t->rhs;
+  const char *ahead = t->prefetch ? (const char *)t->prefetch : rhs + GEMM_PREFETCH_BYTES;
+  gemm_accumulate(kind, mr, nv, panel_vectors, t->k, (const char *)t->lhs, t->lhs_stride, rhs, 0,
+                  ahead, c);
+  if (last)
+    gemm_finish(mr, nv, tail, t->epilogue, (char *)t->dst, t->dst_stride, dst_bf16, c);
+  else
+    gemm_store(mr, nv, tail, (char *)t->acc, t->acc_stride, c);
+}
+
+typedef void (*gemm_tile_fn)(const mk_gemm_tile *, bool dst_bf16);
+
+// The epilogue as the tile at row i, column j sees it; *moved holds it.
+MK_INLINE const mk_epilogue *gemm_epilogue_at(const mk_epilogue *e, int64_t i, int64_t j,
+                                              mk_epilogue *moved) {
+  if (!e) return NULL;
+  *moved = *e;
+  if (e->bias_n) moved->bias_n += j;
+  if (e->bias_m) moved->bias_m += i;
+  if (e->residual)
+    moved->residual =
+        (const float *)((const char *)e->residual + i * e->residual_stride) + j;
+  return moved;
+}
+
+// One group of whole panels for exactly mr rows: several panels side by side give few rows the
+// independent chains that hide the latency of a multiply-add.
+MK_INLINE void gemm_stream_body(const gemm_kind kind, const int mr, const int panels,
+                                const int panel_vectors, const mk_gemm_stream *s, int64_t panel,
+                                bool dst_bf16) {
+  const int nv = panels * panel_vectors;
+  const int64_t j = panel * panel_vectors * VL;
+  vf c[GEMM_MAX_MR][GEMM_MAX_NV];
+  MK_UNROLL for (int i = 0; i < mr; i++)
+    MK_UNROLL for (int v = 0; v < nv; v++) c[i][v] = vf_zero();
+  const char *rhs = (const char *)s->rhs + panel * s->rhs_panel_stride;
+  gemm_accumulate(kind, mr, nv, panel_vectors, s->k, (const char *)s->lhs, s->lhs_stride, rhs,
+                  s->rhs_panel_stride, rhs + GEMM_PREFETCH_BYTES, c);
+  mk_epilogue moved;
+  gemm_finish(mr, nv, v_first(VL), gemm_epilogue_at(s->epilogue, 0, j, &moved),
+              (char *)s->dst + j * (dst_bf16 ? 2 : 4), s->dst_stride, dst_bf16, c);
+}
+
+// Panels first_panel.. of a stream through tiles of at most mr rows. More rows than that run over
+// a slice of k that stays in L1, so that the panel still comes from memory once.
+static void gemm_stream_tiles(const gemm_kind kind, int mr, int nr, gemm_tile_fn tile,
+                              const mk_gemm_stream *s, int64_t first_panel, bool dst_bf16) {
+  const int kr = kind == GEMM_F32 ? 1 : 2;
+  const int64_t line_bytes = (int64_t)nr * 4, slice_bytes = 16384;
+  const int64_t parts = (s->m + mr - 1) / mr, part_rows = (s->m + parts - 1) / parts;
+  const int64_t slice = parts == 1 ? s->k : slice_bytes / line_bytes * kr;
+  float sums[GEMM_STREAM_ROWS * GEMM_MAX_NR];
+  for (int64_t panel = first_panel; panel * nr < s->n; panel++) {
+    const int64_t j = panel * nr;
+    int64_t p = 0;
+    do {
+      const int64_t depth = s->k - p < slice ? s->k - p : slice;
+      const char *rhs =
+          (const char *)s->rhs + panel * s->rhs_panel_stride + p / kr * line_bytes;
+      for (int64_t i = 0; i < s->m; i += part_rows) {
+        mk_epilogue moved;
+        mk_gemm_tile t = {
+          .m = s->m - i < part_rows ? s->m - i : part_rows,
+          .n = s->n - j < nr ? s->n - j : nr,
+          .k = depth,
+          .lhs = (const char *)s->lhs + i * s->lhs_stride + p / kr * 4,
+          .lhs_stride = s->lhs_stride,
+          .rhs = rhs,
+          .acc = sums + i * nr,
+          .acc_stride = line_bytes,
+          .dst = (char *)s->dst + i * s->dst_stride + j * (dst_bf16 ? 2 : 4),
+          .dst_stride = s->dst_stride,
+          .flags = (p == 0 ? MK_FIRST_K : 0u) | (p + depth == s->k ? MK_LAST_K : 0u),
+          .epilogue = gemm_epilogue_at(s->epilogue, i, j, &moved),
+        };
+        tile(&t, dst_bf16);
+      }
+      p += depth;
+    } while (p < s->k);
+  }
+}
+
+// What the gemm.c of each instruction set is made of. TILE defines PREFIX_MxV, the tile of exactly
+// M rows and V vectors; STREAM defines NAME, which runs whole groups of PANELS panels for exactly
+// M rows and returns the first panel left over.
+#define GEMM_TILE(PREFIX, KIND, M, V, PANEL_VECTORS)                            \
+  static void PREFIX##_##M##x##V(const mk_gemm_tile *t, bool dst_bf16) {        \
+    gemm_tile_body(KIND, M, V, PANEL_VECTORS, t, KIND != GEMM_F32 && dst_bf16); \
+  }
+#define GEMM_STREAM(NAME, KIND, M, PANELS, PANEL_VECTORS)               \
+  static int64_t NAME(const mk_gemm_stream *s, bool dst_bf16) {         \
+    int64_t panel = 0;                                                  \
+    for (; (panel + PANELS) * PANEL_VECTORS * VL <= s->n; panel += PANELS) \
+      gemm_stream_body(KIND, M, PANELS, PANEL_VECTORS, s, panel,        \
+                       KIND != GEMM_F32 && dst_bf16);                   \
+    return panel;                                                       \
+  }
+
+// The functions of a row's public face.
+#define GEMM_PACKERS(PREFIX, KIND_F32, KIND_SAME, NR)                                          \
+  static void PREFIX##_pack_f32(const mk_pack_rhs *p) { pack_rhs_body(KIND_F32, NR, p); }      \
+  static void PREFIX##_pack_same(const mk_pack_rhs *p) { pack_rhs_body(KIND_SAME, NR, p); }    \
+  static void PREFIX##_pack_conv(const mk_pack_conv *p) { pack_conv_body(KIND_F32, NR, p); }
+
+#endif

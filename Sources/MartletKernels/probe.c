@@ -1,0 +1,85 @@
+// Self-checks of the GEMM rows against plain C, run once before a row is trusted.
+#include "internal.h"
+
+#include <string.h>
+
+enum { PROBE_MAX_M = 14, PROBE_MAX_N = 64, PROBE_MAX_K = 8 };
+
+// Small whole numbers: exact in bf16, and every sum of theirs is exact in f32 and in bf16.
+static float small_number(int64_t i) { return (float)((i * 7 + i / 3) % 5 - 2); }
+
+static uint16_t upper_half(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, 4);
+  return (uint16_t)(bits >> 16);
+}
+
+static void put(void *at, int64_t i, int32_t dtype, float value) {
+  const uint16_t half = upper_half(value);
+  if (dtype == MK_BF16)
+    memcpy((char *)at + 2 * i, &half, 2);
+  else
+    memcpy((char *)at + 4 * i, &value, 4);
+}
+
+static bool holds(const void *at, int64_t i, int32_t dtype, float value) {
+  const uint16_t half = upper_half(value);
+  return dtype == MK_BF16 ? memcmp((const char *)at + 2 * i, &half, 2) == 0
+                          : memcmp((const char *)at + 4 * i, &value, 4) == 0;
+}
+
+static bool probe_shape(const mk_gemm_row *row, int64_t m, int64_t n, int64_t k, bool stream) {
+  const float untouched = 99;
+  float rhs[PROBE_MAX_K * PROBE_MAX_N], panel[PROBE_MAX_K * PROBE_MAX_N];
+  float lhs[PROBE_MAX_M * PROBE_MAX_K], acc[PROBE_MAX_M * PROBE_MAX_N];
+  float dst[PROBE_MAX_M * PROBE_MAX_N + 1];
+  const int64_t dst_bytes = row->dst == MK_BF16 ? 2 : 4, lhs_bytes = row->lhs == MK_BF16 ? 2 : 4;
+  for (int64_t i = 0; i < k * n; i++) rhs[i] = small_number(i + 1);
+  for (int64_t i = 0; i < m * k; i++) put(lhs, i, row->lhs, small_number(i + 5));
+  for (int64_t i = 0; i <= m * n; i++) put(dst, i, row->dst, untouched);
+
+  const mk_pack_rhs pack = {
+    .k = k, .n = n, .src = rhs, .k_stride = n * 4, .n_stride = 4, .dst = panel,
+    .dst_panel_stride = sizeof panel};
+  row->pack_rhs_f32(&pack);
+  if (stream) {
+    const mk_gemm_stream s = {
+      .m = m, .n = n, .k = k, .lhs = lhs, .lhs_stride = k * lhs_bytes, .rhs = panel,
+      .rhs_panel_stride = sizeof panel, .dst = dst, .dst_stride = n * dst_bytes};
+    row->stream(&s);
+  } else {
+    const mk_gemm_tile t = {
+      .m = m, .n = n, .k = k, .lhs = lhs, .lhs_stride = k * lhs_bytes, .rhs = panel, .acc = acc,
+      .acc_stride = n * 4, .dst = dst, .dst_stride = n * dst_bytes,
+      .flags = MK_FIRST_K | MK_LAST_K};
+    row->tile(&t);
+  }
+  for (int64_t i = 0; i < m; i++) {
+    for (int64_t j = 0; j < n; j++) {
+      float sum = 0;
+      for (int64_t p = 0; p < k; p++)
+        sum += small_number(i * k + p + 5) * small_number(p * n + j + 1);
+      if (!holds(dst, i * n + j, row->dst, sum)) return false;
+    }
+  }
+  return holds(dst, m * n, row->dst, untouched);
+}
+
+bool mk_probe_gemm_rows(const mk_gemm_row *rows, int32_t count) {
+  for (int32_t r = 0; r < count; r++) {
+    const mk_gemm_row *row = &rows[r];
+    const int64_t ms[] = {1, row->mr - 1, row->mr}, ns[] = {1, row->nr - 1, row->nr};
+    const int64_t ks[] = {0, 1, 5, PROBE_MAX_K};
+    if (row->mr > PROBE_MAX_M || row->nr > PROBE_MAX_N) return false;
+    for (int m = 0; m < 3; m++) {
+      for (int n = 0; n < 3; n++) {
+        for (int k = 0; k < 4; k++) {
+          if (!probe_shape(row, ms[m], ns[n], ks[k], false)) return false;
+          if (ms[m] <= row->stream_mr && !probe_shape(row, ms[m], ns[n], ks[k], true))
+            return false;
+        }
+      }
+    }
+  }
+  return true;
+}

@@ -1,0 +1,82 @@
+// GEMM rows for AVX-512 BF16.
+//
+// 6x64: 24 sums, four vectors of the panel and one broadcast of the lhs fill 29 of the 32
+// registers; 8x64 would spill.
+#define MK_TARGET_AVX512BF16
+#include "../target_begin.h"
+#if MK_TARGET_PRESENT
+// clang-format off
+#include "../x86_avx512/lanes.h"
+#include "dot.h"
+#include "../gemm_body.h"
+#include "../pack_body.h"
+#include "../conv_body.h"
+// clang-format on
+
+enum { BF16_MR = 6, NR = 64, PANEL_VECTORS = NR / VL };
+
+#define BF16(M)                                           \
+  GEMM_TILE(bf16_tile, GEMM_BF16_DOT, M, 1, PANEL_VECTORS) \
+  GEMM_TILE(bf16_tile, GEMM_BF16_DOT, M, 2, PANEL_VECTORS) \
+  GEMM_TILE(bf16_tile, GEMM_BF16_DOT, M, 3, PANEL_VECTORS) \
+  GEMM_TILE(bf16_tile, GEMM_BF16_DOT, M, 4, PANEL_VECTORS)
+BF16(1) BF16(2) BF16(3) BF16(4) BF16(5) BF16(6)
+
+#define ROW(PREFIX, M) {PREFIX##_##M##x1, PREFIX##_##M##x2, PREFIX##_##M##x3, PREFIX##_##M##x4}
+static const gemm_tile_fn bf16_tiles[BF16_MR][PANEL_VECTORS] = {
+  ROW(bf16_tile, 1), ROW(bf16_tile, 2), ROW(bf16_tile, 3),
+  ROW(bf16_tile, 4), ROW(bf16_tile, 5), ROW(bf16_tile, 6)};
+
+static void bf16_any_tile(const mk_gemm_tile *t, bool dst_bf16) {
+  if (t->m > 0 && t->n > 0) bf16_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16);
+}
+static void bf16_tile_to_f32(const mk_gemm_tile *t) { bf16_any_tile(t, false); }
+static void bf16_tile_to_bf16(const mk_gemm_tile *t) { bf16_any_tile(t, true); }
+
+GEMM_STREAM(bf16_stream_1, GEMM_BF16_DOT, 1, 2, PANEL_VECTORS)
+
+static void bf16_stream(const mk_gemm_stream *s, bool dst_bf16) {
+  const int64_t panel = s->m == 1 ? bf16_stream_1(s, dst_bf16) : 0;
+  gemm_stream_tiles(GEMM_BF16_DOT, BF16_MR, NR, bf16_any_tile, s, panel, dst_bf16);
+}
+static void bf16_stream_to_f32(const mk_gemm_stream *s) { bf16_stream(s, false); }
+static void bf16_stream_to_bf16(const mk_gemm_stream *s) { bf16_stream(s, true); }
+
+GEMM_PACKERS(bf16, PACK_F32_TO_BF16, PACK_BF16, NR)
+
+const mk_gemm_row mk_gemm_rows_avx512bf16[MK_AVX512BF16_ROWS] = {
+  {
+    .name = "gemm_f32_bf16_bf16_6x64",
+    .dst = MK_F32, .lhs = MK_BF16, .rhs = MK_BF16,
+    .mr = BF16_MR, .nr = NR, .kr = 2, .stream_mr = GEMM_STREAM_ROWS, .kc = 1024, .mc = 144,
+    .tile = bf16_tile_to_f32, .stream = bf16_stream_to_f32,
+    .pack_rhs_f32 = bf16_pack_f32, .pack_rhs_same = bf16_pack_same, .pack_conv = bf16_pack_conv,
+  },
+  {
+    .name = "gemm_bf16_bf16_bf16_6x64",
+    .dst = MK_BF16, .lhs = MK_BF16, .rhs = MK_BF16,
+    .mr = BF16_MR, .nr = NR, .kr = 2, .stream_mr = GEMM_STREAM_ROWS, .kc = 1024, .mc = 144,
+    .tile = bf16_tile_to_bf16, .stream = bf16_stream_to_bf16,
+    .pack_rhs_f32 = bf16_pack_f32, .pack_rhs_same = bf16_pack_same, .pack_conv = bf16_pack_conv,
+  },
+};
+
+// Whole numbers and Inf only: processors differ in how the two products of a pair are rounded and
+// in what becomes of denormals, not in these.
+bool mk_probe_vdpbf16ps(void) {
+  float sums[VL], expected[VL];
+  uint32_t a[VL], b[VL];
+  for (int i = 0; i < VL; i++) {
+    const float even = (float)(i - 3), odd = (float)(5 - i), x = 2, y = (float)(i + 1);
+    a[i] = pack_rounded(even) | pack_rounded(odd) << 16;
+    b[i] = pack_rounded(x) | pack_rounded(y) << 16;
+    sums[i] = (float)i / 4;
+    expected[i] = sums[i] + even * x + odd * y;
+  }
+  a[VL - 1] = 0x7f80u << 16 | 0x3f80u;  // Inf in the odd half
+  expected[VL - 1] = __builtin_inff();
+  vf_store(sums, vf_dot(vf_load(sums), vi_load(a), vi_load(b)));
+  return memcmp(sums, expected, sizeof sums) == 0;
+}
+#endif
+#include "../target_end.h"
