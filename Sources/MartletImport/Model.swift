@@ -125,7 +125,7 @@ package final class Model: Sendable {
       return Port(name: value.name, dtype: value.type.dtype, shape: value.type.shape)
     }
     outputs = graph.outputs.map { output in
-      let type = graph.values[output.value].type
+      let type = graph.values[output.value].type.completed(by: output.declared)
       return Port(name: output.name, dtype: type.dtype, shape: type.shape)
     }
   }

@@ -48,10 +48,16 @@ package struct Node: Sendable {
 package struct GraphOutput: Sendable {
   package var name: String
   package var value: ValueID
+  /// The type that the file states, which completes what is inferred when somebody asks; nothing
+  /// is checked against it.
+  package var declared: ValueType
 
-  package init(name: String, value: ValueID) {
+  package init(
+    name: String, value: ValueID, declared: ValueType = ValueType(dtype: nil, shape: nil)
+  ) {
     self.name = name
     self.value = value
+    self.declared = declared
   }
 }
 

@@ -23,7 +23,10 @@ package struct PassReport: Sendable, Equatable {
 
 /// All passes in the order in which they run, one line each.
 package enum PassTable {
-  package static let all: [Pass] = []
+  package static let all: [Pass] = [
+    ConstantFolding.pass,
+    DeadCode.pass,
+  ]
 
   /// Infers types, then runs the passes of `level` (0: none) but those named in `disabled`.
   package static func optimize(

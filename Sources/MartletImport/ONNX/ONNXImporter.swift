@@ -4,10 +4,65 @@ import MartletGraph
 /// Reads ONNX models into graphs.
 package enum ONNXImporter {
   /// Parses and converts a model; its initialisers stay views of `storage`.
+  ///
+  /// Throws `invalidModel` naming the field and byte or the node and value; `unsupported` naming
+  /// all operators that are missing; `io` for external data that cannot be read; `cancelled`.
   static func read(
     _ storage: Storage, source: String, externalDataDirectory: String?,
     progress: ProgressCallback?
   ) throws(MartletError) -> (Graph, Model.Metadata) {
-    throw MartletError(.unsupported, "the ONNX reader has not been built in yet")
+    guard storage.byteCount > 0 else {
+      throw MartletError(
+        .invalidModel, "\(source) is empty", expected: "a model", actual: "0 bytes")
+    }
+    try Progress.report("read", 0, of: 1, to: progress)
+    let model = try ONNXParser.model(storage, source: source)
+    try Progress.report("read", 1, of: 1, to: progress)
+    do throws(MartletError) {
+      try checkVersions(model)
+      var converter = ONNXConverter(
+        model, ONNXTensorReader(storage, directory: externalDataDirectory), progress: progress)
+      if let graph = model.graph { try converter.convert(graph) }
+      return (converter.graph, metadata(model))
+    } catch {
+      var error = error
+      if error.code != .cancelled { error.message = "\(source): \(error.message)" }
+      throw error
+    }
+  }
+
+  private static func checkVersions(_ model: ONNXModel) throws(MartletError) {
+    guard let opset = model.opsets[""] ?? (model.irVersion < 3 ? 1 : nil) else {
+      // Models of other domains alone are fine as long as no node is of the default one.
+      let usesDefault = model.graph?.nodes.contains { $0.domain.isEmpty || $0.domain == "ai.onnx" }
+      guard usesDefault == true else { return }
+      throw MartletError(
+        .invalidModel, "the model does not say its operator set (opset_import) for ai.onnx",
+        expected: "opset_import")
+    }
+    guard opset >= 1 else {
+      throw MartletError(.invalidModel, "opset \(opset) does not exist", actual: "\(opset)")
+    }
+    guard opset <= ONNXConverter.newestOpset else {
+      throw MartletError(
+        .unsupported,
+        "the model is of opset \(opset); opsets up to \(ONNXConverter.newestOpset) are supported",
+        expected: "opset <= \(ONNXConverter.newestOpset)", actual: "\(opset)")
+    }
+  }
+
+  private static func metadata(_ model: ONNXModel) -> Model.Metadata {
+    var metadata = Model.Metadata()
+    metadata.format = "ONNX"
+    metadata.producerName = model.producerName
+    metadata.producerVersion = model.producerVersion
+    metadata.domain = model.domain
+    metadata.modelVersion = model.modelVersion
+    metadata.irVersion = model.irVersion
+    metadata.graphName = model.graph?.name ?? ""
+    metadata.documentation = model.documentation
+    metadata.opsets = model.opsets
+    metadata.properties = model.properties
+    return metadata
   }
 }

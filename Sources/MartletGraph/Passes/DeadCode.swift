@@ -1,0 +1,23 @@
+import MartletCore
+
+/// Removes nodes whose outputs nothing reads, and the elements of constants that nothing reads.
+enum DeadCode {
+  static let pass = Pass("dead-code") { graph throws(MartletError) in remove(&graph) }
+
+  static func remove(_ graph: inout Graph) {
+    let producers = graph.producers()
+    var isRead = [Bool](repeating: false, count: graph.values.count)
+    var isLive = [Bool](repeating: false, count: graph.nodes.count)
+    var pending = graph.outputs.map(\.value)
+    while let id = pending.popLast() {
+      guard !isRead[id] else { continue }
+      isRead[id] = true
+      guard let index = producers[id], !isLive[index] else { continue }
+      isLive[index] = true
+      for case let input? in graph.nodes[index].inputs { pending.append(input) }
+    }
+    graph.removeNodes(Set(graph.nodes.indices.filter { !isLive[$0] }))
+    // Frees what folding used up, and unmaps files that are no longer needed.
+    for id in graph.values.indices where !isRead[id] { graph.values[id].type.constant = nil }
+  }
+}

@@ -1,0 +1,74 @@
+import MartletCore
+import MartletGraph
+import MartletOperators
+
+/// A node of the file with its inputs found and its attributes read, on its way into the graph.
+struct ImportedNode {
+  let name: String
+  let operatorType: String
+  let domain: String
+  /// The version of the operator set of its domain that the model asks for.
+  let opset: Int
+  var inputs: [ValueID?]
+  /// Names as in the file; empty: absent.
+  var outputs: [String]
+  var attributes: [String: AttributeValue]
+  /// Attributes that are graphs.
+  var graphs: [String: ONNXGraph]
+
+  func input(_ index: Int) -> ValueID? { index < inputs.count ? inputs[index] : nil }
+
+  /// An error of this node.
+  func error(_ code: MartletError.Code, _ what: String, input: String? = nil) -> MartletError {
+    MartletError(
+      code, "\(operatorType) (node '\(name)', opset \(opset)): \(what)", node: name,
+      operatorName: operatorType, input: input)
+  }
+
+  // MARK: - Attributes, removed as they are read
+
+  mutating func take(_ attribute: String) -> AttributeValue? {
+    attributes.removeValue(forKey: attribute)
+  }
+
+  mutating func takeInt(_ attribute: String) throws(MartletError) -> Int? {
+    switch take(attribute) {
+    case nil: nil
+    case .int(let value): value
+    default: throw error(.invalidModel, "attribute '\(attribute)' must be an integer")
+    }
+  }
+
+  mutating func takeInts(_ attribute: String) throws(MartletError) -> [Int]? {
+    switch take(attribute) {
+    case nil: nil
+    case .ints(let values): values
+    case .int(let value): [value]
+    default: throw error(.invalidModel, "attribute '\(attribute)' must be a list of integers")
+    }
+  }
+
+  mutating func takeFloat(_ attribute: String) throws(MartletError) -> Float? {
+    switch take(attribute) {
+    case nil: nil
+    case .float(let value): value
+    default: throw error(.invalidModel, "attribute '\(attribute)' must be a number")
+    }
+  }
+
+  mutating func takeFloats(_ attribute: String) throws(MartletError) -> [Float]? {
+    switch take(attribute) {
+    case nil: nil
+    case .floats(let values): values
+    default: throw error(.invalidModel, "attribute '\(attribute)' must be a list of numbers")
+    }
+  }
+
+  mutating func takeString(_ attribute: String) throws(MartletError) -> String? {
+    switch take(attribute) {
+    case nil: nil
+    case .string(let value): value
+    default: throw error(.invalidModel, "attribute '\(attribute)' must be a string")
+    }
+  }
+}

@@ -1,0 +1,393 @@
+import MartletCore
+import MartletGraph
+import MartletOperators
+
+/// Builds a graph from parsed messages: names become indices, nodes are sorted, each is rewritten to
+/// its newest form through `ONNXTable` and its output types inferred.
+struct ONNXConverter {
+  var graph: Graph
+  private var tensors: ONNXTensorReader
+  /// Values by name, those of enclosing graphs included.
+  var scope: [String: ValueID] = [:]
+  var opsets: [String: Int]
+  private let functions: [String: ONNXFunction]
+  private var functionDepth = 0
+  private var functionCalls = 0
+  /// What the model needs and Martlet lacks, once per operator, with the first node that needs it.
+  private var missing: [(what: String, node: String, operatorName: String)] = []
+  private var generatedNames = 0
+  private let progress: ProgressCallback?
+
+  /// The newest opset of the default domain whose operators Martlet knows.
+  static let newestOpset = 28
+
+  init(_ model: ONNXModel, _ tensors: ONNXTensorReader, progress: ProgressCallback?) {
+    graph = Graph(name: model.graph?.name ?? "")
+    self.tensors = tensors
+    opsets = model.opsets
+    functions = Dictionary(
+      model.functions.map { ("\($0.domain)::\($0.name)", $0) }, uniquingKeysWith: { a, _ in a })
+    self.progress = progress
+  }
+
+  /// Converts the model's graph.
+  mutating func convert(_ source: ONNXGraph) throws(MartletError) {
+    try addInitializers(source)
+    for info in source.inputs where scope[info.name] == nil {
+      let (dtype, shape) = try ONNXConverter.type(info, "input")
+      scope[info.name] = graph.addInput(info.name, dtype, shape)
+    }
+    try checkNames(source)
+    try convertNodes(source.nodes, progress: progress)
+    try throwMissing()
+    guard !source.outputs.isEmpty else {
+      throw MartletError(.invalidModel, "the graph has no outputs")
+    }
+    var seen: Set<String> = []
+    for info in source.outputs {
+      guard let value = scope[info.name] else {
+        throw MartletError(
+          .invalidModel, "output '\(info.name)' is made by no node, input or initialiser",
+          input: info.name)
+      }
+      guard seen.insert(info.name).inserted else {
+        throw MartletError(
+          .invalidModel, "output '\(info.name)' is listed twice", input: info.name)
+      }
+      let (dtype, shape) = try ONNXConverter.type(info, "output")
+      graph.outputs.append(
+        GraphOutput(
+          name: info.name, value: value, declared: ValueType(dtype: dtype, shape: shape)))
+    }
+  }
+
+  private mutating func addInitializers(_ source: ONNXGraph) throws(MartletError) {
+    if let name = source.sparseInitializers.first {
+      throw MartletError(
+        .unsupported, "initialiser '\(name)': sparse tensors are not supported", input: name)
+    }
+    var own: Set<String> = []
+    for proto in source.initializers {
+      guard !proto.name.isEmpty else {
+        throw MartletError(.invalidModel, "\(proto.path): the initialiser has no name")
+      }
+      guard own.insert(proto.name).inserted else {
+        throw MartletError(
+          .invalidModel, "two initialisers are named '\(proto.name)'", input: proto.name)
+      }
+      scope[proto.name] = graph.addConstant(proto.name, try tensors.read(proto))
+    }
+  }
+
+  /// Each value must be made once.
+  private func checkNames(_ source: ONNXGraph) throws(MartletError) {
+    var inputs: Set<String> = []
+    for info in source.inputs where !inputs.insert(info.name).inserted {
+      throw MartletError(.invalidModel, "two inputs are named '\(info.name)'", input: info.name)
+    }
+  }
+
+  static func type(_ info: ONNXValueInfo, _ role: String) throws(MartletError) -> (
+    DType?, [Dimension]?
+  ) {
+    switch info.kind {
+    case .missing: return (nil, nil)
+    case .tensor(let dataType, let shape):
+      if dataType == 0 { return (nil, shape) }
+      do throws(MartletError) {
+        return (try ONNXTensorReader.dtype(dataType, of: "\(role) '\(info.name)'"), shape)
+      } catch {
+        var error = error
+        error.input = info.name
+        throw error
+      }
+    case .unsupported(let kind):
+      throw MartletError(
+        .unsupported, "\(role) '\(info.name)' is a \(kind); only tensors are supported",
+        input: info.name, expected: "a tensor", actual: kind)
+    }
+  }
+
+  // MARK: - Nodes
+
+  /// Converts nodes in topological order, whatever their order in the file.
+  mutating func convertNodes(_ nodes: [ONNXNode], progress: ProgressCallback? = nil)
+    throws(MartletError)
+  {
+    let names = nodes.indices.map { nodes[$0].displayName($0) }
+    var makers: [String: Int] = [:]
+    for (index, node) in nodes.enumerated() {
+      for output in node.outputs where !output.isEmpty {
+        guard makers[output] == nil, scope[output] == nil else {
+          throw MartletError(
+            .invalidModel,
+            "value '\(output)' is made twice, the second time by node '\(names[index])'",
+            node: names[index], operatorName: node.operatorType, input: output)
+        }
+        makers[output] = index
+      }
+    }
+    let reads = nodes.map { $0.allReads }
+    switch TopologicalOrder.sort(
+      count: nodes.count, predecessors: { reads[$0].compactMap { makers[$0] } })
+    {
+    case .cycle(let cycle): throw Graph.cycleError(cycle.map { names[$0] })
+    case .order(let order):
+      for (step, index) in order.enumerated() {
+        try Progress.report("convert", step, of: order.count, to: progress)
+        try convert(nodes[index], name: names[index])
+      }
+    }
+  }
+
+  private mutating func convert(_ source: ONNXNode, name: String) throws(MartletError) {
+    do throws(MartletError) {
+      let node = try imported(source, name: name)
+      if let function = functions["\(source.domain)::\(source.operatorType)"] {
+        try inline(function, node)
+      } else if let entry = ONNXTable.lookup(node.domain, node.operatorType) {
+        try entry.convert(&self, node)
+      } else {
+        note(missing: node.operatorType, node)
+      }
+    } catch {
+      var error = error
+      error.node = error.node ?? name
+      error.operatorName = error.operatorName ?? source.operatorType
+      throw error
+    }
+  }
+
+  private mutating func imported(_ source: ONNXNode, name: String) throws(MartletError)
+    -> ImportedNode
+  {
+    let domain = source.domain == "ai.onnx" ? "" : source.domain
+    var inputs: [ValueID?] = []
+    for (position, input) in source.inputs.enumerated() {
+      guard !input.isEmpty else {
+        inputs.append(nil)
+        continue
+      }
+      guard let id = scope[input] else {
+        throw MartletError(
+          .invalidModel,
+          "node '\(name)' (\(source.operatorType)): input \(position) '\(input)' is made by no node, input or initialiser",
+          node: name, operatorName: source.operatorType, input: input)
+      }
+      inputs.append(id)
+    }
+    while inputs.count > 0 && inputs[inputs.count - 1] == nil { inputs.removeLast() }
+    var outputs = source.outputs
+    while outputs.last?.isEmpty == true { outputs.removeLast() }
+    var node = ImportedNode(
+      name: name, operatorType: source.operatorType, domain: domain, opset: opsets[domain] ?? 1,
+      inputs: inputs, outputs: outputs, attributes: [:], graphs: [:])
+    for attribute in source.attributes {
+      switch attribute.value {
+      case .plain(let value): node.attributes[attribute.name] = value
+      case .tensor(let proto): node.attributes[attribute.name] = .tensor(try tensors.read(proto))
+      case .graph(let graph): node.graphs[attribute.name] = graph
+      // An attribute that the function's caller did not give takes the operator's default.
+      case .reference: continue
+      case .unsupported(let kind):
+        throw node.error(
+          .unsupported, "attribute '\(attribute.name)' is \(kind), which is not supported",
+          input: attribute.name)
+      }
+    }
+    return node
+  }
+
+  // MARK: - Making nodes, for the entries of the table
+
+  /// Adds a node that takes the place of `node`: its outputs get the file's names.
+  mutating func emit(
+    _ operatorName: String, _ inputs: [ValueID?], _ attributes: [String: AttributeValue],
+    for node: ImportedNode
+  ) throws(MartletError) {
+    let names = node.outputs.map { $0.isEmpty ? newName(node) : $0 }
+    let ids = try add(operatorName, inputs, attributes, names, node)
+    for (name, id) in zip(node.outputs, ids) where !name.isEmpty { scope[name] = id }
+  }
+
+  /// Adds a node whose single output is only read by further nodes made for `node`.
+  mutating func emitInner(
+    _ operatorName: String, _ inputs: [ValueID?], _ attributes: [String: AttributeValue] = [:],
+    for node: ImportedNode
+  ) throws(MartletError) -> ValueID {
+    let name = newName(node)
+    return try add(operatorName, inputs, attributes, [name], node)[0]
+  }
+
+  private mutating func add(
+    _ operatorName: String, _ inputs: [ValueID?], _ attributes: [String: AttributeValue],
+    _ outputs: [String], _ node: ImportedNode
+  ) throws(MartletError) -> [ValueID] {
+    guard OperatorTable.lookup(operatorName) != nil else {
+      note(missing: operatorName, node)
+      return outputs.map { graph.addValue($0) }
+    }
+    var inputs = inputs
+    while inputs.count > 0 && inputs[inputs.count - 1] == nil { inputs.removeLast() }
+    let ids = graph.addNode(
+      operatorName, name: node.name, inputs: inputs, outputs: outputs, attributes: attributes)
+    // Types of values that depend on a missing operator are unknown; its error comes later.
+    guard missing.isEmpty else { return ids }
+    let made = graph.nodes[graph.nodes.count - 1]
+    let types = try graph.inferOutputs(made, try graph.makeOperator(made))
+    for (id, type) in zip(ids, types) { graph.values[id].type = type }
+    return ids
+  }
+
+  /// Makes output `index` of `node` another name of `value`.
+  mutating func bind(_ node: ImportedNode, output index: Int = 0, to value: ValueID) {
+    guard index < node.outputs.count, !node.outputs[index].isEmpty else { return }
+    scope[node.outputs[index]] = value
+  }
+
+  mutating func constant(_ tensor: Tensor, for node: ImportedNode) -> ValueID {
+    graph.addConstant(newName(node), tensor)
+  }
+
+  /// A vector of int64.
+  mutating func constant(_ values: [Int], for node: ImportedNode) throws(MartletError) -> ValueID {
+    let tensor = try Tensor(uninitialized: .int64, [values.count])
+    for (index, value) in values.enumerated() { tensor.typed(Int64.self)[index] = Int64(value) }
+    return constant(tensor, for: node)
+  }
+
+  /// A vector of float32, or with an empty `shape` a scalar.
+  mutating func constant(_ values: [Float], shape: [Int]? = nil, for node: ImportedNode)
+    throws(MartletError) -> ValueID
+  {
+    let tensor = try Tensor(uninitialized: .float32, shape ?? [values.count])
+    for (index, value) in values.prefix(tensor.count).enumerated() {
+      tensor.typed(Float.self)[index] = value
+    }
+    return constant(tensor, for: node)
+  }
+
+  func type(of value: ValueID?) -> ValueType {
+    value.map { graph.values[$0].type } ?? ValueType(dtype: nil, shape: nil)
+  }
+
+  func rank(of value: ValueID?) -> Int? { type(of: value).shape?.count }
+
+  private mutating func newName(_ node: ImportedNode) -> String {
+    generatedNames += 1
+    return "\(node.name)/\(generatedNames)"
+  }
+
+  // MARK: - Operators that are missing
+
+  mutating func note(missing operatorName: String, _ node: ImportedNode) {
+    let domain = node.domain.isEmpty ? "ai.onnx" : node.domain
+    let what = "\(node.operatorType) (domain \(domain), opset \(node.opset))"
+    if !missing.contains(where: { $0.what == what }) {
+      missing.append((what, node.name, node.operatorType))
+    }
+    for name in node.outputs where !name.isEmpty { scope[name] = graph.addValue(name) }
+  }
+
+  private func throwMissing() throws(MartletError) {
+    guard let first = missing.first else { return }
+    let list = missing.map { "\($0.what) at node '\($0.node)'" }.joined(separator: "; ")
+    throw MartletError(
+      .unsupported, "the model needs operators that are not supported: \(list)", node: first.node,
+      operatorName: first.operatorName,
+      actual: missing.map(\.operatorName).joined(separator: ", "))
+  }
+
+  // MARK: - Functions and subgraphs
+
+  /// Puts the nodes of a model-local function in the place of its call.
+  private mutating func inline(_ function: ONNXFunction, _ call: ImportedNode) throws(MartletError)
+  {
+    guard functionDepth < 16 else {
+      throw call.error(.invalidModel, "functions call each other deeper than 16")
+    }
+    // Functions that call functions several times each grow exponentially.
+    functionCalls += 1
+    guard functionCalls <= 100_000 else {
+      throw call.error(.unsupported, "the model's functions are called more than 100000 times")
+    }
+    let (outerScope, outerOpsets) = (scope, opsets)
+    scope = [:]
+    for (index, name) in function.inputs.enumerated() {
+      if let value = call.input(index) { scope[name] = value }
+    }
+    if !function.opsets.isEmpty { opsets = function.opsets }
+    functionDepth += 1
+    try convertNodes(
+      function.nodes.enumerated().map { index, node in
+        node.resolved(
+          call, defaults: function.attributeDefaults, inputs: Set(function.inputs),
+          name: node.displayName(index))
+      })
+    functionDepth -= 1
+    let inner = scope
+    (scope, opsets) = (outerScope, outerOpsets)
+    for (index, name) in function.outputs.enumerated() where index < call.outputs.count {
+      guard let value = inner[name] else {
+        throw call.error(
+          .invalidModel, "output '\(name)' of function '\(function.name)' is not made")
+      }
+      bind(call, output: index, to: value)
+    }
+  }
+
+  /// Puts a subgraph without inputs (a branch of If) in the place of `node`.
+  mutating func inline(_ branch: ONNXGraph, _ node: ImportedNode) throws(MartletError) {
+    let outer = scope
+    try addInitializers(branch)
+    try convertNodes(branch.nodes)
+    let inner = scope
+    scope = outer
+    for (index, info) in branch.outputs.enumerated() {
+      guard let value = inner[info.name] else {
+        throw node.error(.invalidModel, "output '\(info.name)' of the branch is not made")
+      }
+      bind(node, output: index, to: value)
+    }
+  }
+}
+
+extension ONNXNode {
+  /// The node's name, or its operator and place.
+  func displayName(_ index: Int) -> String { name.isEmpty ? "\(operatorType)_\(index)" : name }
+
+  /// Names that the node reads, those that its subgraphs take from outside included.
+  var allReads: [String] {
+    var names = inputs
+    for attribute in attributes {
+      if case .graph(let graph) = attribute.value { names += graph.outerReads }
+    }
+    return names
+  }
+
+  /// A function's node as part of the node that calls it.
+  func resolved(
+    _ call: ImportedNode, defaults: [ONNXAttribute], inputs: Set<String>, name: String
+  ) -> ONNXNode {
+    var node = self
+    node.name = "\(call.name)/\(name)"
+    for index in node.attributes.indices {
+      guard case .reference(let source) = node.attributes[index].value else { continue }
+      if let value = call.attributes[source] {
+        node.attributes[index].value = .plain(value)
+      } else if let fallback = defaults.first(where: { $0.name == source }) {
+        node.attributes[index].value = fallback.value
+      }
+    }
+    return node
+  }
+}
+
+extension ONNXGraph {
+  /// Names read here that are made outside.
+  var outerReads: [String] {
+    var made = Set(inputs.map(\.name) + initializers.map(\.name))
+    for node in nodes { made.formUnion(node.outputs) }
+    return (nodes.flatMap(\.allReads) + outputs.map(\.name)).filter { !made.contains($0) }
+  }
+}

@@ -1,0 +1,224 @@
+import MartletCore
+
+/// How one operator of a domain becomes nodes of Martlet's graph.
+struct ONNXEntry: Sendable {
+  typealias Conversion =
+    @Sendable (inout ONNXConverter, ImportedNode) throws(MartletError) -> Void
+
+  let name: String
+  let domain: String
+  let convert: Conversion
+
+  /// An operator whose older forms read like its newest, but for attributes that mean nothing.
+  static func same(_ name: String, dropping attributes: String...) -> ONNXEntry {
+    ONNXEntry(name: name, domain: "") { converter, node throws(MartletError) in
+      let kept = node.attributes.filter { !attributes.contains($0.key) }
+      try converter.emit(name, node.inputs, kept, for: node)
+    }
+  }
+
+  static func renamed(_ name: String, _ newName: String) -> ONNXEntry {
+    ONNXEntry(name: name, domain: "") { converter, node throws(MartletError) in
+      try converter.emit(newName, node.inputs, node.attributes, for: node)
+    }
+  }
+
+  static func rewritten(_ name: String, _ convert: @escaping Conversion) -> ONNXEntry {
+    ONNXEntry(name: name, domain: "", convert: convert)
+  }
+}
+
+/// The operators of ONNX, one line each. Whether Martlet has the operator that an entry asks for is
+/// OperatorTable's to say.
+///
+/// Source: github.com/onnx/onnx, docs/Operators.md and docs/Changelog.md.
+enum ONNXTable {
+  static let all: [ONNXEntry] = [
+    .same("Abs"),
+    .same("Acos"),
+    .same("Acosh"),
+    .rewritten("Add", LegacyBroadcast.convert),
+    .rewritten("And", LegacyBroadcast.convert),
+    .same("ArgMax"),
+    .same("ArgMin"),
+    .same("Asin"),
+    .same("Asinh"),
+    .same("Atan"),
+    .same("Atanh"),
+    .same("Attention"),
+    .same("AveragePool"),
+    .rewritten("BatchNormalization", BatchNormalizationForms.convert),
+    .same("Bernoulli"),
+    .same("BitShift"),
+    .same("BitwiseAnd"),
+    .same("BitwiseNot"),
+    .same("BitwiseOr"),
+    .same("BitwiseXor"),
+    .same("BlackmanWindow"),
+    .rewritten("Cast", CastForms.convert),
+    .same("CastLike"),
+    .same("Ceil"),
+    .same("Celu"),
+    .same("CenterCropPad"),
+    .rewritten("Clip", ClipForms.convert),
+    .same("Col2Im"),
+    .same("Compress"),
+    .same("Concat"),
+    .rewritten("Constant", ConstantForms.convert),
+    .same("ConstantOfShape"),
+    .same("Conv"),
+    .same("ConvInteger"),
+    .same("ConvTranspose"),
+    .same("Cos"),
+    .same("Cosh"),
+    .same("CumProd"),
+    .same("CumSum"),
+    .same("DeformConv"),
+    .same("DepthToSpace"),
+    .same("DequantizeLinear"),
+    .same("Det"),
+    .rewritten("DFT", DFTForms.convert),
+    .rewritten("Div", LegacyBroadcast.convert),
+    .rewritten("Dropout", DropoutForms.convert),
+    .same("DynamicQuantizeLinear"),
+    .same("Einsum"),
+    .same("Elu", dropping: "consumed_inputs"),
+    .rewritten("Equal", LegacyBroadcast.convert),
+    .same("Erf"),
+    .same("Exp", dropping: "consumed_inputs"),
+    .same("Expand"),
+    .same("EyeLike"),
+    .same("Flatten"),
+    .same("Floor", dropping: "consumed_inputs"),
+    .same("Gather"),
+    .same("GatherElements"),
+    .same("GatherND"),
+    .same("Gelu"),
+    .rewritten("Gemm", GemmForms.convert),
+    .same("GlobalAveragePool"),
+    .same("GlobalLpPool"),
+    .same("GlobalMaxPool"),
+    .rewritten("Greater", LegacyBroadcast.convert),
+    .same("GreaterOrEqual"),
+    .rewritten("GridSample", GridSampleForms.convert),
+    .rewritten("GroupNormalization", GroupNormalizationForms.convert),
+    .same("GRU", dropping: "output_sequence"),
+    .same("HammingWindow"),
+    .same("HannWindow"),
+    .rewritten("Hardmax", SoftmaxForms.convert),
+    .same("HardSigmoid", dropping: "consumed_inputs"),
+    .same("HardSwish"),
+    .same("Identity"),
+    .rewritten("If", IfForms.convert),
+    .same("ImageDecoder"),
+    .same("InstanceNormalization", dropping: "consumed_inputs"),
+    .same("IsInf"),
+    .same("IsNaN"),
+    .same("LayerNormalization"),
+    .same("LeakyRelu", dropping: "consumed_inputs"),
+    .rewritten("Less", LegacyBroadcast.convert),
+    .same("LessOrEqual"),
+    .same("Log", dropping: "consumed_inputs"),
+    .rewritten("LogSoftmax", SoftmaxForms.convert),
+    .rewritten("Loop", ControlFlow.convert),
+    .same("LpNormalization"),
+    .same("LpPool"),
+    .same("LRN"),
+    .same("LSTM", dropping: "output_sequence"),
+    .same("MatMul"),
+    .same("MatMulInteger"),
+    .same("Max", dropping: "consumed_inputs"),
+    .same("MaxPool"),
+    .same("MaxRoiPool"),
+    .same("MaxUnpool"),
+    .same("Mean", dropping: "consumed_inputs"),
+    .same("MeanVarianceNormalization"),
+    .same("MelWeightMatrix"),
+    .same("Min", dropping: "consumed_inputs"),
+    .same("Mish"),
+    .same("Mod"),
+    .rewritten("Mul", LegacyBroadcast.convert),
+    .same("Multinomial"),
+    .same("Neg", dropping: "consumed_inputs"),
+    .same("NegativeLogLikelihoodLoss"),
+    .same("NonMaxSuppression"),
+    .same("NonZero"),
+    .same("Not"),
+    .rewritten("Or", LegacyBroadcast.convert),
+    .rewritten("Pad", PadForms.convert),
+    .rewritten("Pow", LegacyBroadcast.convert),
+    .rewritten("PRelu", PReluForms.convert),
+    .same("QLinearConv"),
+    .same("QLinearMatMul"),
+    .same("QuantizeLinear"),
+    .same("RandomNormal"),
+    .same("RandomNormalLike"),
+    .same("RandomUniform"),
+    .same("RandomUniformLike"),
+    .same("Range"),
+    .same("Reciprocal", dropping: "consumed_inputs"),
+    .rewritten("ReduceL1", ReduceForms.convert),
+    .rewritten("ReduceL2", ReduceForms.convert),
+    .rewritten("ReduceLogSum", ReduceForms.convert),
+    .rewritten("ReduceLogSumExp", ReduceForms.convert),
+    .rewritten("ReduceMax", ReduceForms.convert),
+    .rewritten("ReduceMean", ReduceForms.convert),
+    .rewritten("ReduceMin", ReduceForms.convert),
+    .rewritten("ReduceProd", ReduceForms.convert),
+    .rewritten("ReduceSum", ReduceForms.convert),
+    .rewritten("ReduceSumSquare", ReduceForms.convert),
+    .same("Relu", dropping: "consumed_inputs"),
+    .rewritten("Reshape", ReshapeForms.convert),
+    .rewritten("Resize", ResizeForms.convert),
+    .same("ReverseSequence"),
+    .same("RMSNormalization"),
+    .same("RNN", dropping: "output_sequence"),
+    .same("RoiAlign"),
+    .same("RotaryEmbedding"),
+    .same("Round"),
+    .rewritten("Scan", ControlFlow.convert),
+    .renamed("Scatter", "ScatterElements"),
+    .same("ScatterElements"),
+    .same("ScatterND"),
+    .same("Selu", dropping: "consumed_inputs"),
+    .same("Shape"),
+    .same("Shrink"),
+    .same("Sigmoid", dropping: "consumed_inputs"),
+    .same("Sign"),
+    .same("Sin"),
+    .same("Sinh"),
+    .same("Size"),
+    .rewritten("Slice", SliceForms.convert),
+    .rewritten("Softmax", SoftmaxForms.convert),
+    .same("Softplus"),
+    .same("Softsign"),
+    .same("SpaceToDepth"),
+    .rewritten("Split", SplitForms.convert),
+    .same("Sqrt", dropping: "consumed_inputs"),
+    .rewritten("Squeeze", AxesForms.convert),
+    .same("STFT"),
+    .rewritten("Sub", LegacyBroadcast.convert),
+    .same("Sum", dropping: "consumed_inputs"),
+    .same("Swish"),
+    .same("Tan"),
+    .same("Tanh", dropping: "consumed_inputs"),
+    .same("TensorScatter"),
+    .same("ThresholdedRelu"),
+    .same("Tile"),
+    .rewritten("TopK", TopKForms.convert),
+    .same("Transpose"),
+    .same("Trilu"),
+    .same("Unique"),
+    .rewritten("Unsqueeze", AxesForms.convert),
+    .rewritten("Upsample", UpsampleForms.convert),
+    .same("Where"),
+    .rewritten("Xor", LegacyBroadcast.convert),
+  ]
+
+  private static let byName: [String: ONNXEntry] = Dictionary(
+    all.map { ("\($0.domain)::\($0.name)", $0) }, uniquingKeysWith: { first, _ in first })
+
+  static func lookup(_ domain: String, _ name: String) -> ONNXEntry? {
+    byName["\(domain)::\(name)"]
+  }
+}
