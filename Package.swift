@@ -5,6 +5,9 @@ import PackageDescription
 // (scripts/check-layers holds the imports against it).
 let package = Package(
   name: "martlet",
+  products: [
+    .library(name: "Martlet", targets: ["Martlet"])
+  ],
   dependencies: [
     // For the command alone; the library targets depend on nothing outside this package.
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
@@ -23,7 +26,9 @@ let package = Package(
       dependencies: [
         "MartletOperators", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
+    .target(name: "Martlet", dependencies: ["MartletImport"]),
     .testTarget(name: "MartletCoreTests", dependencies: ["MartletCore"]),
     .testTarget(name: "MartletCLITests", dependencies: ["martlet-cli", "MartletCore"]),
+    .testTarget(name: "MartletTests", dependencies: ["Martlet"]),
   ]
 )

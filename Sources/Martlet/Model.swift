@@ -1,0 +1,78 @@
+import MartletBackends
+import MartletCore
+import MartletGraph
+import MartletImport
+import MartletOperators
+import Synchronization
+
+/// A trained model, loaded once and run by any number of threads.
+///
+///     setFloat32FastMathMode(.bf16)
+///     let model = try Model(path: "model.onnx")
+///     let outputs = try model.run(["x": Tensor(pixels, shape: [1, 3, 224, 224])])
+public final class Model: Sendable {
+  /// An input or output.
+  public struct Port: Sendable {
+    public let name: String
+    /// nil when the model does not say.
+    public let dtype: DType?
+    /// Extents as text: a number, a name, or `?`; nil when not even the rank is known.
+    public let shape: [String]?
+  }
+
+  /// What a node's matrix work ran as.
+  public struct PrecisionRow: Sendable {
+    public let node: String
+    public let operatorName: String
+    /// `fp32`, `bf16`, ….
+    public let precision: String
+    public let kernel: String
+    /// Why not the mode's own precision; empty when it is.
+    public let reason: String
+  }
+
+  private let model: MartletImport.Model
+  /// Contexts that no run uses now, with the memory that they keep.
+  private let idle = Mutex<[RunSession]>([])
+
+  /// Loads an ONNX file, mapping its weights.
+  ///
+  /// `mode` goes before the scope's, the process's and the environment's. Throws `io`,
+  /// `invalidModel`, `unsupported`.
+  public init(path: String, mode: MathMode? = nil) throws(MartletError) {
+    var options = MartletImport.Model.Options()
+    options.mode = mode
+    model = try MartletImport.Model.load(path: path, options: options)
+  }
+
+  public var inputs: [Port] { model.inputs.map(Model.port) }
+  public var outputs: [Port] { model.outputs.map(Model.port) }
+
+  /// Computes all outputs, by name, from inputs by name.
+  ///
+  /// Throws errors that name the input or node, with what was expected and what came.
+  public func run(_ inputs: [String: Tensor]) throws(MartletError) -> [String: Tensor] {
+    try runReporting(inputs).outputs
+  }
+
+  /// As `run`, and tells what each node's matrix work ran as.
+  public func runReporting(
+    _ inputs: [String: Tensor]
+  ) throws(MartletError) -> (outputs: [String: Tensor], precisionReport: [PrecisionRow]) {
+    let session = idle.withLock { $0.popLast() } ?? model.makeRun()
+    defer { idle.withLock { $0.append(session) } }
+    let results = try session.run(inputs.mapValues(\.core))
+    var named: [String: Tensor] = [:]
+    for (port, result) in zip(model.outputs, results) { named[port.name] = Tensor(result) }
+    let report = session.precisionReport().map {
+      PrecisionRow(
+        node: $0.node, operatorName: $0.operatorName, precision: $0.precision, kernel: $0.kernel,
+        reason: $0.reason)
+    }
+    return (named, report)
+  }
+
+  private static func port(_ port: MartletImport.Model.Port) -> Port {
+    Port(name: port.name, dtype: port.dtype, shape: port.shape?.map { $0.description })
+  }
+}
