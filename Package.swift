@@ -27,6 +27,7 @@ let package = Package(
         "MartletOperators", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(name: "Martlet", dependencies: ["MartletImport"]),
+    .testTarget(name: "MartletKernelsTests", dependencies: ["MartletKernels"]),
     .testTarget(name: "MartletCoreTests", dependencies: ["MartletCore"]),
     .testTarget(name: "MartletCLITests", dependencies: ["martlet-cli", "MartletCore"]),
     .testTarget(name: "MartletTests", dependencies: ["Martlet"]),
