@@ -6,7 +6,9 @@ import PackageDescription
 let package = Package(
   name: "martlet",
   products: [
-    .library(name: "Martlet", targets: ["Martlet"])
+    .library(name: "Martlet", targets: ["Martlet"]),
+    // The C library; scripts/build-library has the flags that it is shipped with.
+    .library(name: "martlet", type: .dynamic, targets: ["MartletC"])
   ],
   dependencies: [
     // For the command alone; the library targets depend on nothing outside this package.
@@ -21,6 +23,8 @@ let package = Package(
     .target(name: "MartletOperators", dependencies: ["MartletBackends"]),
     .target(name: "MartletGraph", dependencies: ["MartletOperators"]),
     .target(name: "MartletImport", dependencies: ["MartletGraph", "MartletPlatform"]),
+    .systemLibrary(name: "CMartlet", path: "include"),
+    .target(name: "MartletC", dependencies: ["CMartlet", "MartletImport", "MartletPlatform"]),
     .executableTarget(
       name: "martlet-cli",
       dependencies: [

@@ -1,0 +1,110 @@
+import CMartlet
+import MartletCore
+
+/// The one place where errors become statuses: runs `body`, keeps what it throws as the thread's
+/// last error and returns its code.
+///
+/// A message that does not speak of an operator or node begins with the C function's name.
+func boundary(
+  _ function: StaticString = #function, _ body: () throws(MartletError) -> Void
+) -> martlet_status {
+  do throws(MartletError) {
+    try body()
+    return MartletStatus.ok
+  } catch {
+    var described = error
+    if error.operatorName == nil, error.node == nil {
+      described.message = "\(baseName(function)): \(error.message)"
+    } else {
+      described.message = error.description
+    }
+    LastError.record(described)
+    return error.code.rawValue
+  }
+}
+
+enum MartletStatus {
+  static let ok: martlet_status = 0
+}
+
+/// `martlet_x` of `martlet_x(_:_:)`.
+private func baseName(_ function: StaticString) -> String {
+  String("\(function)".prefix { $0 != "(" })
+}
+
+// MARK: - Arguments
+
+/// Throws `invalidArgument` for NULL.
+func required<Pointer>(_ pointer: Pointer?, _ parameter: String) throws(MartletError) -> Pointer {
+  guard let pointer else {
+    throw MartletError(
+      .invalidArgument, "\(parameter) is NULL", input: parameter, expected: "a valid pointer",
+      actual: "NULL")
+  }
+  return pointer
+}
+
+/// The string at `pointer`; throws `invalidArgument` for NULL.
+func text(_ pointer: UnsafePointer<CChar>?, _ parameter: String) throws(MartletError) -> String {
+  String(cString: try required(pointer, parameter))
+}
+
+/// The `count` values at `pointer`, which may be NULL when there are none; throws
+/// `invalidArgument` for NULL and for a count that no memory could hold.
+func array<Element>(
+  _ pointer: UnsafePointer<Element>?, _ count: Int, _ parameter: String
+) throws(MartletError) -> UnsafeBufferPointer<Element> {
+  guard count >= 0, count <= Int.max / max(MemoryLayout<Element>.stride, 1) else {
+    throw MartletError(
+      .invalidArgument, "the number of \(parameter) is out of range", input: parameter,
+      actual: "\(UInt(bitPattern: count))")
+  }
+  if count == 0 { return UnsafeBufferPointer(start: nil, count: 0) }
+  return UnsafeBufferPointer(start: try required(pointer, parameter), count: count)
+}
+
+/// A size_t as an Int; throws `invalidArgument` when it is past what can be addressed.
+func size(_ value: Int, _ parameter: String) throws(MartletError) -> Int {
+  guard value >= 0 else {
+    throw MartletError(
+      .invalidArgument, "\(parameter) is out of range", input: parameter,
+      actual: "\(UInt(bitPattern: value))")
+  }
+  return value
+}
+
+func dtype(_ value: martlet_dtype, _ parameter: String = "dtype") throws(MartletError) -> DType {
+  guard let dtype = DType(rawValue: value) else {
+    throw MartletError(
+      .invalidDType, "\(parameter) is \(value), which is no dtype", input: parameter,
+      expected: "a martlet_dtype", actual: "\(value)")
+  }
+  return dtype
+}
+
+func mathMode(_ value: martlet_math_mode) throws(MartletError) -> MathMode {
+  guard let mode = MathMode(rawValue: value) else {
+    throw MartletError(
+      .invalidArgument, "mode is \(value), which is no fast-math mode", input: "mode",
+      expected: "a martlet_math_mode", actual: "\(value)")
+  }
+  return mode
+}
+
+/// The mode of a call: MARTLET_MATH_DEFAULT is no argument.
+func effectiveMode(_ value: martlet_math_mode) throws(MartletError) -> MathMode {
+  if value == -1 { return MathMode.effective() }
+  return MathMode.effective(argument: try mathMode(value))
+}
+
+/// `rank` extents or strides; NULL is fine when the rank is 0.
+func extents(
+  _ pointer: UnsafePointer<Int64>?, _ rank: Int32, _ parameter: String
+) throws(MartletError) -> [Int] {
+  guard rank >= 0, rank <= Shape.maximumRank else {
+    throw MartletError(
+      .invalidShape, "rank is \(rank), expected 0...\(Shape.maximumRank)", input: "rank",
+      expected: "0...\(Shape.maximumRank)", actual: "\(rank)")
+  }
+  return try array(pointer, Int(rank), parameter).map { Int($0) }
+}

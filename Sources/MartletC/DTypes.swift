@@ -1,0 +1,19 @@
+import CMartlet
+import MartletCore
+
+// Sections 6 and 7 of martlet.h.
+
+@_cdecl("martlet_memory_in_use") @implementation
+public func martlet_memory_in_use() -> Int64 {
+  Int64(Storage.bytesInUse)
+}
+
+@_cdecl("martlet_dtype_name") @implementation
+public func martlet_dtype_name(_ dtype: martlet_dtype) -> UnsafePointer<CChar>? {
+  InternedStrings.pointer(DType(rawValue: dtype)?.description ?? "unknown")
+}
+
+@_cdecl("martlet_dtype_size") @implementation
+public func martlet_dtype_size(_ dtype: martlet_dtype) -> Int {
+  DType(rawValue: dtype)?.byteCount ?? 0
+}

@@ -1,0 +1,197 @@
+import Glibc
+import MartletCore
+import Synchronization
+
+/// The kinds of handles that cross the boundary. Zero marks a free slot.
+enum HandleKind: UInt32 {
+  case tensor = 1
+  case attributes = 2
+  case model = 3
+  case context = 4
+
+  var article: String {
+    switch self {
+    case .tensor: "a tensor"
+    case .attributes: "an attribute set"
+    case .model: "a model"
+    case .context: "a run context"
+    }
+  }
+}
+
+/// What a handle stands for.
+protocol HandleObject: AnyObject {
+  static var kind: HandleKind { get }
+}
+
+/// One handle: its kind, its C references and the object that it keeps alive.
+private struct HandleSlot: ~Copyable {
+  let kind = Atomic<UInt32>(0)
+  let references = Atomic<Int>(0)
+  /// Written before `kind` is published and after it is withdrawn.
+  var object: Unmanaged<AnyObject>?
+  /// The next free slot.
+  var next: UnsafeMutablePointer<HandleSlot>?
+}
+
+/// The only place that turns objects into opaque pointers and back.
+///
+/// Handles are addresses of slots in slabs that are never given back, and a released slot is reused
+/// last: so a pointer of another kind, a released handle and a pointer that is no handle are all
+/// recognised without touching memory that is not ours. Handles in use bound the slabs' size.
+///
+/// @unchecked Sendable: the free list is behind the mutex, slabs are published by `slabCount`, and
+/// slots change hands through their atomics.
+final class HandleTable: @unchecked Sendable {
+  static let shared = HandleTable()
+
+  private static let slabLimit = 40
+  private static let firstSlabCapacity = 256
+  /// A released slot is reused only after this many others were released.
+  private static let quarantine = 512
+
+  private let slabs: UnsafeMutablePointer<UnsafeMutablePointer<HandleSlot>?>
+  private let slabCount = Atomic<Int>(0)
+  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+  private var fresh = 0
+  private var freeHead: UnsafeMutablePointer<HandleSlot>?
+  private var freeTail: UnsafeMutablePointer<HandleSlot>?
+  private var freeCount = 0
+
+  private init() {
+    slabs = .allocate(capacity: HandleTable.slabLimit)
+    slabs.initialize(repeating: nil, count: HandleTable.slabLimit)
+    mutex = .allocate(capacity: 1)
+    mutex.initialize(to: pthread_mutex_t())
+    pthread_mutex_init(mutex, nil)
+    // A child must not inherit the mutex from a thread that it does not have.
+    pthread_atfork(
+      { pthread_mutex_lock(HandleTable.shared.mutex) },
+      { pthread_mutex_unlock(HandleTable.shared.mutex) },
+      { pthread_mutex_unlock(HandleTable.shared.mutex) })
+  }
+
+  // MARK: - References
+
+  /// A handle with one reference to `object`.
+  func create<T: HandleObject>(_ object: T) throws(MartletError) -> OpaquePointer {
+    let slot = try takeSlot()
+    slot.pointee.object = Unmanaged.passRetained(object as AnyObject)
+    slot.pointee.references.store(1, ordering: .relaxed)
+    slot.pointee.kind.store(T.kind.rawValue, ordering: .releasing)
+    return OpaquePointer(slot)
+  }
+
+  /// The object of a handle; throws `invalidHandle`, naming the parameter, for anything else.
+  func resolve<T: HandleObject>(
+    _ handle: OpaquePointer?, _ parameter: String, as type: T.Type = T.self
+  ) throws(MartletError) -> T {
+    let slot = try slot(handle, parameter, T.kind)
+    guard let object = slot.pointee.object else {
+      throw HandleTable.invalid(parameter, T.kind, "an already released handle")
+    }
+    // The slot's kind says which class this is.
+    return unsafeDowncast(object.takeUnretainedValue(), to: T.self)
+  }
+
+  /// The object of a handle, or nil for NULL.
+  func resolveOptional<T: HandleObject>(
+    _ handle: OpaquePointer?, _ parameter: String, as type: T.Type = T.self
+  ) throws(MartletError) -> T? {
+    handle == nil ? nil : try resolve(handle, parameter, as: type)
+  }
+
+  func retain(_ handle: OpaquePointer?, _ parameter: String, _ kind: HandleKind)
+    throws(MartletError)
+  {
+    try slot(handle, parameter, kind).pointee.references.add(1, ordering: .relaxed)
+  }
+
+  /// Drops a reference; NULL is fine.
+  func release(_ handle: OpaquePointer?, _ parameter: String, _ kind: HandleKind)
+    throws(MartletError)
+  {
+    guard handle != nil else { return }
+    let slot = try slot(handle, parameter, kind)
+    let left = slot.pointee.references.subtract(1, ordering: .acquiringAndReleasing).newValue
+    guard left == 0 else { return }
+    slot.pointee.kind.store(0, ordering: .releasing)
+    let object = slot.pointee.object
+    slot.pointee.object = nil
+    giveBack(slot)
+    object?.release()
+  }
+
+  // MARK: - Slots
+
+  private func slot(_ handle: OpaquePointer?, _ parameter: String, _ kind: HandleKind)
+    throws(MartletError) -> UnsafeMutablePointer<HandleSlot>
+  {
+    guard let handle else { throw HandleTable.invalid(parameter, kind, "NULL") }
+    guard isSlot(UInt(bitPattern: handle)) else {
+      throw HandleTable.invalid(parameter, kind, "a pointer that is not a Martlet handle")
+    }
+    let slot = UnsafeMutablePointer<HandleSlot>(handle)
+    let actual = slot.pointee.kind.load(ordering: .acquiring)
+    guard actual == kind.rawValue else {
+      let what = HandleKind(rawValue: actual).map { "\($0.article) handle" }
+      throw HandleTable.invalid(parameter, kind, what ?? "an already released handle")
+    }
+    return slot
+  }
+
+  private func isSlot(_ address: UInt) -> Bool {
+    let stride = UInt(MemoryLayout<HandleSlot>.stride)
+    for index in 0..<slabCount.load(ordering: .acquiring) {
+      let base = UInt(bitPattern: slabs[index])
+      let size = UInt(HandleTable.firstSlabCapacity << index) * stride
+      if address >= base, address - base < size { return (address - base) % stride == 0 }
+    }
+    return false
+  }
+
+  private func takeSlot() throws(MartletError) -> UnsafeMutablePointer<HandleSlot> {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    if freeCount > HandleTable.quarantine, let slot = freeHead {
+      freeHead = slot.pointee.next
+      if freeHead == nil { freeTail = nil }
+      freeCount -= 1
+      return slot
+    }
+    if fresh == 0 {
+      let count = slabCount.load(ordering: .relaxed)
+      guard count < HandleTable.slabLimit else {
+        throw MartletError(.outOfMemory, "too many handles")
+      }
+      let capacity = HandleTable.firstSlabCapacity << count
+      let slab = UnsafeMutablePointer<HandleSlot>.allocate(capacity: capacity)
+      for index in 0..<capacity { (slab + index).initialize(to: HandleSlot()) }
+      slabs[count] = slab
+      slabCount.store(count + 1, ordering: .releasing)
+      fresh = capacity
+    }
+    fresh -= 1
+    guard let slab = slabs[slabCount.load(ordering: .relaxed) - 1] else {
+      throw MartletError(.internalError, "the handle table lost a slab")
+    }
+    return slab + fresh
+  }
+
+  private func giveBack(_ slot: UnsafeMutablePointer<HandleSlot>) {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    slot.pointee.next = nil
+    if let tail = freeTail { tail.pointee.next = slot } else { freeHead = slot }
+    freeTail = slot
+    freeCount += 1
+  }
+
+  private static func invalid(_ parameter: String, _ kind: HandleKind, _ actual: String)
+    -> MartletError
+  {
+    MartletError(
+      .invalidHandle, "\(parameter) is \(actual), expected \(kind.article) handle",
+      input: parameter, expected: "\(kind.article) handle", actual: actual)
+  }
+}

@@ -1,0 +1,27 @@
+import Glibc
+import Synchronization
+
+/// C strings that last as long as the process, one copy of each.
+///
+/// Only for names from closed sets (dtypes, modes, operators, kernels), so that it cannot grow.
+enum InternedStrings {
+  /// @unchecked Sendable: the pointees are written before they are published and then only read.
+  private struct Entry: @unchecked Sendable {
+    let pointer: UnsafePointer<CChar>
+  }
+
+  private static let entries = Mutex<[String: Entry]>([:])
+
+  static func pointer(_ text: String) -> UnsafePointer<CChar> {
+    entries.withLock { entries in
+      if let entry = entries[text] { return entry }
+      let count = text.utf8.count
+      let copy = UnsafeMutablePointer<CChar>.allocate(capacity: count + 1)
+      for (index, byte) in text.utf8.enumerated() { copy[index] = CChar(bitPattern: byte) }
+      copy[count] = 0
+      let entry = Entry(pointer: UnsafePointer(copy))
+      entries[text] = entry
+      return entry
+    }.pointer
+  }
+}
