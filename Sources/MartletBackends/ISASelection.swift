@@ -126,7 +126,7 @@ package struct ISASelection: Sendable {
 /// What the processor has and what was compiled in, asked once: a CPUID may trap.
 ///
 /// @unchecked Sendable: the pointers are to the constant tables of MartletKernels.
-private struct Machine: @unchecked Sendable {
+struct Machine: @unchecked Sendable {
   let compiledIn: [UnsafePointer<mk_isa>]
   /// Why each cannot run here; nil where it can.
   let refusals: [String?]

@@ -108,3 +108,14 @@ func extents(
   }
   return try array(pointer, Int(rank), parameter).map { Int($0) }
 }
+
+/// The `count` strings at `pointer`; throws `invalidArgument` for NULL, the array or a string.
+func texts(_ pointer: UnsafePointer<UnsafePointer<CChar>?>?, _ count: Int, _ parameter: String)
+  throws(MartletError) -> [String]
+{
+  var result: [String] = []
+  for (index, string) in try array(pointer, count, parameter).enumerated() {
+    result.append(try text(string, "\(parameter)[\(index)]"))
+  }
+  return result
+}

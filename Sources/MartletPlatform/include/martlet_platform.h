@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "martlet_dlpack.h"
+
 // Blocks while *word == expected, at most timeout_ns (negative: no limit). Returns on any wake-up.
 void mp_futex_wait(const void *word, uint32_t expected, int64_t timeout_ns);
 // Wakes at most `count` threads that wait on word.

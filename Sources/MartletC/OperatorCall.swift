@@ -1,0 +1,76 @@
+import MartletCore
+import MartletOperators
+
+/// One run of one operator on behalf of a caller.
+struct OperatorCall {
+  let name: String
+  let attributes: Attributes
+  let mode: MathMode
+
+  init(
+    _ name: String, _ attributes: [String: AttributeValue] = [:], mode: MathMode = .effective()
+  ) {
+    self.name = name
+    self.attributes = Attributes(attributes, operatorName: name)
+    self.mode = mode
+  }
+
+  /// Makes the operator, runs it and hands the results to the slots.
+  func run(_ inputs: [Tensor?], into slots: ResultSlots) throws(MartletError) {
+    try run(inputs, into: slots, with: make(inputs, outputCount: slots.destinations.count))
+  }
+
+  /// As `run`, with the operator that a packed weight keeps for this name and these attributes.
+  ///
+  /// `weight` is input `index`.
+  func run(
+    _ inputs: [Tensor?], weight: TensorObject, at index: Int, into slots: ResultSlots
+  ) throws(MartletError) {
+    guard weight.isPacked else { return try run(inputs, into: slots) }
+    let key = "\(name) \(inputs.count) \(attributes.values.sorted { $0.key < $1.key })"
+    let operation = try weight.operation(key) { () throws(MartletError) in
+      try make(inputs, outputCount: slots.destinations.count, constant: index)
+    }
+    try run(inputs, into: slots, with: operation)
+  }
+
+  /// Runs and returns the results, without a place given for them.
+  func results(_ inputs: [Tensor?]) throws(MartletError) -> [Tensor] {
+    let operation = try make(inputs, outputCount: 1)
+    return try operation.run(inputs, RunContext(mode: mode))
+  }
+
+  private func make(_ inputs: [Tensor?], outputCount: Int, constant: Int? = nil)
+    throws(MartletError) -> any Operator
+  {
+    let operation = try OperatorTable.make(
+      name,
+      OperatorNode(
+        attributes: attributes,
+        constants: inputs.enumerated().map { $0 == constant ? $1 : nil },
+        inputCount: inputs.count, outputCount: outputCount))
+    let schema = type(of: operation).schema
+    for (index, input) in inputs.enumerated().prefix(schema.requiredInputs) where input == nil {
+      let input = index < schema.inputs.count ? schema.inputs[index] : "\(index)"
+      throw MartletError(
+        .invalidArgument, "\(name): input '\(input)' is missing", operatorName: name, input: input,
+        expected: "a tensor", actual: "NULL")
+    }
+    return operation
+  }
+
+  private func run(_ inputs: [Tensor?], into slots: ResultSlots, with operation: any Operator)
+    throws(MartletError)
+  {
+    let context = RunContext(mode: mode)
+    context.destinations = slots.usableDestinations(inputs)
+    let results = try operation.run(inputs, context)
+    let count = slots.destinations.count
+    guard results.count >= count else {
+      throw MartletError(
+        .invalidArgument, "\(name): \(count) outputs were asked for, there are \(results.count)",
+        operatorName: name, expected: "at most \(results.count) outputs", actual: "\(count)")
+    }
+    try slots.deliver(Array(results.prefix(count)))
+  }
+}

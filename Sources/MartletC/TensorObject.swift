@@ -1,0 +1,68 @@
+import CMartlet
+import MartletCore
+import MartletOperators
+import Synchronization
+
+/// What a `martlet_tensor` handle stands for: a tensor, its shape as C sees it and, for a packed
+/// weight, the operators that hold its rearranged forms.
+///
+/// @unchecked Sendable: `extents` is written before anybody else sees the object.
+final class TensorObject: HandleObject, @unchecked Sendable {
+  static let kind = HandleKind.tensor
+
+  let tensor: Tensor
+  /// Whether this is a packed weight.
+  let isPacked: Bool
+  /// The shape and then the strides.
+  let extents: UnsafeMutablePointer<Int64>
+  private let prepared = Mutex<[String: any Operator]>([:])
+
+  init(_ tensor: Tensor, isPacked: Bool = false) {
+    self.tensor = tensor
+    self.isPacked = isPacked
+    extents = .allocate(capacity: 2 * tensor.rank + 1)
+    for (axis, extent) in tensor.shape.enumerated() { extents[axis] = Int64(extent) }
+    for (axis, stride) in tensor.strides.enumerated() {
+      extents[tensor.rank + axis] = Int64(stride)
+    }
+    extents[2 * tensor.rank] = 0
+  }
+
+  deinit { extents.deallocate() }
+
+  var isReadOnly: Bool { isPacked || tensor.storage.isReadOnly }
+
+  /// The operator that was made for this weight under `key`, made now if it was not.
+  ///
+  /// Two threads that come first at once may both make it; one of the two is kept.
+  func operation(
+    _ key: String, _ make: () throws(MartletError) -> any Operator
+  ) throws(MartletError) -> any Operator {
+    if let known = prepared.withLock({ $0[key] }) { return known }
+    let made = try make()
+    return prepared.withLock { prepared in
+      if let known = prepared[key] { return known }
+      prepared[key] = made
+      return made
+    }
+  }
+}
+
+extension HandleTable {
+  /// A new handle for `tensor`.
+  func create(_ tensor: Tensor) throws(MartletError) -> OpaquePointer {
+    try create(TensorObject(tensor))
+  }
+
+  /// The tensor of a handle.
+  func tensor(_ handle: OpaquePointer?, _ parameter: String) throws(MartletError) -> Tensor {
+    try resolve(handle, parameter, as: TensorObject.self).tensor
+  }
+
+  /// The tensor of a handle, or nil for NULL.
+  func optionalTensor(_ handle: OpaquePointer?, _ parameter: String) throws(MartletError)
+    -> Tensor?
+  {
+    try resolveOptional(handle, parameter, as: TensorObject.self)?.tensor
+  }
+}
