@@ -811,7 +811,7 @@ martlet_status martlet_context_run_named(martlet_context *context, const char *c
 martlet_status martlet_context_set_progress(martlet_context *context, martlet_progress progress,
                                             void *user);
 
-/** Turns the measuring of nodes on or off (off at first) for runs from now on. */
+/** Turns the measuring of nodes on (anew) or off, for runs from now on; it is off at first. */
 martlet_status martlet_context_set_profiling(martlet_context *context, bool enabled);
 
 /** What one node did in the last run. */
@@ -822,14 +822,15 @@ typedef struct martlet_node_info {
   const char *kernel;        /* the kernel that ran; NULL with precision */
   const char *backend;       /* "native", ...; NULL with precision */
   const char *reason;        /* why not the mode's own precision; NULL when it is */
-  int64_t nanoseconds;       /* time taken; 0 unless profiling was on */
+  int64_t nanoseconds;       /* mean time over the runs since profiling was turned on, or 0 */
 } martlet_node_info;
 
-/** How many nodes the last successful run had, into *count; 0 before the first. */
+/** How many rows there are on the nodes of the last successful run, into *count; 0 before the
+ * first. A node with several different kinds of products has a row for each. */
 martlet_status martlet_context_node_count(const martlet_context *context, size_t *count);
 
-/** Describes the index-th node of the last successful run, in the order of running, into *info,
- * which lasts until the context's next run.
+/** The index-th row on the last successful run, in the order of running, into *info, which lasts
+ * until the context's next run.
  * Returns MARTLET_INVALID_ARGUMENT for an index out of range. */
 martlet_status martlet_context_node(const martlet_context *context, size_t index,
                                     const martlet_node_info **info);
@@ -843,8 +844,8 @@ martlet_status martlet_context_node(const martlet_context *context, size_t index
 martlet_status martlet_context_precision_report(const martlet_context *context, const char **text);
 
 /**
- * The profile of the last successful run as text for people: time by operator, then by node.
- * Into *text, which lasts until the context's next run.
+ * The profile of the runs since profiling was turned on as text for people: mean time by operator,
+ * then by node. Into *text, which lasts until the context's next run.
  * Returns MARTLET_INVALID_STATE unless a run has succeeded with profiling on.
  */
 martlet_status martlet_context_profile(const martlet_context *context, const char **text);

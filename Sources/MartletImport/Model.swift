@@ -83,13 +83,21 @@ package final class Model: Sendable {
       options: options, progress: progress)
   }
 
-  /// Loads a model from bytes, which are copied.
+  /// Loads a model from bytes: they are copied, or `borrowed` if they outlive the model unchanged.
   package static func load(
-    bytes: UnsafeRawBufferPointer, options: Options = Options(), progress: ProgressCallback? = nil
+    bytes: UnsafeRawBufferPointer, borrowed: Bool = false, options: Options = Options(),
+    progress: ProgressCallback? = nil
   ) throws(MartletError) -> Model {
-    let storage = try Storage(byteCount: bytes.count)
-    if let base = bytes.baseAddress {
-      storage.base.copyMemory(from: base, byteCount: bytes.count)
+    let storage: Storage
+    if borrowed, let base = bytes.baseAddress {
+      storage = Storage(
+        borrowing: UnsafeMutableRawPointer(mutating: base), byteCount: bytes.count,
+        isReadOnly: true)
+    } else {
+      storage = try Storage(byteCount: bytes.count)
+      if let base = bytes.baseAddress {
+        storage.base.copyMemory(from: base, byteCount: bytes.count)
+      }
     }
     return try load(
       storage: storage, source: "model in memory", directory: options.externalDataDirectory,

@@ -1,0 +1,102 @@
+import CMartlet
+import MartletCore
+import MartletGraph
+import MartletImport
+
+/// The caller's `martlet_model_options`, checked.
+struct LoadSettings {
+  var options = Model.Options()
+  var borrowsMemory = false
+  var progress: CallerProgress?
+
+  /// `options` may be NULL. Throws `notFound` for an unknown option or mode, `invalidArgument` for a
+  /// bad value.
+  init(_ options: UnsafePointer<martlet_model_options>?, isMemory: Bool) throws(MartletError) {
+    guard let options else { return }
+    let given = options.pointee.struct_size
+    let size = MemoryLayout<martlet_model_options>.size
+    guard given == size else {
+      throw MartletError(
+        .invalidArgument, "options.struct_size is \(UInt(bitPattern: given))",
+        input: "options.struct_size", expected: "sizeof(martlet_model_options), \(size)",
+        actual: "\(UInt(bitPattern: given))")
+    }
+    let source = options.pointee
+    if let mode = source.math_mode {
+      self.options.mode = try MathMode(name: String(cString: mode))
+    }
+    if let function = source.progress {
+      progress = CallerProgress(function, source.progress_user, CallerProgress.loading)
+    }
+    let keys = try texts(source.keys, source.option_count, "options.keys")
+    let values = try texts(source.values, source.option_count, "options.values")
+    for (key, value) in zip(keys, values) { try set(key, value, isMemory: isMemory) }
+  }
+
+  private mutating func set(_ key: String, _ value: String, isMemory: Bool) throws(MartletError) {
+    switch key {
+    case "optimize":
+      options.optimizationLevel = try LoadSettings.flag(key, value) ? 1 : 0
+    case "borrow_memory" where isMemory:
+      borrowsMemory = try LoadSettings.flag(key, value)
+    default:
+      let known = isMemory ? "optimize, borrow_memory" : "optimize"
+      throw MartletError(
+        .notFound, "unknown option '\(key)'; known: \(known)", input: key, expected: known,
+        actual: key)
+    }
+  }
+
+  private static func flag(_ key: String, _ value: String) throws(MartletError) -> Bool {
+    switch value {
+    case "0": return false
+    case "1": return true
+    default:
+      throw MartletError(
+        .invalidArgument, "option '\(key)' is '\(value)', expected 0 or 1", input: key,
+        expected: "0 or 1", actual: value)
+    }
+  }
+}
+
+/// The caller's progress function, told one fraction that never falls over all stages.
+final class CallerProgress {
+  /// The share of each stage of a load, in order.
+  static let loading: [(stage: String, share: Double)] = [
+    ("read", 0.4), ("convert", 0.2), ("optimize", 0.2), ("prepare", 0.2),
+  ]
+  static let running: [(stage: String, share: Double)] = [("run", 1)]
+
+  private let function: martlet_progress
+  private let user: UnsafeMutableRawPointer?
+  private let stages: [(stage: String, share: Double)]
+  private var last = 0.0
+
+  init(
+    _ function: @escaping martlet_progress, _ user: UnsafeMutableRawPointer?,
+    _ stages: [(stage: String, share: Double)]
+  ) {
+    self.function = function
+    self.user = user
+    self.stages = stages
+  }
+
+  /// Begins anew at 0.
+  func restart() { last = 0 }
+
+  /// What the graph's and importer's rooms call.
+  var callback: ProgressCallback {
+    { progress in
+      var before = 0.0
+      for (stage, share) in self.stages {
+        if stage == progress.stage {
+          let part = Double(progress.completed) / Double(max(progress.total, 1))
+          self.last = max(self.last, min(before + share * part, 1))
+          break
+        }
+        before += share
+      }
+      return progress.stage.withCString { self.function(self.user, self.last, $0) }
+    }
+  }
+}

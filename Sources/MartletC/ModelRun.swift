@@ -1,0 +1,134 @@
+import CMartlet
+import MartletCore
+import MartletGraph
+import MartletImport
+
+/// One run of a model on behalf of a caller: its arguments, checked.
+struct ModelRun {
+  private let inputs: [Tensor]
+  private let slots: ResultSlots
+  /// For each slot, the model's output.
+  private let outputIndices: [Int]
+  private let outputCount: Int
+
+  /// Inputs and outputs in the model's order.
+  init(
+    _ object: ModelObject, _ inputs: UnsafePointer<OpaquePointer?>?, _ inputCount: Int,
+    _ outputs: UnsafeMutablePointer<OpaquePointer?>?, _ slotCount: Int
+  ) throws(MartletError) {
+    guard inputCount == object.inputs.count else {
+      throw MartletError(
+        .invalidArgument,
+        "the model has \(object.inputs.count) inputs, got \(UInt(bitPattern: inputCount))",
+        input: "input_count", expected: "\(object.inputs.count)",
+        actual: "\(UInt(bitPattern: inputCount))")
+    }
+    self.inputs = try ModelRun.tensors(inputs, inputCount)
+    outputIndices = Array(0..<(try ModelRun.checked(slotCount, object)))
+    slots = try ResultSlots(outputs, "outputs", count: slotCount)
+    outputCount = object.outputs.count
+  }
+
+  /// Inputs and outputs by name.
+  init(
+    _ object: ModelObject, _ inputNames: UnsafePointer<UnsafePointer<CChar>?>?,
+    _ inputs: UnsafePointer<OpaquePointer?>?, _ inputCount: Int,
+    _ outputNames: UnsafePointer<UnsafePointer<CChar>?>?,
+    _ outputs: UnsafeMutablePointer<OpaquePointer?>?, _ slotCount: Int
+  ) throws(MartletError) {
+    let names = try texts(inputNames, inputCount, "input_names")
+    let tensors = try ModelRun.tensors(inputs, inputCount)
+    var ordered = [Tensor?](repeating: nil, count: object.inputs.count)
+    for (name, tensor) in zip(names, tensors) {
+      let index = try ModelRun.index(of: name, in: object.inputs, "input")
+      guard ordered[index] == nil else { throw ModelRun.repeated(name, "input") }
+      ordered[index] = tensor
+    }
+    let missing = zip(object.inputs.names, ordered).filter { $1 == nil }.map { "'\($0.0)'" }
+    guard missing.isEmpty else {
+      throw MartletError(
+        .invalidArgument, "missing input \(missing.joined(separator: ", "))",
+        input: missing.first.map { String($0.dropFirst().dropLast()) },
+        expected: ModelRun.list(object.inputs.names), actual: ModelRun.list(names))
+    }
+    self.inputs = ordered.compactMap { $0 }
+    var indices: [Int] = []
+    if outputNames == nil {
+      indices = Array(0..<(try ModelRun.checked(slotCount, object)))
+    } else {
+      for name in try texts(outputNames, try MartletC.outputCount(slotCount), "output_names") {
+        let index = try ModelRun.index(of: name, in: object.outputs, "output")
+        guard !indices.contains(index) else { throw ModelRun.repeated(name, "output") }
+        indices.append(index)
+      }
+    }
+    outputIndices = indices
+    slots = try ResultSlots(outputs, "outputs", count: slotCount)
+    outputCount = object.outputs.count
+  }
+
+  /// Runs and delivers.
+  func perform(_ session: RunSession, progress: ProgressCallback?) throws(MartletError) {
+    var destinations: [Tensor?] = []
+    if slots.destinations.contains(where: { $0 != nil }) {
+      destinations = [Tensor?](repeating: nil, count: outputCount)
+      for (index, destination) in zip(outputIndices, slots.destinations) {
+        destinations[index] = destination
+      }
+    }
+    let results = try session.run(inputs, destinations: destinations, progress: progress)
+    var wanted: [Tensor] = []
+    for index in outputIndices where index < results.count { wanted.append(results[index]) }
+    guard wanted.count == outputIndices.count else {
+      throw MartletError(.internalError, "the run gave \(results.count) outputs")
+    }
+    try slots.deliver(wanted)
+  }
+
+  private static func tensors(_ handles: UnsafePointer<OpaquePointer?>?, _ count: Int)
+    throws(MartletError) -> [Tensor]
+  {
+    var tensors: [Tensor] = []
+    for (index, handle) in try array(handles, count, "inputs").enumerated() {
+      guard handle != nil else {
+        throw MartletError(
+          .invalidArgument, "inputs[\(index)] is NULL", input: "inputs[\(index)]",
+          expected: "a tensor", actual: "NULL")
+      }
+      tensors.append(try HandleTable.shared.tensor(handle, "inputs[\(index)]"))
+    }
+    return tensors
+  }
+
+  private static func checked(_ count: Int, _ object: ModelObject) throws(MartletError) -> Int {
+    guard count >= 1, count <= object.outputs.count else {
+      throw MartletError(
+        .invalidArgument,
+        "the model has \(object.outputs.count) outputs, \(UInt(bitPattern: count)) were asked for",
+        input: "output_count", expected: "1...\(object.outputs.count)",
+        actual: "\(UInt(bitPattern: count))")
+    }
+    return count
+  }
+
+  private static func index(of name: String, in table: ValueTable, _ what: String)
+    throws(MartletError) -> Int
+  {
+    guard let index = table.names.firstIndex(of: name) else {
+      throw MartletError(
+        .notFound, "the model has no \(what) '\(name)'; its \(what)s are \(list(table.names))",
+        input: name, expected: list(table.names), actual: name)
+    }
+    return index
+  }
+
+  private static func repeated(_ name: String, _ what: String) -> MartletError {
+    MartletError(
+      .invalidArgument, "\(what) '\(name)' is given more than once", input: name,
+      expected: "each \(what) once", actual: "'\(name)' again")
+  }
+
+  private static func list(_ names: [String]) -> String {
+    names.isEmpty ? "none" : names.map { "'\($0)'" }.joined(separator: ", ")
+  }
+}
