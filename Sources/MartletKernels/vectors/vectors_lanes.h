@@ -1,0 +1,179 @@
+// Lanes: the vector types of one instantiation, loads and stores with tails, selection.
+//
+// This folder is one source for every instruction set. The including file has opened its target
+// (target_begin.h) and says how wide a vector is and what the target does in one instruction:
+//
+//     MK_VECTOR_BYTES    16, 32 or 64
+//     MK_HAS_FMA         fused multiply-add of vectors
+//     MK_HAS_ROUND       rounding of vectors to integral values
+//     MK_HAS_F16         conversion of vectors between float and half
+//     MK_HAS_MASKED_IO   AVX-512 masked loads and stores
+//
+// Without MK_HAS_FMA a multiply-add rounds twice: what an element becomes is a function of the
+// instruction set, never of its position.
+#ifndef MARTLET_VECTORS_LANES_H
+#define MARTLET_VECTORS_LANES_H
+
+// Multiply-adds are fused where the source says so and nowhere else.
+#pragma STDC FP_CONTRACT OFF
+// Wide vectors are passed among inlined functions only: no calling convention is at stake.
+#pragma clang diagnostic ignored "-Wpsabi"
+
+enum { LANES = MK_VECTOR_BYTES / 4 };
+
+typedef float vf __attribute__((vector_size(MK_VECTOR_BYTES)));
+typedef int32_t vi __attribute__((vector_size(MK_VECTOR_BYTES)));
+typedef uint32_t vu __attribute__((vector_size(MK_VECTOR_BYTES)));
+typedef uint16_t vh __attribute__((vector_size(MK_VECTOR_BYTES / 2)));
+// As many doubles as there are floats: two registers.
+typedef double vd __attribute__((vector_size(2 * MK_VECTOR_BYTES)));
+typedef int64_t vl __attribute__((vector_size(2 * MK_VECTOR_BYTES)));
+typedef uint64_t vul __attribute__((vector_size(2 * MK_VECTOR_BYTES)));
+
+MK_INLINE vi vi_splat(int32_t x) { return (vi){0} + x; }
+MK_INLINE vl vl_splat(int64_t x) { return (vl){0} + x; }
+
+MK_INLINE vf vf_splat(float x) {
+  // Through integers, so that the broadcast keeps every bit and costs no addition.
+  int32_t bits;
+  __builtin_memcpy(&bits, &x, sizeof bits);
+  return (vf)vi_splat(bits);
+}
+
+MK_INLINE vd vd_splat(double x) {
+  int64_t bits;
+  __builtin_memcpy(&bits, &x, sizeof bits);
+  return (vd)vl_splat(bits);
+}
+
+MK_INLINE vi vi_lane_numbers(void) {
+#if MK_VECTOR_BYTES == 16
+  return (vi){0, 1, 2, 3};
+#elif MK_VECTOR_BYTES == 32
+  return (vi){0, 1, 2, 3, 4, 5, 6, 7};
+#else
+  return (vi){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#endif
+}
+
+MK_INLINE vf vf_load(const float *p) {
+  vf v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+
+MK_INLINE void vf_store(float *p, vf v) { __builtin_memcpy(p, &v, sizeof v); }
+
+// `mask` has all bits of a lane set or none.
+MK_INLINE vf vf_select(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
+MK_INLINE vi vi_select(vi mask, vi yes, vi no) { return (mask & yes) | (~mask & no); }
+MK_INLINE vd vd_select(vl mask, vd yes, vd no) { return (vd)((mask & (vl)yes) | (~mask & (vl)no)); }
+
+MK_INLINE bool vi_any(vi mask) { return __builtin_reduce_or(mask) != 0; }
+
+MK_INLINE vf vf_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
+MK_INLINE vi vf_sign_bits(vf x) { return (vi)((vu)x & 0x80000000u); }
+
+// a NaN in `x` is kept by both.
+MK_INLINE vf vf_at_least(vf x, vf low) { return vf_select(low > x, low, x); }
+MK_INLINE vf vf_at_most(vf x, vf high) { return vf_select(high < x, high, x); }
+
+// a * b + c
+MK_INLINE vf vf_fma(vf a, vf b, vf c) {
+#if MK_HAS_FMA
+  return __builtin_elementwise_fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+MK_INLINE vd vd_fma(vd a, vd b, vd c) {
+#if MK_HAS_FMA
+  return __builtin_elementwise_fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+// The same rounding as one lane of vf_fma.
+MK_INLINE float scalar_fma(float a, float b, float c) {
+#if MK_HAS_FMA
+  return __builtin_elementwise_fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+MK_INLINE vf vf_sqrt(vf x) { return __builtin_elementwise_sqrt(x); }
+
+// ------------------------------------------------------------------------------ tails
+
+// Copies fewer than LANES elements of `size` (2 or 4) bytes without a call.
+MK_INLINE void copy_elements(void *dst, const void *src, int64_t n, int64_t size) {
+  char *d = dst;
+  const char *s = src;
+#if MK_VECTOR_BYTES == 64
+  if (n & 8) {
+    __builtin_memcpy(d, s, (size_t)(8 * size));
+    d += 8 * size;
+    s += 8 * size;
+  }
+#endif
+#if MK_VECTOR_BYTES >= 32
+  if (n & 4) {
+    __builtin_memcpy(d, s, (size_t)(4 * size));
+    d += 4 * size;
+    s += 4 * size;
+  }
+#endif
+  if (n & 2) {
+    __builtin_memcpy(d, s, (size_t)(2 * size));
+    d += 2 * size;
+    s += 2 * size;
+  }
+  if (n & 1) __builtin_memcpy(d, s, (size_t)size);
+}
+
+// The first n < LANES elements of p, then `fill`.
+MK_INLINE vf vf_load_part(const float *p, int64_t n, float fill) {
+#if MK_HAS_MASKED_IO
+  return (vf)_mm512_mask_loadu_ps((__m512)vf_splat(fill), (__mmask16)((1u << n) - 1), p);
+#else
+  vf v = vf_splat(fill);
+  copy_elements(&v, p, n, 4);
+  return v;
+#endif
+}
+
+MK_INLINE void vf_store_part(float *p, vf v, int64_t n) {
+#if MK_HAS_MASKED_IO
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#else
+  copy_elements(p, &v, n, 4);
+#endif
+}
+
+// Even lanes of the 2 * LANES elements (a, b), then odd ones.
+MK_INLINE vf vf_even(vf a, vf b) {
+#if MK_VECTOR_BYTES == 16
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6);
+#elif MK_VECTOR_BYTES == 32
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+#else
+  return __builtin_shufflevector(
+    a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+#endif
+}
+
+MK_INLINE vf vf_odd(vf a, vf b) {
+#if MK_VECTOR_BYTES == 16
+  return __builtin_shufflevector(a, b, 1, 3, 5, 7);
+#elif MK_VECTOR_BYTES == 32
+  return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+#else
+  return __builtin_shufflevector(
+    a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+#endif
+}
+
+#endif

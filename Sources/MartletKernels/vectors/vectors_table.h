@@ -1,0 +1,77 @@
+// The table of one instantiation: MK_VECTOR_TABLE is its name.
+#include "vectors_conv.h"
+#include "vectors_convert.h"
+#include "vectors_norm.h"
+#include "vectors_pool.h"
+
+const mk_vector_table MK_VECTOR_TABLE = {
+  .unary =
+    {
+      [MK_UNARY_COPY] = copy_f32,
+      [MK_UNARY_NEG] = neg_f32,
+      [MK_UNARY_ABS] = abs_f32,
+      [MK_UNARY_SQRT] = sqrt_f32,
+      [MK_UNARY_RECIPROCAL] = reciprocal_f32,
+      [MK_UNARY_EXP] = exp_f32,
+      [MK_UNARY_LOG] = log_f32,
+      [MK_UNARY_TANH] = tanh_f32,
+      [MK_UNARY_ERF] = erf_f32,
+      [MK_UNARY_SIGMOID] = sigmoid_f32,
+      [MK_UNARY_GELU] = gelu_f32,
+      [MK_UNARY_GELU_TANH] = gelu_tanh_f32,
+      [MK_UNARY_SILU] = silu_f32,
+      [MK_UNARY_RELU] = relu_f32,
+      [MK_UNARY_LEAKY_RELU] = leaky_relu_f32,
+      [MK_UNARY_ELU] = elu_f32,
+      [MK_UNARY_CLAMP] = clamp_f32,
+      [MK_UNARY_HARD_SIGMOID] = hard_sigmoid_f32,
+      [MK_UNARY_HARD_SWISH] = hard_swish_f32,
+      [MK_UNARY_SOFTPLUS] = softplus_f32,
+      [MK_UNARY_FLOOR] = floor_f32,
+      [MK_UNARY_CEIL] = ceil_f32,
+      [MK_UNARY_ROUND] = round_f32,
+      [MK_UNARY_SIN] = sin_f32,
+      [MK_UNARY_COS] = cos_f32,
+      [MK_UNARY_AFFINE] = affine_f32,
+    },
+  .binary =
+    {
+      [MK_BINARY_ADD] = add_f32,
+      [MK_BINARY_SUB] = sub_f32,
+      [MK_BINARY_MUL] = mul_f32,
+      [MK_BINARY_DIV] = div_f32,
+      [MK_BINARY_MIN] = min_f32,
+      [MK_BINARY_MAX] = max_f32,
+      [MK_BINARY_POW] = pow_f32,
+      [MK_BINARY_PRELU] = prelu_f32,
+    },
+  .reduce =
+    {
+      [MK_REDUCE_SUM] = reduce_row_sum,
+      [MK_REDUCE_MAX] = reduce_row_max,
+      [MK_REDUCE_MIN] = reduce_row_min,
+      [MK_REDUCE_SUM_SQUARES] = reduce_row_sum_squares,
+      [MK_REDUCE_SUM_ABS] = reduce_row_sum_abs,
+      [MK_REDUCE_PROD] = reduce_row_prod,
+    },
+  .accumulate =
+    {
+      [MK_REDUCE_SUM] = accumulate_sum,
+      [MK_REDUCE_MAX] = accumulate_max,
+      [MK_REDUCE_MIN] = accumulate_min,
+      [MK_REDUCE_SUM_SQUARES] = accumulate_sum_squares,
+      [MK_REDUCE_SUM_ABS] = accumulate_sum_abs,
+      [MK_REDUCE_PROD] = accumulate_prod,
+    },
+  .softmax = softmax,
+  .log_softmax = log_softmax,
+  .layer_norm = layer_norm,
+  .rms_norm = rms_norm,
+  .f32_to_bf16 = f32_to_bf16,
+  .bf16_to_f32 = bf16_to_f32,
+  .f32_to_f16 = f32_to_f16,
+  .f16_to_f32 = f16_to_f32,
+  .transpose32 = transpose32,
+  .depthwise = depthwise,
+  .pool2d = pool2d,
+};

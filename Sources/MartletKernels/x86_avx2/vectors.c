@@ -1,0 +1,12 @@
+// The vector functions in 32-byte vectors, for AVX2 with FMA and F16C.
+#define MK_TARGET_AVX2
+#include "../target_begin.h"
+#if MK_TARGET_PRESENT
+#define MK_VECTOR_BYTES 32
+#define MK_VECTOR_TABLE mk_vectors_avx2
+#define MK_HAS_FMA 1
+#define MK_HAS_ROUND 1
+#define MK_HAS_F16 1
+#include "../vectors/vectors_table.h"
+#endif
+#include "../target_end.h"
