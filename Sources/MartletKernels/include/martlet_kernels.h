@@ -198,6 +198,15 @@ typedef struct mk_vector_table {
   void (*pool2d)(const mk_pool2d *);
 } mk_vector_table;
 
+// ---------------------------------------------------------------------------- movement
+
+// Moves elements of `size` bytes (1, 2, 4 or 8), the same way on all ISAs:
+// dst[i][j] = src[i][j] for i < n0, j < n1. Where j is contiguous in both, rows are block copies;
+// where i is contiguous in src and j in dst, it is a tiled transposition.
+void mk_copy_2d(int32_t size, int64_t n0, int64_t n1,
+                const void *src, int64_t src_stride0, int64_t src_stride1,
+                void *dst, int64_t dst_stride0, int64_t dst_stride1);
+
 // ---------------------------------------------------------------------------- ISA table
 
 // CPU features, found by CPUID and XCR0 on x86, HWCAP on Arm.

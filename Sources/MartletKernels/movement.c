@@ -1,0 +1,86 @@
+// Copies of strided blocks: rows, transpositions and the general case.
+#include "internal.h"
+
+#include <string.h>
+
+enum { TILE = 16 };
+
+static void copy_rows(int64_t n0, size_t bytes, const char *src, int64_t src_stride, char *dst,
+                      int64_t dst_stride) {
+  // Rows of a few fixed sizes (heads, pixels) are worth their own loops: the call costs more.
+  switch (bytes) {
+  case 16:
+    for (int64_t i = 0; i < n0; i++) memcpy(dst + i * dst_stride, src + i * src_stride, 16);
+    return;
+  case 64:
+    for (int64_t i = 0; i < n0; i++) memcpy(dst + i * dst_stride, src + i * src_stride, 64);
+    return;
+  case 128:
+    for (int64_t i = 0; i < n0; i++) memcpy(dst + i * dst_stride, src + i * src_stride, 128);
+    return;
+  default:
+    for (int64_t i = 0; i < n0; i++) memcpy(dst + i * dst_stride, src + i * src_stride, bytes);
+  }
+}
+
+#define DEFINE_COPY(T, NAME)                                                                      \
+  /* src is contiguous along i, dst along j: one cache line of each stays in use per tile. */     \
+  static void transpose_##NAME(int64_t n0, int64_t n1, const char *src, int64_t src_stride1,      \
+                               char *dst, int64_t dst_stride0) {                                  \
+    for (int64_t i0 = 0; i0 < n0; i0 += TILE) {                                                   \
+      int64_t i1 = i0 + TILE < n0 ? i0 + TILE : n0;                                               \
+      for (int64_t j0 = 0; j0 < n1; j0 += TILE) {                                                 \
+        int64_t j1 = j0 + TILE < n1 ? j0 + TILE : n1;                                             \
+        for (int64_t i = i0; i < i1; i++) {                                                       \
+          T *out = (T *)(dst + i * dst_stride0);                                                  \
+          const char *in = src + i * (int64_t)sizeof(T);                                          \
+          for (int64_t j = j0; j < j1; j++) out[j] = *(const T *)(in + j * src_stride1);          \
+        }                                                                                         \
+      }                                                                                           \
+    }                                                                                             \
+  }                                                                                               \
+  static void general_##NAME(int64_t n0, int64_t n1, const char *src, int64_t ss0, int64_t ss1,   \
+                             char *dst, int64_t ds0, int64_t ds1) {                               \
+    for (int64_t i = 0; i < n0; i++) {                                                            \
+      const char *in = src + i * ss0;                                                             \
+      char *out = dst + i * ds0;                                                                  \
+      if (ss1 == 0 && ds1 == (int64_t)sizeof(T)) {                                                \
+        T value = *(const T *)in;                                                                 \
+        for (int64_t j = 0; j < n1; j++) ((T *)out)[j] = value;                                   \
+      } else {                                                                                    \
+        for (int64_t j = 0; j < n1; j++) *(T *)(out + j * ds1) = *(const T *)(in + j * ss1);      \
+      }                                                                                           \
+    }                                                                                             \
+  }
+
+DEFINE_COPY(uint8_t, 1)
+DEFINE_COPY(uint16_t, 2)
+DEFINE_COPY(uint32_t, 4)
+DEFINE_COPY(uint64_t, 8)
+
+void mk_copy_2d(int32_t size, int64_t n0, int64_t n1, const void *src, int64_t ss0, int64_t ss1,
+                void *dst, int64_t ds0, int64_t ds1) {
+  if (n0 <= 0 || n1 <= 0) return;
+  if ((ss1 == size && ds1 == size) || n1 == 1) {
+    copy_rows(n0, (size_t)n1 * (size_t)size, src, ss0, dst, ds0);
+    return;
+  }
+  bool is_transposition = ss0 == size && ds1 == size && n0 > 1;
+  switch (size) {
+  case 1:
+    if (is_transposition) transpose_1(n0, n1, src, ss1, dst, ds0);
+    else general_1(n0, n1, src, ss0, ss1, dst, ds0, ds1);
+    break;
+  case 2:
+    if (is_transposition) transpose_2(n0, n1, src, ss1, dst, ds0);
+    else general_2(n0, n1, src, ss0, ss1, dst, ds0, ds1);
+    break;
+  case 4:
+    if (is_transposition) transpose_4(n0, n1, src, ss1, dst, ds0);
+    else general_4(n0, n1, src, ss0, ss1, dst, ds0, ds1);
+    break;
+  default:
+    if (is_transposition) transpose_8(n0, n1, src, ss1, dst, ds0);
+    else general_8(n0, n1, src, ss0, ss1, dst, ds0, ds1);
+  }
+}
