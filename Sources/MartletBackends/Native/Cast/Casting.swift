@@ -21,6 +21,7 @@ package enum Casting {
       return
     }
     let dense = try workspace.contiguous(src)
+    defer { dense.keepAlive() }
     let from = dense.pointer
     let to = dst.pointer
     let sourceSize = src.dtype.byteCount

@@ -36,6 +36,10 @@ extension Elementwise {
     let dtype = dst.dtype
     let size = dtype.byteCount
     var (x, y) = (x, y)
+    defer {
+      x.keepAlive()
+      y.keepAlive()
+    }
     var loop = StridedLoop(
       dst.shape, dst, try x.broadcast(to: dst.shape), try y.broadcast(to: dst.shape))
     if dtype.isFloatingPoint && dtype != .float64 && !hasUnitSteps(loop, size) {

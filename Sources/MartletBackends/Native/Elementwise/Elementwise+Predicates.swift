@@ -25,6 +25,10 @@ extension Elementwise {
     // Widening 16-bit floats is exact, so it changes no comparison.
     let xs = try workspace.converted(x, to: x.dtype.computeType)
     let ys = try workspace.converted(y, to: y.dtype.computeType)
+    defer {
+      xs.keepAlive()
+      ys.keepAlive()
+    }
     let loop = StridedLoop(
       dst.shape, dst, try xs.broadcast(to: dst.shape), try ys.broadcast(to: dst.shape))
     let size = xs.dtype.byteCount
@@ -78,7 +82,8 @@ extension Elementwise {
     let (from, to) = (src.pointer, dst.pointer)
     loop.run(on: workspace.pool, grain: grain) { offsets, count in
       dst.dtype.visitWidth(
-        BitNot(count: count, src: from + offsets[1], step: loop.innerStrides[1], dst: to + offsets[0])
+        BitNot(
+          count: count, src: from + offsets[1], step: loop.innerStrides[1], dst: to + offsets[0])
       )
     }
   }
@@ -88,6 +93,7 @@ extension Elementwise {
     _ test: FloatTest, _ src: Tensor, into dst: Tensor, _ workspace: Workspace
   ) throws(MartletError) {
     let wide = try workspace.converted(src, to: src.dtype.computeType)
+    defer { wide.keepAlive() }
     let loop = StridedLoop(dst.shape, dst, wide)
     let (from, to) = (wide.pointer, dst.typed(UInt8.self))
     let step = loop.innerStrides[1] / wide.dtype.byteCount

@@ -17,6 +17,7 @@ package enum Elementwise {
     let dtype = dst.dtype
     let size = dtype.byteCount
     var src = src
+    defer { src.keepAlive() }
     var loop = StridedLoop(dst.shape, dst, src)
     if loop.innerStrides[1] != size && loop.count > 1 {
       src = try workspace.contiguous(src)

@@ -1,5 +1,11 @@
 import MartletCore
 
+extension Tensor {
+  /// Keeps the storage alive up to here: a pointer into a local tensor is not a use of it.
+  @inline(__always)
+  package func keepAlive() { withExtendedLifetime(storage) {} }
+}
+
 /// What the native drivers work with: threads and scratch memory.
 package struct Workspace {
   package let pool: ThreadPool

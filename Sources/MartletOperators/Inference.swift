@@ -1,0 +1,128 @@
+import MartletBackends
+import MartletCore
+
+/// Symbolic shape arithmetic that the operators' `infer` share.
+package enum Inference {
+  /// The longest integer vector that is followed element by element.
+  package static let elementLimit = 64
+
+  /// The common dimensions of two shapes under broadcasting; nil where a rank is unknown. Throws
+  /// where two known extents can never broadcast.
+  package static func broadcast(
+    _ a: [Dimension]?, _ b: [Dimension]?, operatorName: String
+  ) throws(MartletError) -> [Dimension]? {
+    guard let a, let b else { return nil }
+    let rank = max(a.count, b.count)
+    var result: [Dimension] = []
+    for axis in 0..<rank {
+      let x = axis < rank - a.count ? .known(1) : a[axis - (rank - a.count)]
+      let y = axis < rank - b.count ? .known(1) : b[axis - (rank - b.count)]
+      switch (x, y) {
+      case (.known(1), _): result.append(y)
+      case (_, .known(1)): result.append(x)
+      case (.known(let m), .known(let n)) where m != n:
+        throw .shape(
+          operatorName, "inputs do not broadcast",
+          expected: "a shape that broadcasts with \(text(a))", actual: text(b))
+      case (.known, _): result.append(x)
+      case (_, .known): result.append(y)
+      default: result.append(x == y ? x : .unknown)
+      }
+    }
+    return result
+  }
+
+  /// `[2, batch, ?]`.
+  package static func text(_ shape: [Dimension]) -> String {
+    "[" + shape.map(\.description).joined(separator: ", ") + "]"
+  }
+
+  /// The number of elements, as far as it is known.
+  package static func count(_ shape: [Dimension]?) -> Int? {
+    guard let shape else { return nil }
+    var product = 1
+    for dimension in shape {
+      guard case .known(let extent) = dimension else { return nil }
+      let (next, overflow) = product.multipliedReportingOverflow(by: extent)
+      if overflow { return nil }
+      product = next
+    }
+    return product
+  }
+
+  /// The product of dimensions; a symbol survives if all else is 1.
+  package static func product(_ dimensions: some Sequence<Dimension>) -> Dimension {
+    var result = Dimension.known(1)
+    for dimension in dimensions { result = times(result, dimension) }
+    return result
+  }
+
+  package static func times(_ a: Dimension, _ b: Dimension) -> Dimension {
+    switch (a, b) {
+    case (.known(1), _): return b
+    case (_, .known(1)): return a
+    case (.known(0), _), (_, .known(0)): return .known(0)
+    case (.known(let m), .known(let n)):
+      let (value, overflow) = m.multipliedReportingOverflow(by: n)
+      return overflow ? .unknown : .known(value)
+    default: return .unknown
+    }
+  }
+
+  package static func plus(_ a: Dimension, _ b: Dimension) -> Dimension {
+    switch (a, b) {
+    case (.known(0), _): return b
+    case (_, .known(0)): return a
+    case (.known(let m), .known(let n)):
+      let (value, overflow) = m.addingReportingOverflow(n)
+      return overflow ? .unknown : .known(value)
+    default: return .unknown
+    }
+  }
+
+  /// A shape from computed elements: negative extents, which no shape has, become unknown.
+  package static func shape(from elements: [Dimension]) -> [Dimension] {
+    elements.map { if case .known(let value) = $0, value < 0 { .unknown } else { $0 } }
+  }
+
+  /// A vector's shape, if its length is known.
+  package static func vector(_ count: Int) -> [Dimension] { [.known(count)] }
+
+  package static func unknownShape(rank: Int) -> [Dimension] {
+    [Dimension](repeating: .unknown, count: rank)
+  }
+}
+
+extension ValueType {
+  /// Nothing known but perhaps the dtype.
+  package static func unknown(_ dtype: DType? = nil) -> ValueType {
+    ValueType(dtype: dtype, shape: nil)
+  }
+
+  package var rank: Int? { shape?.count }
+
+  /// The elements of a short integer vector or scalar, from `elements` or from the constant.
+  package var knownElements: [Dimension]? {
+    if let elements { return elements }
+    guard let constant, constant.dtype.isInteger || constant.dtype == .bool,
+      constant.rank <= 1, constant.count <= Inference.elementLimit
+    else { return nil }
+    return SmallTensors.integers(constant).map { .known($0) }
+  }
+
+  /// The elements where every one is a known number.
+  package var knownIntegers: [Int]? {
+    guard let elements = knownElements else { return nil }
+    var values: [Int] = []
+    for element in elements {
+      guard case .known(let value) = element else { return nil }
+      values.append(value)
+    }
+    return values
+  }
+}
+
+extension [ValueType?] {
+  /// The type at `index`; nil where the input is absent or unknown.
+  package func type(_ index: Int) -> ValueType? { index < count ? self[index] : nil }
+}

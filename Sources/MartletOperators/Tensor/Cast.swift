@@ -1,0 +1,75 @@
+import MartletBackends
+import MartletCore
+
+/// The input in another dtype; see `Casting` for what happens to values that do not fit.
+/// Source: ONNX Cast-24 (without strings, 4-bit and 8-bit floats).
+package struct Cast: Operator {
+  package static let schema = OperatorSchema(
+    name: "Cast", inputs: ["input"],
+    attributes: [
+      "to": "the dtype's number in ONNX, required", "saturate": "for 8-bit floats; unused",
+      "round_mode": "for 8-bit floats; unused",
+    ])
+  private let target: DType
+
+  package init(_ node: OperatorNode) throws(MartletError) {
+    guard let to = try node.attributes.optionalInt("to") else {
+      throw MartletError(
+        .invalidArgument, "Cast: attribute 'to' is missing", operatorName: "Cast", input: "to",
+        expected: "a dtype", actual: "nothing")
+    }
+    target = try DType.fromONNX(to, operatorName: "Cast", attribute: "to")
+  }
+
+  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
+    [Cast.infer(inputs.type(0), target)]
+  }
+
+  static func infer(_ input: ValueType?, _ target: DType?) -> ValueType {
+    var result = ValueType(dtype: target, shape: input?.shape)
+    // Extents survive a cast between integers, and in practice one through a float.
+    if let target, target == .int64 || target == .int32 { result.elements = input?.knownElements }
+    return result
+  }
+
+  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
+    let input = try Inputs(inputs, Cast.schema).required(0)
+    return [try context.finish(input, as: target)]
+  }
+}
+
+/// The input in the dtype of another tensor. Source: ONNX CastLike-24.
+package struct CastLike: Operator {
+  package static let schema = OperatorSchema(
+    name: "CastLike", inputs: ["input", "target_type"],
+    attributes: [
+      "saturate": "for 8-bit floats; unused", "round_mode": "for 8-bit floats; unused",
+    ])
+
+  package init(_ node: OperatorNode) throws(MartletError) {}
+
+  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
+    [Cast.infer(inputs.type(0), inputs.type(1)?.dtype)]
+  }
+
+  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
+    let inputs = Inputs(inputs, CastLike.schema)
+    return [try context.finish(try inputs.required(0), as: try inputs.required(1).dtype)]
+  }
+}
+
+extension DType {
+  /// The dtype of this ONNX number; throws where Martlet has none.
+  static func fromONNX(_ number: Int, operatorName: String, attribute: String)
+    throws(MartletError) -> DType
+  {
+    guard let dtype = Int32(exactly: number).flatMap(DType.init(rawValue:)) else {
+      throw MartletError(
+        .unsupported,
+        "\(operatorName): attribute '\(attribute)' names data type \(number), which is not supported",
+        operatorName: operatorName, input: attribute,
+        expected: DType.allCases.map(\.description).joined(separator: ", "), actual: "\(number)")
+    }
+    return dtype
+  }
+}
