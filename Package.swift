@@ -33,6 +33,7 @@ let package = Package(
     .target(name: "Martlet", dependencies: ["MartletImport"]),
     .testTarget(name: "MartletKernelsTests", dependencies: ["MartletKernels"]),
     .testTarget(name: "MartletCoreTests", dependencies: ["MartletCore"]),
+    .testTarget(name: "MartletBackendsTests", dependencies: ["MartletBackends", "MartletKernels"]),
     .testTarget(name: "MartletOperatorsTests", dependencies: ["MartletOperators"]),
     .testTarget(name: "MartletCLITests", dependencies: ["martlet-cli", "MartletCore"]),
     .testTarget(name: "MartletTests", dependencies: ["Martlet"]),

@@ -49,19 +49,24 @@ package struct BatchAxis {
   package var lhsStride: Int
   package var rhsStride: Int
   package var dstStride: Int
+  package var residualStride: Int
 
-  package init(count: Int, lhsStride: Int, rhsStride: Int, dstStride: Int) {
+  package init(
+    count: Int, lhsStride: Int, rhsStride: Int, dstStride: Int, residualStride: Int = 0
+  ) {
     self.count = count
     self.lhsStride = lhsStride
     self.rhsStride = rhsStride
     self.dstStride = dstStride
+    self.residualStride = residualStride
   }
 }
 
 /// dst[M, N] = epilogue(lhs[M, K] @ rhs[K, N]) for each index of the batch.
 ///
-/// lhs and rhs are both f32, both bf16, both f16 or both f64; dst is f32 for f32, f32 or bf16 for
-/// bf16, and its inputs' dtype otherwise. dst's columns are contiguous (columnStride 1).
+/// lhs and rhs are both f32, both bf16, both f16, both f64 or both of one integer type; dst is f32 for
+/// f32, f32 or bf16 for bf16, and its inputs' dtype otherwise. Integers wrap around and take no
+/// epilogue. dst's columns are contiguous (columnStride 1). Batch axes run outermost first.
 package struct GEMMProblem {
   package var m: Int
   package var n: Int

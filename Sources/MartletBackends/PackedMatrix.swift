@@ -2,18 +2,30 @@ import MartletCore
 
 /// A right-hand matrix packed once for one kernel row and used by many products.
 ///
+/// It holds panels of one type only: f32, or bf16 where it was packed for a mode that permits bf16 on
+/// a processor that has it.
+///
 /// @unchecked Sendable: immutable after init.
 package final class PackedMatrix: @unchecked Sendable {
   package let k: Int
   package let n: Int
-  /// The name of the kernel row whose panel layout this is.
+  /// The type of the panels' elements.
+  package let dtype: DType
+  /// Names the panel layout; rows of the same layout read it.
   package let layout: String
   package let storage: Storage
+  /// Bytes from one panel to the next.
+  let panelStride: Int
 
-  package init(k: Int, n: Int, layout: String, storage: Storage) {
+  init(k: Int, n: Int, dtype: DType, layout: String, panelStride: Int, storage: Storage) {
     self.k = k
     self.n = n
+    self.dtype = dtype
     self.layout = layout
+    self.panelStride = panelStride
     self.storage = storage
   }
+
+  /// Bytes that the panels occupy.
+  package var byteCount: Int { storage.byteCount }
 }

@@ -1,0 +1,91 @@
+import Glibc
+import MartletCore
+import MartletPlatform
+import Synchronization
+
+/// The way to every matrix product: takes the first backend that supports the problem.
+///
+/// Native kernels run everything unless another backend is asked for, by `use` or by
+/// `MARTLET_BACKEND` in the environment; a problem that it does not support stays native.
+package enum Backends {
+  /// The backends by name.
+  package static let names = ["native", "reference", "openblas"]
+
+  /// Multiplies. `dst` must not overlap lhs or rhs.
+  ///
+  /// - Throws: `invalidShape`, `invalidDType`, `invalidState` for a packed rhs of another mode,
+  ///   `outOfMemory`.
+  /// - Complexity: 2·M·N·K floating-point operations per matrix.
+  package static func run(
+    _ problem: GEMMProblem, pool: ThreadPool = .shared
+  ) throws(MartletError) -> Execution {
+    if let preferred = try preferredBackend(), preferred.supports(problem) {
+      return try preferred.run(problem, pool: pool)
+    }
+    return try native.run(problem, pool: pool)
+  }
+
+  /// Packs `rhs` (k by n, f32 or bf16) once for many products under `mode`.
+  package static func pack(
+    _ rhs: MatrixView, k: Int, n: Int, mode: MathMode, pool: ThreadPool = .shared
+  ) throws(MartletError) -> PackedMatrix {
+    try native.pack(rhs, k: k, n: n, mode: mode, pool: pool)
+  }
+
+  /// Whether products of f32 under `mode` run in bf16 on this machine; if not though asked, why.
+  package static func precision(for mode: MathMode) -> (usesBF16: Bool, reason: String) {
+    KernelSet.current.precision(for: mode)
+  }
+
+  /// Asks for the backend `name` from now on.
+  ///
+  /// - Throws: `notFound` for an unknown name or where the backend's library is missing.
+  package static func use(_ name: String) throws(MartletError) {
+    let backend = try make(name)
+    choice.withLock { $0 = .chosen(backend) }
+    isNative.store(backend == nil, ordering: .releasing)
+  }
+
+  static let native = NativeBackend()
+
+  private enum Choice {
+    case unread
+    /// nil: native.
+    case chosen((any Backend)?)
+  }
+
+  private static let choice = Mutex(Choice.unread)
+  /// Spares the usual case the lock.
+  private static let isNative = Atomic<Bool>(false)
+
+  private static func make(_ name: String) throws(MartletError) -> (any Backend)? {
+    switch name {
+    case "native": return nil
+    case "reference": return ReferenceBackend()
+    case "openblas": return try OpenBLASBackend()
+    default:
+      throw MartletError(
+        .notFound, "unknown backend '\(name)'; known: \(names.joined(separator: ", "))",
+        expected: names.joined(separator: ", "), actual: name)
+    }
+  }
+
+  private static func preferredBackend() throws(MartletError) -> (any Backend)? {
+    if isNative.load(ordering: .acquiring) { return nil }
+    let current = choice.withLock { $0 }
+    if case .chosen(let backend) = current { return backend }
+    guard let name = getenv("MARTLET_BACKEND").map({ String(cString: $0) }), !name.isEmpty else {
+      try use("native")
+      return nil
+    }
+    do throws(MartletError) {
+      try use(name)
+    } catch {
+      // A missing library was asked for explicitly: say so. A name nobody knows is ignored.
+      if names.contains(name) { throw error }
+      mp_warn("MARTLET_BACKEND=\(name) is ignored: \(error.message)")
+      try use("native")
+    }
+    return choice.withLock { if case .chosen(let backend) = $0 { backend } else { nil } }
+  }
+}

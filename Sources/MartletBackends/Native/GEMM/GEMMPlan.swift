@@ -1,0 +1,104 @@
+/// How one product is cut into work items and cache blocks. Nothing here changes a result's bits.
+struct GEMMPlan: Equatable {
+  /// K block and lhs rows that the tile loop keeps in cache.
+  var kc: Int
+  var mc: Int
+  /// Rows and columns of one work item; itemColumns is a multiple of nr.
+  var itemRows: Int
+  var itemColumns: Int
+  /// Whether the work is worth more than one thread.
+  var isParallel: Bool
+
+  /// Multiply-adds below which a second thread costs more than it brings (64^3).
+  static let serialWork = 262_144
+  /// Bytes of rhs panels that are packed at a time when all threads share them.
+  static let sharedPanelBytes = 8 << 20
+  /// Columns of an item where there are rows enough for everybody.
+  private static let wideColumns = 1024
+  /// Most elements of an item that keeps its sums in scratch.
+  private static let stagedElements = 1 << 17
+
+  struct Request {
+    var m: Int
+    var n: Int
+    var k: Int
+    var matrices: Int
+    var threads: Int
+    /// lhs is copied by each item that uses it.
+    var copiesLHS: Bool
+    /// rhs is packed by each item that uses it.
+    var packsRHS: Bool
+    var isStaged: Bool
+  }
+
+  init(_ request: Request, row: GEMMRow) {
+    let work = Double(request.m) * Double(request.n) * Double(request.k)
+    isParallel =
+      request.threads > 1 && work * Double(request.matrices) >= Double(GEMMPlan.serialWork)
+
+    kc = GEMMPlan.evenBlock(request.k, most: row.kc + row.kc / 2, preferred: row.kc, step: row.kr)
+    mc = GEMMPlan.evenBlock(request.m, most: row.mc, preferred: row.mc, step: row.mr)
+
+    // An item that packs rhs takes all rows, for packing it once; its block must stay in L2.
+    var rows = request.packsRHS ? request.m : mc
+    var columns = request.n
+    let columnsAtMost =
+      request.packsRHS ? max(row.nr, (256 << 10) / (kc * row.rhsBytes)) : GEMMPlan.wideColumns
+    columns = GEMMPlan.evenBlock(
+      request.n, most: columnsAtMost, preferred: columnsAtMost, step: row.nr)
+    if request.isStaged {
+      rows = min(rows, mc)
+      let most = max(row.nr, GEMMPlan.stagedElements / max(rows, 1))
+      columns = min(
+        columns, GEMMPlan.evenBlock(request.n, most: most, preferred: most, step: row.nr))
+    }
+
+    if isParallel {
+      // Enough items for the threads to share evenly, none of them too small to be worth a claim.
+      func count(_ rows: Int, _ columns: Int) -> Int {
+        request.matrices * ((request.m + rows - 1) / rows)
+          * ((request.n + columns - 1) / columns)
+      }
+      let wanted = request.threads * 4
+      let smallest = Double(GEMMPlan.serialWork / 2)
+      while count(rows, columns) < wanted,
+        Double(rows) * Double(columns) * Double(request.k) >= 2 * smallest
+      {
+        let halfRows = GEMMPlan.rounded((rows + 1) / 2, row.mr)
+        let halfColumns = GEMMPlan.rounded((columns + 1) / 2, row.nr)
+        // What each item does again for itself should not be divided.
+        let splitsRows: Bool =
+          if request.packsRHS {
+            false
+          } else if request.copiesLHS {
+            halfRows < rows
+          } else {
+            halfRows < rows && rows >= 2 * columns
+          }
+        if splitsRows {
+          rows = halfRows
+        } else if halfColumns < columns {
+          columns = halfColumns
+        } else if halfRows < rows {
+          rows = halfRows
+        } else {
+          break
+        }
+      }
+    }
+    itemRows = max(rows, 1)
+    itemColumns = max(columns, row.nr)
+    mc = min(mc, GEMMPlan.rounded(itemRows, row.mr))
+  }
+
+  /// Blocks of one extent, as even as multiples of `step` allow.
+  private static func evenBlock(_ extent: Int, most: Int, preferred: Int, step: Int) -> Int {
+    guard extent > most else { return rounded(max(extent, 1), step) }
+    let blocks = (extent + preferred - 1) / preferred
+    return rounded((extent + blocks - 1) / blocks, step)
+  }
+
+  private static func rounded(_ value: Int, _ step: Int) -> Int {
+    (value + step - 1) / step * step
+  }
+}

@@ -1,0 +1,65 @@
+import MartletCore
+import MartletKernels
+
+/// A product's epilogue in the kernels' terms: what the tile does while its sums are in registers,
+/// and what is left for the finished strip.
+struct ProductEpilogue {
+  /// Pointers are those of element (0, 0) of the whole matrix.
+  var tile: mk_epilogue
+  /// An elementwise pass over the finished strip.
+  var strip: Strip?
+
+  struct Strip {
+    var function: mk_unary_fn
+    var a: Float
+    var b: Float
+  }
+
+  /// `residual` is left out where the tile cannot read it in place; the caller sets it.
+  init(_ epilogue: Epilogue, kernels: KernelSet) {
+    tile = mk_epilogue()
+    tile.alpha = epilogue.alpha
+    tile.beta = epilogue.beta
+    tile.bias_n = epilogue.columnBias
+    tile.bias_m = epilogue.rowBias
+    tile.act = Int32(MK_ACT_NONE)
+    (tile.act, tile.lo, tile.hi) = ProductEpilogue.tileActivation(epilogue.activation)
+    strip = ProductEpilogue.strip(epilogue.activation, kernels)
+  }
+
+  /// The activation as the tile knows it; `MK_ACT_NONE` for those that run over strips.
+  static func tileActivation(_ activation: Activation) -> (act: Int32, lo: Float, hi: Float) {
+    switch activation {
+    case .relu: (Int32(MK_ACT_RELU), 0, 0)
+    case .clamp(let lo, let hi): (Int32(MK_ACT_CLAMP), lo, hi)
+    default: (Int32(MK_ACT_NONE), 0, 0)
+    }
+  }
+
+  /// The pass over the strip that the tile cannot do, or nil.
+  static func strip(_ activation: Activation, _ kernels: KernelSet) -> Strip? {
+    let (operation, a, b): (Int, Float, Float) =
+      switch activation {
+      case .none, .relu, .clamp: (-1, 0, 0)
+      case .gelu: (Int(MK_UNARY_GELU), 0, 0)
+      case .geluTanh: (Int(MK_UNARY_GELU_TANH), 0, 0)
+      case .silu: (Int(MK_UNARY_SILU), 0, 0)
+      case .tanh: (Int(MK_UNARY_TANH), 0, 0)
+      case .sigmoid: (Int(MK_UNARY_SIGMOID), 0, 0)
+      case .hardSwish: (Int(MK_UNARY_HARD_SWISH), 0, 0)
+      case .leakyRelu(let slope): (Int(MK_UNARY_LEAKY_RELU), slope, 0)
+      case .hardSigmoid(let alpha, let beta): (Int(MK_UNARY_HARD_SIGMOID), alpha, beta)
+      }
+    return operation < 0 ? nil : Strip(function: kernels.unary(operation), a: a, b: b)
+  }
+
+  /// Any activation as an elementwise pass; nil for none.
+  static func pass(_ activation: Activation, _ kernels: KernelSet) -> Strip? {
+    switch activation {
+    case .relu: Strip(function: kernels.unary(Int(MK_UNARY_RELU)), a: 0, b: 0)
+    case .clamp(let lo, let hi):
+      Strip(function: kernels.unary(Int(MK_UNARY_CLAMP)), a: lo, b: hi)
+    default: strip(activation, kernels)
+    }
+  }
+}

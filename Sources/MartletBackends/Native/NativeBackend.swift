@@ -1,0 +1,100 @@
+import MartletCore
+
+/// Martlet's own kernels, driven on the thread pool.
+struct NativeBackend: Backend {
+  let kernels: KernelSet
+
+  init(kernels: KernelSet = .current) {
+    self.kernels = kernels
+  }
+
+  var name: String { "native" }
+
+  func supports(_ problem: GEMMProblem) -> Bool { true }
+
+  func run(_ problem: GEMMProblem, pool: ThreadPool) throws(MartletError) -> Execution {
+    try problem.validate()
+    switch problem.lhs.dtype {
+    case .float32, .bfloat16:
+      return try PanelProduct(problem, kernels: kernels).run(on: pool)
+    case .float16:
+      return try HalfProduct(problem, kernels: kernels).run(on: pool)
+    default:
+      return try PlainProduct(problem).run(on: pool)
+    }
+  }
+
+  /// Packs `rhs` for products under `mode`.
+  ///
+  /// - Throws: `invalidDType` unless rhs is f32 or bf16, `outOfMemory`.
+  func pack(
+    _ rhs: MatrixView, k: Int, n: Int, mode: MathMode, pool: ThreadPool
+  ) throws(MartletError) -> PackedMatrix {
+    guard rhs.dtype == .float32 || rhs.dtype == .bfloat16 else {
+      throw .dtype("pack", "rhs", expected: "float32 or bfloat16", actual: rhs.dtype)
+    }
+    let usesBF16 = rhs.dtype == .bfloat16 || kernels.precision(for: mode).usesBF16
+    let type: DType = usesBF16 ? .bfloat16 : .float32
+    guard let row = kernels.row(dst: .float32, lhs: type, rhs: type) else {
+      throw MartletError(.internalError, "no GEMM kernel multiplies \(type)")
+    }
+    // The panels' size: k rounded up to kr, times n rounded up to nr; checked, as k and n may come
+    // from a view with zero strides.
+    let panels = (n + row.nr - 1) / row.nr
+    _ = try Shape.byteCount([k + row.kr, panels, row.nr], type)
+    let panelStride = row.panelBytes(k)
+    let storage = try Storage(byteCount: panels * panelStride)
+    let source = RightOperand(rhs, row: row)
+    let group = max(1, 64 / row.nr)
+    let groups = (panels + group - 1) / group
+    func packGroup(_ index: Int) {
+      let first = index * group * row.nr
+      source.pack(
+        p0: 0, depth: k, j0: first, columns: min(group * row.nr, n - first), row: row,
+        into: storage.base + index * group * panelStride, panelStride: panelStride)
+    }
+    if k * n < 1 << 16 {
+      for index in 0..<groups { packGroup(index) }
+    } else {
+      pool.parallelFor(groups, packGroup)
+    }
+    return PackedMatrix(
+      k: k, n: n, dtype: type, layout: row.layout, panelStride: panelStride, storage: storage)
+  }
+}
+
+extension GEMMProblem {
+  /// Throws `invalidShape` or `invalidDType` for what no backend can run.
+  func validate() throws(MartletError) {
+    guard m >= 0, n >= 0, k >= 0, batch.allSatisfy({ $0.count >= 0 }) else {
+      throw MartletError(.invalidShape, "matmul: an extent is negative")
+    }
+    guard lhs.dtype == rhs.dtype else {
+      throw .dtype("matmul", "rhs", expected: "\(lhs.dtype) as lhs", actual: rhs.dtype)
+    }
+    let allowsDst =
+      dst.dtype == lhs.dtype || (lhs.dtype == .bfloat16 && dst.dtype == .float32)
+    guard allowsDst else {
+      throw .dtype("matmul", "dst", expected: "\(lhs.dtype)", actual: dst.dtype)
+    }
+    guard lhs.dtype != .bool else {
+      throw .dtype("matmul", "lhs", expected: "a number", actual: lhs.dtype)
+    }
+    guard dst.columnStride == 1 || n <= 1 else {
+      throw MartletError(.invalidShape, "matmul: dst's columns are not contiguous")
+    }
+    if let residual = epilogue.residual, residual.dtype != .float32 {
+      throw .dtype("matmul", "residual", expected: "float32", actual: residual.dtype)
+    }
+    if let packedRHS {
+      guard packedRHS.k == k, packedRHS.n == n else {
+        throw .shape(
+          "matmul", "packed rhs", expected: "[\(k), \(n)]",
+          actual: "[\(packedRHS.k), \(packedRHS.n)]")
+      }
+      guard batch.allSatisfy({ $0.rhsStride == 0 || $0.count <= 1 }) else {
+        throw MartletError(.invalidShape, "matmul: a packed rhs cannot vary over the batch")
+      }
+    }
+  }
+}

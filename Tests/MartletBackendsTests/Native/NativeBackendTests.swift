@@ -1,0 +1,93 @@
+import MartletCore
+import Testing
+
+@testable import MartletBackends
+
+/// Every instruction set that this machine can run.
+let testedKernels: [KernelSet] = ISASelection.current.found.compactMap {
+  ISASelection.kernels(cappedAt: $0)
+}
+
+@Suite(.serialized) struct NativeBackendTests {
+  @Test("random products agree with float64 on every instruction set", arguments: [1, 2])
+  func agreesWithReference(round: Int) throws {
+    let memory = try GEMMCase.Memory()
+    for index in 0..<3500 {
+      let seed = UInt64(round) << 32 | UInt64(index)
+      for kernels in testedKernels {
+        let options = GEMMCase.Options(mode: index % 2 == 0 ? .fp32 : .bf16)
+        let example = GEMMCase(seed: seed, memory: memory, options: options)
+        if let failure = try example.failure(NativeBackend(kernels: kernels), .shared) {
+          Issue.record("\(kernels.name): \(failure)")
+          return
+        }
+      }
+    }
+  }
+
+  @Test("bits are the same on 1, 2 and 3 threads, packed or not, row by row")
+  func bitsAreFixed() throws {
+    let memory = try GEMMCase.Memory()
+    let pool = ThreadPool.shared
+    defer { try? pool.setThreadCount(0) }
+    for index in 0..<1500 {
+      let seed = UInt64(3) << 32 | UInt64(index)
+      for kernels in testedKernels {
+        let backend = NativeBackend(kernels: kernels)
+        let example = GEMMCase(
+          seed: seed, memory: memory, options: GEMMCase.Options(largest: 90, mode: .bf16))
+        try pool.setThreadCount(1)
+        let alone = try example.bits { _ = try backend.run($0, pool: pool) }
+        for threads in [2, 3] {
+          try pool.setThreadCount(threads)
+          let bits = try example.bits { _ = try backend.run($0, pool: pool) }
+          #expect(bits == alone, "seed \(seed), \(kernels.name): \(threads) threads")
+        }
+        let rows = try example.bits { try runRowByRow($0, backend, pool) }
+        #expect(rows == alone, "seed \(seed), \(kernels.name): row by row")
+        if example.matrices > 0, example.problem.batch.allSatisfy({ $0.rhsStride == 0 }) {
+          let packed = try backend.pack(
+            example.problem.rhs, k: example.problem.k, n: example.problem.n, mode: .bf16,
+            pool: pool)
+          let bits = try example.bits { problem in
+            var problem = problem
+            problem.packedRHS = packed
+            _ = try backend.run(problem, pool: pool)
+          }
+          #expect(bits == alone, "seed \(seed), \(kernels.name): packed")
+        }
+        if alone != rows { return }
+      }
+    }
+  }
+
+  /// Each matrix of the batch and each row of it as a problem of its own.
+  private func runRowByRow(
+    _ problem: GEMMProblem, _ backend: NativeBackend, _ pool: ThreadPool
+  ) throws {
+    guard problem.batch.isEmpty else {
+      var inner = problem
+      let axis = inner.batch.removeFirst()
+      for step in 0..<axis.count {
+        var single = inner
+        single.lhs.pointer += step * axis.lhsStride * problem.lhs.dtype.byteCount
+        single.rhs.pointer += step * axis.rhsStride * problem.rhs.dtype.byteCount
+        single.dst.pointer += step * axis.dstStride * problem.dst.dtype.byteCount
+        single.epilogue.residual?.pointer += step * axis.residualStride * 4
+        try runRowByRow(single, backend, pool)
+      }
+      return
+    }
+    for i in 0..<problem.m {
+      var row = problem
+      row.m = 1
+      row.lhs.pointer += i * problem.lhs.rowStride * problem.lhs.dtype.byteCount
+      row.dst.pointer += i * problem.dst.rowStride * problem.dst.dtype.byteCount
+      if let residual = problem.epilogue.residual {
+        row.epilogue.residual?.pointer += i * residual.rowStride * 4
+      }
+      if let bias = problem.epilogue.rowBias { row.epilogue.rowBias = bias + i }
+      _ = try backend.run(row, pool: pool)
+    }
+  }
+}
