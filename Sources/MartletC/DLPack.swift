@@ -51,7 +51,8 @@ private func importTensor(_ managed: UnsafeMutablePointer<mp_dl_managed>) throws
     ? Shape.contiguousStrides(try checked(shape, dtype))
     : try extents(source.strides, source.ndim, "strides")
   let (lowest, byteCount) = try span(try checked(shape, dtype), strides, dtype)
-  let first = source.data.map { UInt(bitPattern: $0) &+ UInt(truncatingIfNeeded: source.byte_offset) }
+  let offset = UInt(truncatingIfNeeded: source.byte_offset)
+  let first = source.data.map { UInt(bitPattern: $0) &+ offset }
   let base = first.flatMap {
     UnsafeMutableRawPointer(bitPattern: $0 &+ UInt(bitPattern: lowest))
   }

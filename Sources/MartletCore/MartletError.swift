@@ -74,7 +74,7 @@ public struct MartletError: Error, Sendable, CustomStringConvertible {
   }
 
   public var description: String {
-    if let node, !message.contains(node) { return "node '\(node)': \(message)" }
+    if let node, !message.hasPrefix("node '\(node)'") { return "node '\(node)': \(message)" }
     return message
   }
 }
