@@ -449,9 +449,9 @@ martlet_status martlet_tensor_read(const martlet_tensor *tensor, void *buffer, s
 martlet_status martlet_tensor_copy(const martlet_tensor *tensor, martlet_tensor **copy);
 
 /**
- * Converts the elements to another dtype. Floating point is rounded to nearest even; to integers
- * it is truncated towards zero and clamped to the range, NaN becomes 0; to bool, everything but 0
- * is true.
+ * Converts the elements to another dtype. To floating point, values are rounded to nearest even. To
+ * integers, they are truncated towards zero; NaN becomes 0; out of range, int32, int64 and uint64
+ * clamp and the others keep the low bits. To bool, everything but 0 is true.
  *
  * dtype: the result's.  converted: a result slot.
  * Returns MARTLET_INVALID_DTYPE for a value that is no dtype, and the statuses of result slots.
