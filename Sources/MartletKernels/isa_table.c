@@ -12,6 +12,7 @@ static const mk_isa isa_generic = {
   .gemm_rows = mk_gemm_rows_generic,
   .gemm_row_count = MK_GENERIC_ROWS,
   .vectors = &mk_vectors_generic,
+  .peak_f32 = mk_peak_f32_generic,
 };
 
 #if defined(__x86_64__)
@@ -41,6 +42,7 @@ static const mk_isa isa_avx2 = {
   .gemm_rows = mk_gemm_rows_avx2,
   .gemm_row_count = MK_AVX2_ROWS,
   .vectors = &mk_vectors_avx2,
+  .peak_f32 = mk_peak_f32_avx2,
 };
 
 static const mk_isa isa_avx512 = {
@@ -50,6 +52,7 @@ static const mk_isa isa_avx512 = {
   .gemm_rows = mk_gemm_rows_avx512,
   .gemm_row_count = MK_AVX512_ROWS,
   .vectors = &mk_vectors_avx512,
+  .peak_f32 = mk_peak_f32_avx512,
 };
 
 static const mk_isa isa_avx512bf16 = {
@@ -59,6 +62,8 @@ static const mk_isa isa_avx512bf16 = {
   .gemm_rows = mk_gemm_rows_avx512bf16,
   .gemm_row_count = MK_AVX512BF16_ROWS,
   .vectors = &mk_vectors_avx512,
+  .peak_f32 = mk_peak_f32_avx512,
+  .peak_bf16 = mk_peak_bf16_avx512bf16,
 };
 #endif
 

@@ -14,6 +14,10 @@ struct KernelSet: @unchecked Sendable {
   /// Why products of float32 are never rounded to bf16 here; empty where they may be.
   let noBF16Reason: String
 
+  /// The units' own limits, see `HardwarePeak`; nil where there is no such unit.
+  let peakFloat32: (@convention(c) (Int64) -> Int64)?
+  let peakBFloat16: (@convention(c) (Int64) -> Int64)?
+
   /// The kernels this process runs.
   static var current: KernelSet { ISASelection.current.kernels }
 
@@ -21,6 +25,10 @@ struct KernelSet: @unchecked Sendable {
   init(chain: [UnsafePointer<mk_isa>], name: String, noBF16Reason: String) {
     self.name = name
     self.noBF16Reason = noBF16Reason
+    peakFloat32 = chain.last { $0.pointee.peak_f32 != nil }?.pointee.peak_f32
+    peakBFloat16 =
+      noBF16Reason.isEmpty
+      ? chain.last { $0.pointee.peak_bf16 != nil }?.pointee.peak_bf16 : nil
     var rows: [GEMMRow] = []
     // The table is nothing but function pointers: merge it word by word, nulls inherited.
     let words = MemoryLayout<mk_vector_table>.size / MemoryLayout<UInt>.size

@@ -226,6 +226,10 @@ typedef struct mk_isa {
   bool (*probe)(void);         // one self-check against plain C; run once, after the bits allow it
   const mk_gemm_row *gemm_rows; int32_t gemm_row_count;
   const mk_vector_table *vectors;
+  // The unit's own limit: `rounds` steps of independent multiply-adds on registers. Returns the
+  // floating-point operations done, for the caller to time. peak_bf16 is null without bf16 units.
+  int64_t (*peak_f32)(int64_t rounds);
+  int64_t (*peak_bf16)(int64_t rounds);
 } mk_isa;
 
 // The compiled-in ISAs from the most portable to the most capable; the count through *count.

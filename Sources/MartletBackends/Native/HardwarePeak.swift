@@ -1,0 +1,36 @@
+import MartletCore
+import MartletPlatform
+
+/// The most that this machine's arithmetic units do, measured: multiply-adds on registers alone.
+///
+/// Benchmarks quote their figures as shares of it, so that they hold on other machines and clocks.
+package enum HardwarePeak {
+  package enum Unit: Sendable {
+    case float32, bfloat16
+  }
+
+  /// FLOP/s of `unit` on `threads` threads, the best of a few rounds of about 10 ms; nil where the
+  /// chosen instruction set has no such unit.
+  package static func measure(_ unit: Unit, threads: Int, pool: ThreadPool = .shared) -> Double? {
+    let kernels = KernelSet.current
+    guard
+      let kernel = unit == .float32 ? kernels.peakFloat32 : kernels.peakBFloat16, threads > 0
+    else { return nil }
+    var rounds: Int64 = 1000
+    var best = 0.0
+    var counted = 0
+    while counted < 7 {
+      let start = mp_now_ns()
+      pool.parallelFor(threads) { _ in _ = kernel(rounds) }
+      let elapsed = max(mp_now_ns() - start, 1)
+      if elapsed < 5_000_000, rounds < 1 << 40 {
+        rounds *= 2
+        continue
+      }
+      let operations = Double(kernel(1)) * Double(rounds) * Double(threads)
+      best = max(best, operations / Double(elapsed) * 1e9)
+      counted += 1
+    }
+    return best
+  }
+}
