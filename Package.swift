@@ -35,6 +35,8 @@ let package = Package(
     .testTarget(name: "MartletCoreTests", dependencies: ["MartletCore"]),
     .testTarget(name: "MartletBackendsTests", dependencies: ["MartletBackends", "MartletKernels"]),
     .testTarget(name: "MartletOperatorsTests", dependencies: ["MartletOperators"]),
+    .testTarget(name: "MartletGraphTests", dependencies: ["MartletGraph"]),
+    .testTarget(name: "MartletImportTests", dependencies: ["MartletImport"]),
     .testTarget(name: "MartletCLITests", dependencies: ["martlet-cli", "MartletCore"]),
     .testTarget(name: "MartletTests", dependencies: ["Martlet"]),
   ]

@@ -30,8 +30,10 @@ package enum TopologicalOrder {
         case .done: continue
         case .open:
           let start = stack.firstIndex { $0.index == next } ?? 0
-          // Predecessors were followed backwards; the cycle reads along the data.
-          return .cycle(stack[start...].map(\.index).reversed())
+          // Predecessors were followed backwards; the cycle reads along the data, first node first.
+          let cycle: [Int] = stack[start...].map(\.index).reversed()
+          let first = cycle.indices.min { cycle[$0] < cycle[$1] } ?? 0
+          return .cycle(Array(cycle[first...] + cycle[..<first]))
         case .new:
           marks[next] = .open
           stack.append((next, predecessors(next).reversed()))

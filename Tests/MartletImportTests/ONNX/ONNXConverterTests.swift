@@ -1,0 +1,100 @@
+import MartletCore
+import Testing
+
+@testable import MartletImport
+
+@Suite struct ONNXConverterTests {
+  private func error(_ graph: Message, opset: Int = 21, domains: [String] = []) -> MartletError? {
+    martletError { _ = try Model.load(ONNXEncoder.model(graph, opset: opset, domains: domains)) }
+  }
+
+  private let x = ONNXEncoder.value("x", 1, ["2"])
+  private let y = ONNXEncoder.value("y", 1, ["2"])
+
+  @Test("operators that are missing are listed all at once, with node, domain and opset")
+  func missingOperators() {
+    let graph = ONNXEncoder.graph(
+      [
+        ONNXEncoder.node("NoSuch", ["x"], ["a"], name: "first"),
+        ONNXEncoder.node("FusedMatMul", ["a"], ["b"], name: "second", domain: "com.microsoft"),
+        ONNXEncoder.node("NoSuch", ["b"], ["y"]),
+      ], inputs: [x], outputs: [y])
+    let error = error(graph, domains: ["com.microsoft"])
+    #expect(error?.code == .unsupported)
+    #expect(error?.node == "first")
+    #expect(error?.operatorName == "NoSuch")
+    #expect(error?.message.contains("NoSuch (domain ai.onnx, opset 21) at node 'first'") == true)
+    #expect(error?.message.contains("FusedMatMul (domain com.microsoft, opset 1)") == true)
+  }
+
+  @Test("a cycle names the nodes along it")
+  func cycle() {
+    let graph = ONNXEncoder.graph(
+      [
+        ONNXEncoder.node("Relu", ["x"], ["a"], name: "one"),
+        ONNXEncoder.node("Add", ["a", "d"], ["b"], name: "two"),
+        ONNXEncoder.node("Relu", ["b"], ["c"], name: "three"),
+        ONNXEncoder.node("Relu", ["c"], ["d"], name: "four"),
+      ], inputs: [x], outputs: [ONNXEncoder.value("d", 1, ["2"])])
+    let error = error(graph)
+    #expect(error?.code == .invalidModel)
+    #expect(error?.message.contains("'two' -> 'three' -> 'four' -> 'two'") == true)
+  }
+
+  @Test("values that are made twice or not at all are refused by name")
+  func names() {
+    let twice = ONNXEncoder.graph(
+      [ONNXEncoder.node("Relu", ["x"], ["y"]), ONNXEncoder.node("Relu", ["x"], ["y"])],
+      inputs: [x], outputs: [y])
+    #expect(error(twice)?.message.contains("'y' is made twice") == true)
+    let shadow = ONNXEncoder.graph(
+      [ONNXEncoder.node("Relu", ["x"], ["x"])], inputs: [x], outputs: [x])
+    #expect(error(shadow)?.message.contains("'x' is made twice") == true)
+    let unmade = ONNXEncoder.graph(
+      [ONNXEncoder.node("Relu", ["q"], ["y"], name: "r")], inputs: [x], outputs: [y])
+    #expect(error(unmade)?.input == "q")
+    #expect(error(unmade)?.node == "r")
+    let noOutput = ONNXEncoder.graph([], inputs: [x], outputs: [y])
+    #expect(error(noOutput)?.input == "y")
+    #expect(error(ONNXEncoder.graph([], inputs: [x], outputs: [x, x]))?.code == .invalidModel)
+    #expect(error(ONNXEncoder.graph([], inputs: [x, x], outputs: [x]))?.code == .invalidModel)
+    #expect(error(ONNXEncoder.graph([], inputs: [x]))?.message.contains("no outputs") == true)
+    let weights = [ONNXEncoder.floats("w", [1], [1]), ONNXEncoder.floats("w", [1], [1])]
+    let doubled = ONNXEncoder.graph([], inputs: [x], outputs: [x], initializers: weights)
+    #expect(error(doubled)?.message.contains("'w'") == true)
+  }
+
+  @Test("opsets that do not exist yet, or are not said, are refused")
+  func opsets() {
+    let graph = ONNXEncoder.graph(
+      [ONNXEncoder.node("Relu", ["x"], ["y"])], inputs: [x], outputs: [y])
+    #expect(error(graph, opset: 1000)?.code == .unsupported)
+    #expect(error(graph, opset: 0)?.code == .invalidModel)
+    #expect(error(graph, opset: -3)?.code == .invalidModel)
+    let unsaid = Message.build {
+      $0.integer(1, 8)
+      $0.message(7, graph)
+    }
+    #expect(
+      martletError { _ = try Model.load(unsaid.bytes) }?.message.contains("opset_import") == true)
+  }
+
+  @Test("inputs that are no tensors are unsupported, by name")
+  func inputTypes() {
+    let sequence = Message.build {
+      $0.string(1, "s")
+      $0.message(2, Message.build { $0.raw(4, []) })
+    }
+    let error = error(ONNXEncoder.graph([], inputs: [sequence], outputs: [sequence]))
+    #expect(error?.code == .unsupported)
+    #expect(error?.input == "s")
+  }
+
+  @Test("an input that is also an initialiser is a constant")
+  func overriddenInput() throws {
+    let graph = ONNXEncoder.graph(
+      [], inputs: [x, y], outputs: [y], initializers: [ONNXEncoder.floats("y", [2], [1, 2])])
+    let model = try Model.load(ONNXEncoder.model(graph))
+    #expect(model.inputs.map(\.name) == ["x"])
+  }
+}
