@@ -8,7 +8,7 @@ let package = Package(
   products: [
     .library(name: "Martlet", targets: ["Martlet"]),
     // The C library; scripts/build-library has the flags that it is shipped with.
-    .library(name: "martlet", type: .dynamic, targets: ["MartletC"])
+    .library(name: "martlet", type: .dynamic, targets: ["MartletC"]),
   ],
   dependencies: [
     // For the command alone; the library targets depend on nothing outside this package.

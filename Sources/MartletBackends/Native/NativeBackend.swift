@@ -44,20 +44,8 @@ struct NativeBackend: Backend {
     _ = try Shape.byteCount([k + row.kr, panels, row.nr], type)
     let panelStride = row.panelBytes(k)
     let storage = try Storage(byteCount: panels * panelStride)
-    let source = RightOperand(rhs, row: row)
-    let group = max(1, 64 / row.nr)
-    let groups = (panels + group - 1) / group
-    func packGroup(_ index: Int) {
-      let first = index * group * row.nr
-      source.pack(
-        p0: 0, depth: k, j0: first, columns: min(group * row.nr, n - first), row: row,
-        into: storage.base + index * group * panelStride, panelStride: panelStride)
-    }
-    if k * n < 1 << 16 {
-      for index in 0..<groups { packGroup(index) }
-    } else {
-      pool.parallelFor(groups, packGroup)
-    }
+    RightOperand(rhs, row: row).packPanels(
+      k: k, columns: 0..<n, row: row, into: storage.base, isParallel: k * n >= 1 << 16, on: pool)
     return PackedMatrix(
       k: k, n: n, dtype: type, layout: row.layout, panelStride: panelStride, storage: storage)
   }

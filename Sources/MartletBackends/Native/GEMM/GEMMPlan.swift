@@ -15,6 +15,8 @@ struct GEMMPlan: Equatable {
   static let sharedPanelBytes = 8 << 20
   /// Columns of an item where there are rows enough for everybody.
   private static let wideColumns = 1024
+  /// Columns below which an item that packs rhs is not divided further.
+  static let narrowColumns = 48
   /// Most elements of an item that keeps its sums in scratch.
   private static let stagedElements = 1 << 17
 
@@ -65,7 +67,9 @@ struct GEMMPlan: Equatable {
         Double(rows) * Double(columns) * Double(request.k) >= 2 * smallest
       {
         let halfRows = GEMMPlan.rounded((rows + 1) / 2, row.mr)
-        let halfColumns = GEMMPlan.rounded((columns + 1) / 2, row.nr)
+        var halfColumns = GEMMPlan.rounded((columns + 1) / 2, row.nr)
+        // Items that pack for themselves stay wide enough to reuse what they read of lhs.
+        if request.packsRHS, halfColumns < GEMMPlan.narrowColumns { halfColumns = columns }
         // What each item does again for itself should not be divided.
         let splitsRows: Bool =
           if request.packsRHS {

@@ -153,43 +153,16 @@ struct PanelProduct {
 
   /// Runs items over batch × row blocks × column blocks. False: no memory.
   private func items(
-    _ prototype: TileLoop, columns: Range<Int>, matrices: Int, packsRHS: Bool, _ pool: ThreadPool
+    _ loop: TileLoop, columns: Range<Int>, matrices: Int, packsRHS: Bool, _ pool: ThreadPool
   ) -> Bool {
     let plan = GEMMPlan(
       GEMMPlan.Request(
         m: problem.m, n: columns.count, k: problem.k, matrices: matrices,
-        threads: pool.threadCount, copiesLHS: prototype.lhs.isCopied, packsRHS: packsRHS,
-        isStaged: prototype.staging.isNeeded || prototype.gatheredResidual != nil),
-      row: prototype.row)
-    var loop = prototype
-    loop.kc = plan.kc
-    loop.mc = plan.mc
-    // One K block needs no partial sums anywhere.
-    if problem.k <= plan.kc { loop.staging.sumsInScratch = false }
-    let rowBlocks = (problem.m + plan.itemRows - 1) / plan.itemRows
-    let columnBlocks = (columns.count + plan.itemColumns - 1) / plan.itemColumns
-    let scratchBytes = loop.scratchBytes(
-      rows: min(plan.itemRows, problem.m), columns: plan.itemColumns)
-    let failures = Atomic<Int>(0)
-    func runItem(_ index: Int) {
-      let (matrix, area) = index.quotientAndRemainder(dividingBy: rowBlocks * columnBlocks)
-      let (columnBlock, rowBlock) = area.quotientAndRemainder(dividingBy: rowBlocks)
-      let i0 = rowBlock * plan.itemRows
-      let j0 = columns.lowerBound + columnBlock * plan.itemColumns
-      let isDone = ThreadScratch.withBytes(scratchBytes, .item) { scratch in
-        moved(loop, to: matrix).run(
-          rows: i0..<min(i0 + plan.itemRows, problem.m),
-          columns: j0..<min(j0 + plan.itemColumns, columns.upperBound), scratch: scratch)
-      }
-      if !isDone { failures.add(1, ordering: .relaxed) }
-    }
-    let count = matrices * rowBlocks * columnBlocks
-    if plan.isParallel {
-      pool.parallelFor(count, runItem)
-    } else {
-      for index in 0..<count { runItem(index) }
-    }
-    return failures.load(ordering: .relaxed) == 0
+        threads: pool.threadCount, copiesLHS: loop.lhs.isCopied, packsRHS: packsRHS,
+        isStaged: loop.staging.isNeeded || loop.gatheredResidual != nil),
+      row: loop.row)
+    return WorkItems(plan: plan, rows: problem.m, columns: columns, matrices: matrices)
+      .run(loop, on: pool, moved: moved)
   }
 
   /// Packs rhs once for all threads, some columns at a time, then runs the items on them.
@@ -206,21 +179,8 @@ struct PanelProduct {
       for firstPanel in stride(from: 0, to: panels, by: perChunk) {
         let columns =
           firstPanel * row.nr..<min((firstPanel + perChunk) * row.nr, problem.n)
-        let group = max(1, 64 / row.nr)
-        let chunkPanels = min(perChunk, panels - firstPanel)
-        func packGroup(_ index: Int) {
-          let j0 = columns.lowerBound + index * group * row.nr
-          prototype.rhs.pack(
-            p0: 0, depth: problem.k, j0: j0,
-            columns: min(group * row.nr, columns.upperBound - j0), row: row,
-            into: shared + index * group * panelStride, panelStride: panelStride)
-        }
-        let groups = (chunkPanels + group - 1) / group
-        if isParallel {
-          pool.parallelFor(groups, packGroup)
-        } else {
-          for index in 0..<groups { packGroup(index) }
-        }
+        prototype.rhs.packPanels(
+          k: problem.k, columns: columns, row: row, into: shared, isParallel: isParallel, on: pool)
         var loop = prototype
         loop.rhs = .panels(
           UnsafeRawPointer(shared), panelStride: panelStride, firstColumn: columns.lowerBound)

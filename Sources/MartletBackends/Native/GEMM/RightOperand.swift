@@ -42,36 +42,39 @@ enum RightOperand {
     case .panels(let base, let wholeStride, let firstColumn):
       let offset = (j0 - firstColumn) / row.nr * wholeStride + p0 * row.nr * row.rhsBytes
       return (base + offset, wholeStride)
-    case .strided:
+    case .strided, .image:
       pack(
         p0: p0, depth: depth, j0: j0, columns: columns, row: row, into: scratch,
         panelStride: panelStride)
+    }
+    return (UnsafeRawPointer(scratch), panelStride)
+  }
+
+  /// Packs a block of what is not in panels yet.
+  func pack(
+    p0: Int, depth: Int, j0: Int, columns: Int, row: GEMMRow, into target: UnsafeMutableRawPointer,
+    panelStride: Int
+  ) {
+    switch self {
+    case .panels: return
+    case .strided(let pointer, let kStride, let nStride, let isF32):
+      var job = mk_pack_rhs()
+      job.k = Int64(depth)
+      job.n = Int64(columns)
+      job.src = pointer + (p0 * kStride + j0 * nStride)
+      job.k_stride = Int64(kStride)
+      job.n_stride = Int64(nStride)
+      job.dst = target
+      job.dst_panel_stride = Int64(panelStride)
+      isF32 ? row.packF32(&job) : row.packSame(&job)
     case .image(var image):
       image.k0 = Int64(p0)
       image.k = Int64(depth)
       image.n0 = Int64(j0)
       image.n = Int64(columns)
-      image.dst = scratch
+      image.dst = target
       image.dst_panel_stride = Int64(panelStride)
       row.packConvolution(&image)
     }
-    return (UnsafeRawPointer(scratch), panelStride)
-  }
-
-  /// Packs a block of a strided matrix.
-  func pack(
-    p0: Int, depth: Int, j0: Int, columns: Int, row: GEMMRow, into target: UnsafeMutableRawPointer,
-    panelStride: Int
-  ) {
-    guard case .strided(let pointer, let kStride, let nStride, let isF32) = self else { return }
-    var job = mk_pack_rhs()
-    job.k = Int64(depth)
-    job.n = Int64(columns)
-    job.src = pointer + (p0 * kStride + j0 * nStride)
-    job.k_stride = Int64(kStride)
-    job.n_stride = Int64(nStride)
-    job.dst = target
-    job.dst_panel_stride = Int64(panelStride)
-    isF32 ? row.packF32(&job) : row.packSame(&job)
   }
 }

@@ -1,0 +1,165 @@
+import MartletCore
+import MartletKernels
+
+extension NativeBackend {
+  /// Convolution as an implicit product: weights [OC / g, K] by the image's im2col matrix, of which
+  /// only blocks of pixels ever exist, or the depthwise kernel plane by plane.
+  func convolve(
+    _ problem: ConvolutionProblem, pool: ThreadPool
+  ) throws(MartletError) -> Execution {
+    try problem.validate()
+    if problem.isDepthwise { return try DepthwiseConvolution(problem, kernels).run(on: pool) }
+    return try ImplicitProduct(problem, kernels).run(on: pool)
+  }
+
+  func roundWeights(
+    _ weights: UnsafePointer<Float>, count: Int, mode: MathMode
+  ) throws(MartletError) -> RoundedWeights? {
+    guard kernels.precision(for: mode).usesBF16,
+      let convert = kernels.vectors.pointee.f32_to_bf16
+    else { return nil }
+    let storage = try Storage(byteCount: try Shape.byteCount([count], .bfloat16))
+    convert(Int64(count), weights, storage.base.assumingMemoryBound(to: UInt16.self))
+    return RoundedWeights(storage: storage)
+  }
+}
+
+/// Convolution on a GEMM row, one product per image and group.
+private struct ImplicitProduct {
+  private let problem: ConvolutionProblem
+  private let loop: TileLoop
+  private let execution: Execution
+
+  init(_ problem: ConvolutionProblem, _ kernels: KernelSet) throws(MartletError) {
+    self.problem = problem
+    let (usesBF16, reason) = kernels.precision(for: problem.mode)
+    let type: DType = usesBF16 ? .bfloat16 : .float32
+    guard let row = kernels.row(dst: .float32, lhs: type, rhs: type) else {
+      throw MartletError(.internalError, "no GEMM kernel multiplies \(type)")
+    }
+    execution = Execution(
+      backend: "native", kernel: row.name, precision: usesBF16 ? "bf16" : "fp32", reason: reason)
+
+    let k = problem.groupDepth
+    let weights: MatrixView =
+      if usesBF16, let rounded = problem.roundedWeights {
+        MatrixView(rounded.storage.base, .bfloat16, rowStride: k)
+      } else {
+        MatrixView(UnsafeMutableRawPointer(mutating: problem.weights), .float32, rowStride: k)
+      }
+    let rowStride = problem.output.count * 4
+    var epilogue = Epilogue()
+    epilogue.activation = problem.activation
+    epilogue.rowBias = problem.bias
+    var resolved = ProductEpilogue(epilogue, kernels: kernels)
+    resolved.tile.residual = problem.residual
+    resolved.tile.residual_stride = Int64(rowStride)
+    var staging = TileLoop.Staging()
+    staging.sumsInScratch = problem.residual == UnsafePointer(problem.dst)
+    loop = TileLoop(
+      row: row, kernels: kernels, k: k, kc: row.kc, mc: row.mc,
+      lhs: LeftOperand(weights, row: row), rhs: .image(problem.image),
+      dst: UnsafeMutableRawPointer(problem.dst), dstStride: rowStride, dstElementBytes: 4,
+      epilogue: resolved, staging: staging)
+  }
+
+  func run(on pool: ThreadPool) throws(MartletError) -> Execution {
+    let matrices = problem.batch * problem.groups
+    let pixels = problem.output.count
+    guard matrices > 0, pixels > 0, problem.groupRows > 0 else { return execution }
+    // Too few blocks of pixels for the threads, as in the last layers of a network on one image:
+    // the threads pack the pixels together and share out the weights, which are then read once.
+    let blocks = matrices * ((pixels + GEMMPlan.narrowColumns - 1) / GEMMPlan.narrowColumns)
+    let work =
+      Double(problem.groupRows) * Double(problem.groupDepth) * Double(pixels) * Double(matrices)
+    let isRunning: Bool
+    if pool.threadCount > 1, blocks < 3 * pool.threadCount, work >= Double(GEMMPlan.serialWork) {
+      isRunning = (0..<matrices).allSatisfy { sharingPixels(moved(loop, to: $0), pool) }
+    } else {
+      isRunning = items(loop, matrices: matrices, packsRHS: true, pool)
+    }
+    guard isRunning else {
+      throw MartletError(.outOfMemory, "conv: no memory for a block of pixels")
+    }
+    return execution
+  }
+
+  private func items(
+    _ loop: TileLoop, matrices: Int, packsRHS: Bool, _ pool: ThreadPool
+  ) -> Bool {
+    let plan = GEMMPlan(
+      GEMMPlan.Request(
+        m: problem.groupRows, n: problem.output.count, k: problem.groupDepth,
+        matrices: matrices, threads: pool.threadCount, copiesLHS: !packsRHS || loop.lhs.isCopied,
+        packsRHS: packsRHS, isStaged: loop.staging.isNeeded),
+      row: loop.row)
+    return WorkItems(
+      plan: plan, rows: problem.groupRows, columns: 0..<problem.output.count, matrices: matrices
+    ).run(loop, on: pool, moved: packsRHS ? { moved($0, to: $1) } : { loop, _ in loop })
+  }
+
+  private func sharingPixels(_ loop: TileLoop, _ pool: ThreadPool) -> Bool {
+    let row = loop.row
+    let pixels = problem.output.count
+    let panelStride = row.panelBytes(loop.k)
+    var isRunning = false
+    let hasMemory = ThreadScratch.withBytes(
+      (pixels + row.nr - 1) / row.nr * panelStride, .shared
+    ) { shared in
+      loop.rhs.packPanels(
+        k: loop.k, columns: 0..<pixels, row: row, into: shared, isParallel: true, on: pool)
+      var packed = loop
+      packed.rhs = .panels(
+        UnsafeRawPointer(shared), panelStride: panelStride, firstColumn: 0)
+      isRunning = items(packed, matrices: 1, packsRHS: false, pool)
+    }
+    return hasMemory && isRunning
+  }
+
+  /// The loop on image `index / groups`, group `index % groups`.
+  private func moved(_ loop: TileLoop, to index: Int) -> TileLoop {
+    let (image, group) = index.quotientAndRemainder(dividingBy: problem.groups)
+    let groupChannels = problem.inChannels / problem.groups
+    let firstIn = image * problem.inChannels + group * groupChannels
+    let firstOut = group * problem.groupRows
+    let dstOffset = (image * problem.outChannels + firstOut) * problem.output.count
+    var loop = loop
+    let weightBytes = loop.lhs.elementBytes(loop.row)
+    loop.lhs = loop.lhs.moved(by: firstOut * problem.groupDepth * weightBytes)
+    var source = problem.image
+    source.src = problem.src + firstIn * problem.input.count
+    loop.rhs = .image(source)
+    loop.dst += dstOffset * 4
+    if let bias = loop.epilogue.tile.bias_m { loop.epilogue.tile.bias_m = bias + firstOut }
+    if let residual = loop.epilogue.tile.residual {
+      loop.epilogue.tile.residual = residual + dstOffset
+    }
+    return loop
+  }
+}
+
+extension ConvolutionProblem {
+  /// The first image and group as the packing kernels take it.
+  fileprivate var image: mk_pack_conv {
+    var image = mk_pack_conv()
+    image.src = src
+    (image.in_d, image.in_h, image.in_w) = input.int64s
+    (image.ker_d, image.ker_h, image.ker_w) = kernel.int64s
+    (image.out_d, image.out_h, image.out_w) = output.int64s
+    (image.stride_d, image.stride_h, image.stride_w) = stride.int64s
+    (image.dil_d, image.dil_h, image.dil_w) = dilation.int64s
+    (image.pad_d, image.pad_h, image.pad_w) = padding.int64s
+    return image
+  }
+}
+
+extension SpatialExtents {
+  fileprivate var int64s: (Int64, Int64, Int64) { (Int64(d), Int64(h), Int64(w)) }
+}
+
+extension LeftOperand {
+  /// Bytes of one element of the source.
+  fileprivate func elementBytes(_ row: GEMMRow) -> Int {
+    if case .copied(_, _, _, let isF32) = self, isF32 { 4 } else { row.lhsBytes }
+  }
+}
