@@ -92,6 +92,39 @@ package enum OperatorTable {
     Tile.self,
     Transpose.self,
     Unsqueeze.self,
+    // Reduction
+    ArgMax.self,
+    ArgMin.self,
+    ReduceL1.self,
+    ReduceL2.self,
+    ReduceLogSum.self,
+    ReduceLogSumExp.self,
+    ReduceMax.self,
+    ReduceMean.self,
+    ReduceMin.self,
+    ReduceProd.self,
+    ReduceSum.self,
+    ReduceSumSquare.self,
+    TopK.self,
+    // Normalization
+    BatchNormalization.self,
+    GroupNormalization.self,
+    InstanceNormalization.self,
+    LayerNormalization.self,
+    LogSoftmax.self,
+    RMSNormalization.self,
+    Softmax.self,
+    // Indexing
+    Gather.self,
+    GatherElements.self,
+    GatherND.self,
+    ScatterElements.self,
+    ScatterND.self,
+    // Generators
+    Constant.self,
+    ConstantOfShape.self,
+    EyeLike.self,
+    RangeOf.self,
   ]
 
   private static let byName: [String: any Operator.Type] = Dictionary(

@@ -80,6 +80,16 @@ package enum SmallTensors {
     }
   }
 
+  /// Writes `values` to the contiguous tensor in its dtype.
+  package static func write(_ values: [Double], to tensor: Tensor) {
+    values.withUnsafeBytes { bytes in
+      guard let base = bytes.baseAddress else { return }
+      Casting.convert(
+        values.count, UnsafeMutableRawPointer(mutating: base), .float64, tensor.pointer,
+        tensor.dtype)
+    }
+  }
+
   /// A scalar of this dtype.
   package static func scalar(_ value: Double, _ dtype: DType) throws(MartletError) -> Tensor {
     let tensor = try Tensor(uninitialized: dtype, [])

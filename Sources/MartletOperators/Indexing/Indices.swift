@@ -1,0 +1,108 @@
+import MartletBackends
+import MartletCore
+
+/// Index tensors made into plain integers inside their bounds.
+enum Indices {
+  /// The elements of an int32 or int64 tensor in row-major order, counted from the front; throws on
+  /// one outside -bound..<bound, naming it.
+  static func normalized(
+    _ indices: Tensor, bound: Int, axis: Int, operatorName: String
+  ) throws(MartletError) -> [Int] {
+    var values = SmallTensors.integers(indices)
+    for position in values.indices {
+      let index = values[position]
+      guard index >= -bound, index < bound else {
+        throw outOfRange(index, bound, axis: axis, operatorName)
+      }
+      if index < 0 { values[position] = index + bound }
+    }
+    return values
+  }
+
+  static func outOfRange(_ index: Int, _ bound: Int, axis: Int, _ operatorName: String)
+    -> MartletError
+  {
+    MartletError(
+      .invalidArgument,
+      "\(operatorName): index \(index) is out of range for axis \(axis) of extent \(bound)",
+      operatorName: operatorName, input: "indices", expected: "\(-bound)..<\(bound)",
+      actual: "\(index)")
+  }
+
+  /// For each element of `indices` along `axis` of data: the offset in elements of contiguous data
+  /// at the same place on the other axes (GatherElements, ScatterElements).
+  static func elementOffsets(
+    _ indices: Tensor, _ dataShape: [Int], axis: Int, operatorName: String
+  ) throws(MartletError) -> [Int] {
+    guard indices.rank == dataShape.count else {
+      throw .shape(
+        operatorName, "indices and data differ in rank", expected: "rank \(dataShape.count)",
+        actual: "rank \(indices.rank)", input: "indices")
+    }
+    for other in dataShape.indices
+    where other != axis && indices.shape[other] > dataShape[other] {
+      throw .shape(
+        operatorName, "indices reach beyond data", expected: "at most \(Shape.text(dataShape))",
+        actual: Shape.text(indices.shape), input: "indices")
+    }
+    var offsets = try normalized(
+      indices, bound: dataShape[axis], axis: axis, operatorName: operatorName)
+    let strides = Shape.contiguousStrides(dataShape)
+    var position = [Int](repeating: 0, count: dataShape.count)
+    // The part of the offset that the other axes give, kept up to date as in an odometer.
+    var base = 0
+    for element in offsets.indices {
+      offsets[element] = offsets[element] * strides[axis] + base
+      for other in position.indices.reversed() {
+        let step = other == axis ? 0 : strides[other]
+        position[other] += 1
+        base += step
+        if position[other] < indices.shape[other] { break }
+        base -= step * indices.shape[other]
+        position[other] = 0
+      }
+    }
+    return offsets
+  }
+
+  /// For each vector along the last axis of `indices`: the offset in elements of the slice of
+  /// contiguous data that it names, after `batchDims` axes that both share (GatherND, ScatterND).
+  static func sliceOffsets(
+    _ indices: Tensor, _ dataShape: [Int], batchDims: Int, operatorName: String
+  ) throws(MartletError) -> (offsets: [Int], slice: [Int]) {
+    guard indices.rank >= 1, dataShape.count >= 1, batchDims >= 0,
+      batchDims < min(indices.rank, dataShape.count),
+      indices.shape[..<batchDims] == dataShape[..<batchDims]
+    else {
+      throw .shape(
+        operatorName, "indices and data do not share \(batchDims) batch axes",
+        expected: Shape.text(dataShape), actual: Shape.text(indices.shape), input: "indices")
+    }
+    let depth = indices.shape[indices.rank - 1]
+    guard depth <= dataShape.count - batchDims else {
+      throw .shape(
+        operatorName, "index vectors are longer than data has axes",
+        expected: "at most \(dataShape.count - batchDims)", actual: "\(depth)", input: "indices")
+    }
+    let values = SmallTensors.integers(indices)
+    let strides = Shape.contiguousStrides(dataShape)
+    let vectors = indices.shape.dropLast().reduce(1, *)
+    let batches = dataShape[..<batchDims].reduce(1, *)
+    let batchSize = dataShape[batchDims...].reduce(1, *)
+    var offsets: [Int] = []
+    offsets.reserveCapacity(vectors)
+    for vector in 0..<vectors {
+      var offset = batches > 0 ? vector / max(vectors / batches, 1) * batchSize : 0
+      for level in 0..<depth {
+        let axis = batchDims + level
+        let (bound, index) = (dataShape[axis], values[vector * depth + level])
+        guard index >= -bound, index < bound else {
+          throw outOfRange(index, bound, axis: axis, operatorName)
+        }
+        offset += (index < 0 ? index + bound : index) * strides[axis]
+      }
+      offsets.append(offset)
+    }
+    return (offsets, Array(dataShape[(batchDims + depth)...]))
+  }
+}
