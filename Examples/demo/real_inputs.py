@@ -1,4 +1,4 @@
-"""Real inputs for the models that scripts/fetch-models brings: sentences, photographs, speech, files.
+"""Real inputs for the models that scripts/fetch-models brings: sentences, photographs, speech.
 
 Each function returns the feeds of one model as {input name: NumPy array}, one sample a row. Used by
 the demo and by Tests/python/test_models.py.

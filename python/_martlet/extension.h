@@ -1,0 +1,94 @@
+/* The _martlet extension: Python objects over the C ABI of martlet.h, and nothing else.
+ *
+ * Every function returns a new reference, or NULL with a Python exception set, unless said
+ * otherwise; all need the GIL. Calls into the library that may take long release it. */
+#ifndef MARTLET_PYTHON_EXTENSION_H
+#define MARTLET_PYTHON_EXTENSION_H
+
+#ifndef Py_LIMITED_API
+#define Py_LIMITED_API 0x030B0000
+#endif
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <martlet.h>
+
+#define STATUS_COUNT (MARTLET_INTERNAL_ERROR + 1)
+
+typedef struct {
+  PyTypeObject *tensor_type;
+  PyTypeObject *model_type;
+  PyTypeObject *context_type;
+  PyObject *error;                 /* martlet.Error, the base of the others */
+  PyObject *errors[STATUS_COUNT];  /* the exception of each status */
+  PyObject *file_not_found;        /* NOT_FOUND, of a file */
+} ModuleState;
+
+/* The state of the module that made this object's type (none of them can be subclassed). */
+ModuleState *state_of(PyObject *self);
+
+/* ---- errors.c */
+
+/* Creates the exception classes in the state and adds them to the module. 0, or -1 on failure. */
+int add_errors(PyObject *module, ModuleState *state);
+/* Raises martlet_last_error() of this thread; must come before any other call of the library. */
+PyObject *raise_status(ModuleState *state, martlet_status status);
+/* As raise_status, for a file: a missing one is a FileNotFoundError. */
+PyObject *raise_file_status(ModuleState *state, martlet_status status, const char *path);
+
+/* ---- owners.c: Python objects whose memory the library borrows */
+
+typedef struct Owner Owner;
+/* Holds a buffer; takes over what view holds. Never fails but for lack of memory. */
+Owner *owner_of_buffer(const Py_buffer *view);
+/* Holds something that `release(pointer)` gives back. */
+Owner *owner_of_pointer(void *pointer, void (*release)(void *));
+/* A martlet_deleter: context is the Owner. Any thread, without the GIL: what it holds is given
+ * back soon after, by drain_owners(). */
+void owner_deleter(void *context, void *data);
+/* Gives back what deleters have left. Keeps a pending exception. */
+void drain_owners(void);
+/* Gives back at once. */
+void owner_release(Owner *owner);
+
+/* ---- tensor.c */
+
+typedef struct {
+  PyObject_HEAD
+  martlet_tensor *handle;
+  martlet_dtype dtype;
+  int32_t rank;
+  const int64_t *shape;   /* of the handle */
+  Py_ssize_t *extents;    /* rank extents, then rank strides in bytes: what buffers point to */
+} TensorObject;
+
+extern PyType_Spec tensor_spec;
+/* Takes over the handle, also on failure. */
+PyObject *tensor_object(ModuleState *state, martlet_tensor *handle);
+/* The dtype of a name or of a NumPy, ml_dtypes, torch or Python type; UNKNOWN with an exception. */
+martlet_dtype dtype_from_object(PyObject *object);
+
+/* ---- convert.c */
+
+/* A Tensor of anything that can be one: a Tensor, a buffer, a DLPack exporter, a number. `what`
+ * names it in errors. Shares memory wherever the layout allows. */
+PyObject *as_tensor(ModuleState *state, PyObject *object, const char *what);
+
+/* ---- dlpack.c */
+
+PyObject *tensor_to_dlpack(TensorObject *self, PyObject *args, PyObject *kwargs);
+/* Imports through object.__dlpack__(). */
+PyObject *tensor_from_dlpack(ModuleState *state, PyObject *object);
+PyObject *bits_of(PyObject *module, PyObject *object);
+
+/* ---- functions.c, model.c */
+
+/* The mode of None or a name. 0, or -1 with an exception. */
+int parse_mode(ModuleState *state, PyObject *object, martlet_math_mode *mode);
+extern PyMethodDef function_methods[];
+extern PyMethodDef setting_methods[];
+extern PyMethodDef model_methods[];
+extern PyType_Spec model_spec;
+extern PyType_Spec context_spec;
+
+#endif

@@ -1,0 +1,403 @@
+#include <stdlib.h>
+#include <time.h>
+
+#include "extension.h"
+
+typedef struct {
+  PyObject_HEAD
+  martlet_model *handle;
+} ModelObject;
+
+/* Looks for signals such as Ctrl-C a few times a second during a run. Taking the GIL for every
+ * node would make threads wait for each other. */
+typedef struct {
+  PyThreadState *thread; /* of the running thread, which runs without the GIL; NULL: no run */
+  int64_t last_check;
+  int failed;            /* an exception is set */
+} Watch;
+
+typedef struct {
+  PyObject_HEAD
+  martlet_context *handle;
+  Watch watch;
+} ContextObject;
+
+enum { CHECK_NANOSECONDS = 50 * 1000 * 1000 };
+
+static int64_t now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static bool watch_run(void *user, double fraction, const char *stage) {
+  (void)fraction, (void)stage;
+  Watch *watch = user;
+  int64_t time = now();
+  if (time - watch->last_check < CHECK_NANOSECONDS) return true;
+  watch->last_check = time;
+  PyEval_RestoreThread(watch->thread);
+  watch->failed = PyErr_CheckSignals() < 0;
+  watch->thread = PyEval_SaveThread();
+  return !watch->failed;
+}
+
+/* ---- loading */
+
+typedef struct {
+  PyObject *callback;     /* or NULL */
+  PyThreadState *thread;  /* of the loading thread, which runs without the GIL */
+  int failed;             /* an exception is set */
+} LoadProgress;
+
+static bool load_progress(void *user, double fraction, const char *stage) {
+  LoadProgress *progress = user;
+  if (progress->failed) return false;
+  PyEval_RestoreThread(progress->thread);
+  progress->failed = PyErr_CheckSignals() < 0;
+  int goes_on = !progress->failed;
+  if (goes_on && progress->callback != NULL) {
+    PyObject *answer = PyObject_CallFunction(progress->callback, "ds", fraction, stage);
+    progress->failed = answer == NULL;
+    goes_on = answer != NULL && answer != Py_False; /* None goes on */
+    Py_XDECREF(answer);
+  }
+  progress->thread = PyEval_SaveThread();
+  return goes_on;
+}
+
+/* load(source: bytes path or buffer, is_path, mode, optimize, progress) -> model */
+static PyObject *load(PyObject *module, PyObject *args) {
+  ModuleState *state = PyModule_GetState(module);
+  PyObject *source, *callback;
+  const char *mode;
+  int is_path, optimize;
+  if (!PyArg_ParseTuple(args, "OpzpO", &source, &is_path, &mode, &optimize, &callback)) return NULL;
+  Py_buffer view = {0};
+  const char *path = is_path ? PyBytes_AsString(source) : NULL;
+  if (is_path && path == NULL) return NULL;
+  if (!is_path && PyObject_GetBuffer(source, &view, PyBUF_SIMPLE) < 0) return NULL;
+  const char *keys[] = {"optimize"}, *values[] = {optimize ? "1" : "0"};
+  LoadProgress progress = {callback == Py_None ? NULL : callback, NULL, 0};
+  martlet_model_options options = {.struct_size = sizeof options, .math_mode = mode,
+                                   .progress = load_progress, .progress_user = &progress,
+                                   .keys = keys, .values = values, .option_count = 1};
+  martlet_model *handle = NULL;
+  martlet_status status;
+  progress.thread = PyEval_SaveThread();
+  if (is_path) status = martlet_model_load(path, &options, &handle);
+  else status = martlet_model_load_memory(view.buf, (size_t)view.len, &options, &handle);
+  PyEval_RestoreThread(progress.thread);
+  PyObject *result = NULL;
+  if (progress.failed) {
+    martlet_model_release(handle);
+  } else if (status != MARTLET_OK) {
+    if (is_path) raise_file_status(state, status, path);
+    else raise_status(state, status);
+  } else {
+    ModelObject *self = PyObject_New(ModelObject, state->model_type);
+    if (self == NULL) martlet_model_release(handle);
+    else self->handle = handle;
+    result = (PyObject *)self;
+  }
+  if (!is_path) PyBuffer_Release(&view);
+  return result;
+}
+
+PyMethodDef model_methods[] = {{"load", load, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
+
+/* ---- the model */
+
+static void model_dealloc(PyObject *object) {
+  PyTypeObject *type = Py_TYPE(object);
+  martlet_model_release(((ModelObject *)object)->handle);
+  ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
+  Py_DECREF(type);
+}
+
+/* (name, dtype or None, shape or None); an extent is a number, a symbol or None. */
+static PyObject *describe(const martlet_value_info *info) {
+  PyObject *shape = info->rank < 0 ? Py_NewRef(Py_None) : PyTuple_New(info->rank);
+  for (int32_t axis = 0; shape != NULL && axis < info->rank; axis++) {
+    const char *symbol = info->symbols == NULL ? NULL : info->symbols[axis];
+    PyObject *extent = info->shape[axis] >= 0 ? PyLong_FromLongLong(info->shape[axis])
+                       : symbol != NULL       ? PyUnicode_FromString(symbol)
+                                              : Py_NewRef(Py_None);
+    if (extent == NULL || PyTuple_SetItem(shape, axis, extent) < 0) Py_CLEAR(shape);
+  }
+  if (shape == NULL) return NULL;
+  const char *dtype =
+      info->dtype == MARTLET_DTYPE_UNKNOWN ? NULL : martlet_dtype_name(info->dtype);
+  return Py_BuildValue("(szN)", info->name, dtype, shape);
+}
+
+typedef martlet_status (*count_function)(const martlet_model *, size_t *);
+typedef martlet_status (*info_function)(const martlet_model *, size_t,
+                                        const martlet_value_info **);
+
+static PyObject *describe_all(PyObject *self, count_function count_of, info_function info_of) {
+  const martlet_model *handle = ((ModelObject *)self)->handle;
+  size_t count = 0;
+  martlet_status status = count_of(handle, &count);
+  PyObject *all = PyTuple_New((Py_ssize_t)count);
+  for (size_t i = 0; status == MARTLET_OK && all != NULL && i < count; i++) {
+    const martlet_value_info *info = NULL;
+    status = info_of(handle, i, &info);
+    if (status != MARTLET_OK) break;
+    PyObject *item = describe(info);
+    if (item == NULL || PyTuple_SetItem(all, (Py_ssize_t)i, item) < 0) Py_CLEAR(all);
+  }
+  if (status == MARTLET_OK) return all;
+  Py_XDECREF(all);
+  return raise_status(state_of(self), status);
+}
+
+static PyObject *model_inputs(PyObject *self, PyObject *unused) {
+  (void)unused;
+  return describe_all(self, martlet_model_input_count, martlet_model_input);
+}
+
+static PyObject *model_outputs(PyObject *self, PyObject *unused) {
+  (void)unused;
+  return describe_all(self, martlet_model_output_count, martlet_model_output);
+}
+
+static PyObject *model_metadata(PyObject *self, PyObject *unused) {
+  (void)unused;
+  const martlet_model *handle = ((ModelObject *)self)->handle;
+  size_t count = 0;
+  martlet_status status = martlet_model_metadata_count(handle, &count);
+  PyObject *all = PyDict_New();
+  for (size_t i = 0; status == MARTLET_OK && all != NULL && i < count; i++) {
+    const char *key = NULL, *text = NULL;
+    status = martlet_model_metadata(handle, i, &key, &text);
+    if (status != MARTLET_OK) break;
+    PyObject *value = PyUnicode_FromString(text);
+    if (value == NULL || PyDict_SetItemString(all, key, value) < 0) Py_CLEAR(all);
+    Py_XDECREF(value);
+  }
+  if (status == MARTLET_OK) return all;
+  Py_XDECREF(all);
+  return raise_status(state_of(self), status);
+}
+
+static PyObject *model_context(PyObject *self, PyObject *unused) {
+  (void)unused;
+  ModuleState *state = state_of(self);
+  martlet_context *handle = NULL;
+  martlet_status status = martlet_context_create(((ModelObject *)self)->handle, &handle);
+  if (status != MARTLET_OK) return raise_status(state, status);
+  ContextObject *context = PyObject_New(ContextObject, state->context_type);
+  if (context == NULL) {
+    martlet_context_release(handle);
+    return NULL;
+  }
+  context->handle = handle;
+  context->watch = (Watch){0};
+  martlet_context_set_progress(handle, watch_run, &context->watch);
+  return (PyObject *)context;
+}
+
+static PyMethodDef model_type_methods[] = {
+    {"inputs", model_inputs, METH_NOARGS, NULL},
+    {"outputs", model_outputs, METH_NOARGS, NULL},
+    {"metadata", model_metadata, METH_NOARGS, NULL},
+    {"context", model_context, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot model_slots[] = {
+    {Py_tp_dealloc, model_dealloc},
+    {Py_tp_methods, model_type_methods},
+    {0, NULL},
+};
+
+PyType_Spec model_spec = {
+    .name = "martlet._martlet.LoadedModel",
+    .basicsize = sizeof(ModelObject),
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = model_slots,
+};
+
+/* ---- run contexts */
+
+static void context_dealloc(PyObject *object) {
+  PyTypeObject *type = Py_TYPE(object);
+  martlet_context_release(((ContextObject *)object)->handle);
+  ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
+  Py_DECREF(type);
+  drain_owners();
+}
+
+/* The operands of one run, in arrays of C. */
+typedef struct {
+  size_t input_count, output_count;
+  const char **names;        /* inputs, then outputs */
+  martlet_tensor **handles;  /* inputs, then result slots */
+  PyObject **objects;        /* Tensors of the inputs, then of the slots that the caller gave */
+} Run;
+
+static void free_run(Run *run) {
+  for (size_t i = 0; run->objects != NULL && i < run->input_count + run->output_count; i++)
+    Py_XDECREF(run->objects[i]);
+  free(run->names);
+  free(run->handles);
+  free(run->objects);
+  drain_owners();
+}
+
+/* Fills names, handles and objects `at` from two tuples; None leaves a slot to the library. */
+static int fill(ModuleState *state, Run *run, size_t at, PyObject *names, PyObject *values,
+                const char *kind) {
+  for (Py_ssize_t i = 0; i < PyTuple_Size(names); i++, at++) {
+    PyObject *name = PyTuple_GetItem(names, i);
+    run->names[at] = PyUnicode_Check(name) ? PyUnicode_AsUTF8AndSize(name, NULL) : NULL;
+    if (run->names[at] == NULL) {
+      if (!PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "%s names must be strings", kind);
+      return -1;
+    }
+    PyObject *value = PyTuple_GetItem(values, i);
+    if (value == NULL) return -1;
+    if (value == Py_None) continue;
+    char what[160];
+    PyOS_snprintf(what, sizeof what, "%s '%.120s'", kind, run->names[at]);
+    run->objects[at] = as_tensor(state, value, what);
+    if (run->objects[at] == NULL) return -1;
+    run->handles[at] = ((TensorObject *)run->objects[at])->handle;
+  }
+  return 0;
+}
+
+static PyObject *results_of(ModuleState *state, Run *run) {
+  PyObject *results = PyTuple_New((Py_ssize_t)run->output_count);
+  for (size_t i = 0; i < run->output_count; i++) {
+    size_t at = run->input_count + i;
+    int is_callers = run->objects[at] != NULL;
+    if (results == NULL) {
+      if (!is_callers) martlet_tensor_release(run->handles[at]);
+      continue;
+    }
+    PyObject *tensor = is_callers ? Py_NewRef(run->objects[at])
+                                  : tensor_object(state, run->handles[at]);
+    if (tensor == NULL || PyTuple_SetItem(results, (Py_ssize_t)i, tensor) < 0) Py_CLEAR(results);
+  }
+  return results;
+}
+
+/* Runs without the GIL. */
+static PyObject *run_unlocked(ModuleState *state, ContextObject *context, Run *run) {
+  Watch *watch = &context->watch;
+  if (watch->thread != NULL) {
+    PyErr_SetString(state->error, "another thread is using the context");
+    return NULL;
+  }
+  watch->last_check = now();
+  watch->failed = 0;
+  watch->thread = PyEval_SaveThread();
+  martlet_status status = martlet_context_run_named(
+      context->handle, run->names, run->handles, run->input_count, run->names + run->input_count,
+      run->handles + run->input_count, run->output_count);
+  PyEval_RestoreThread(watch->thread);
+  watch->thread = NULL;
+  if (status != MARTLET_OK) return watch->failed ? NULL : raise_status(state, status);
+  PyObject *results = results_of(state, run);
+  if (watch->failed) Py_CLEAR(results);
+  return results;
+}
+
+/* run(input_names, inputs, output_names, outs) -> tuple of Tensors; all four are tuples. */
+static PyObject *context_run(PyObject *self, PyObject *args) {
+  ModuleState *state = state_of(self);
+  ContextObject *context = (ContextObject *)self;
+  PyObject *input_names, *inputs, *output_names, *outs;
+  if (!PyArg_ParseTuple(args, "O!O!O!O!", &PyTuple_Type, &input_names, &PyTuple_Type, &inputs,
+                        &PyTuple_Type, &output_names, &PyTuple_Type, &outs))
+    return NULL;
+  Run run = {(size_t)PyTuple_Size(input_names), (size_t)PyTuple_Size(output_names), NULL, NULL,
+             NULL};
+  size_t total = run.input_count + run.output_count + 1;
+  run.names = calloc(total, sizeof *run.names);
+  run.handles = calloc(total, sizeof *run.handles);
+  run.objects = calloc(total, sizeof *run.objects);
+  PyObject *results = NULL;
+  if (run.names == NULL || run.handles == NULL || run.objects == NULL) {
+    PyErr_NoMemory();
+  } else if (fill(state, &run, 0, input_names, inputs, "input") == 0 &&
+             fill(state, &run, run.input_count, output_names, outs, "output") == 0) {
+    results = run_unlocked(state, context, &run);
+  }
+  free_run(&run);
+  return results;
+}
+
+static PyObject *context_set_profiling(PyObject *self, PyObject *argument) {
+  int enabled = PyObject_IsTrue(argument);
+  if (enabled < 0) return NULL;
+  martlet_status status =
+      martlet_context_set_profiling(((ContextObject *)self)->handle, enabled != 0);
+  if (status != MARTLET_OK) return raise_status(state_of(self), status);
+  Py_RETURN_NONE;
+}
+
+/* [(node, operator, precision, kernel, backend, reason, nanoseconds)] of the last run. */
+static PyObject *context_nodes(PyObject *self, PyObject *unused) {
+  (void)unused;
+  const martlet_context *context = ((ContextObject *)self)->handle;
+  size_t count = 0;
+  martlet_status status = martlet_context_node_count(context, &count);
+  PyObject *nodes = PyTuple_New((Py_ssize_t)count);
+  for (size_t i = 0; status == MARTLET_OK && nodes != NULL && i < count; i++) {
+    const martlet_node_info *info = NULL;
+    status = martlet_context_node(context, i, &info);
+    if (status != MARTLET_OK) break;
+    PyObject *node = Py_BuildValue("(sszzzzL)", info->node, info->operator_name, info->precision,
+                                   info->kernel, info->backend, info->reason,
+                                   (long long)info->nanoseconds);
+    if (node == NULL || PyTuple_SetItem(nodes, (Py_ssize_t)i, node) < 0) Py_CLEAR(nodes);
+  }
+  if (status == MARTLET_OK) return nodes;
+  Py_XDECREF(nodes);
+  return raise_status(state_of(self), status);
+}
+
+typedef martlet_status (*text_function)(const martlet_context *, const char **);
+
+static PyObject *text_of(PyObject *self, text_function function) {
+  const char *text = NULL;
+  martlet_status status = function(((ContextObject *)self)->handle, &text);
+  return status == MARTLET_OK ? PyUnicode_FromString(text) : raise_status(state_of(self), status);
+}
+
+static PyObject *context_precision_report(PyObject *self, PyObject *unused) {
+  (void)unused;
+  return text_of(self, martlet_context_precision_report);
+}
+
+static PyObject *context_profile(PyObject *self, PyObject *unused) {
+  (void)unused;
+  return text_of(self, martlet_context_profile);
+}
+
+static PyMethodDef context_methods[] = {
+    {"run", context_run, METH_VARARGS, NULL},
+    {"set_profiling", context_set_profiling, METH_O, NULL},
+    {"nodes", context_nodes, METH_NOARGS, NULL},
+    {"precision_report", context_precision_report, METH_NOARGS, NULL},
+    {"profile", context_profile, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot context_slots[] = {
+    {Py_tp_dealloc, context_dealloc},
+    {Py_tp_methods, context_methods},
+    {0, NULL},
+};
+
+PyType_Spec context_spec = {
+    .name = "martlet._martlet.Context",
+    .basicsize = sizeof(ContextObject),
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = context_slots,
+};

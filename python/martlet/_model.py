@@ -1,0 +1,230 @@
+"""Models loaded from ONNX files."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from martlet import _martlet
+from martlet._martlet import Tensor
+
+
+class ValueInfo(NamedTuple):
+    """An input or output of a model."""
+
+    name: str
+    #: None where the model does not say.
+    dtype: str | None
+    #: An extent is a number, the name of a symbol, or None; all is None when the rank is unknown.
+    shape: tuple[int | str | None, ...] | None
+
+
+class NodeInfo(NamedTuple):
+    """What one node did in a run. The precision and what follows are None without products."""
+
+    node: str
+    operator: str
+    #: Of its matrix products: "fp32", "bf16", ....
+    precision: str | None
+    kernel: str | None
+    backend: str | None
+    #: Why not the mode's own precision; None when it is.
+    reason: str | None
+    #: Time taken; 0 unless the run was profiled.
+    nanoseconds: int
+
+
+class Report:
+    """What the nodes of a run did: ``str(report)`` for people, ``report.nodes`` for programs."""
+
+    def __init__(self, text: str, nodes: tuple[NodeInfo, ...]) -> None:
+        self.text = text
+        self.nodes = nodes
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+class Model:
+    """A loaded model; made by `load`. Any number of threads may run it at once.
+
+    Each thread runs in a context of its own, made at its first run and freed with it.
+    """
+
+    #: The file's absolute path, or None for a model from memory.
+    path: str | None
+    #: The model's own fast-math mode, or None: the one in force on the thread that runs it.
+    mode: str | None
+    inputs: tuple[ValueInfo, ...]
+    outputs: tuple[ValueInfo, ...]
+    #: What the file says of itself.
+    metadata: dict[str, str]
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | bytes | Any,
+        mode: str | None = None,
+        *,
+        optimize: bool = True,
+        progress: Callable[[float, str], bool | None] | None = None,
+    ) -> None:
+        if isinstance(source, (str, os.PathLike)):
+            self.path = os.path.abspath(os.fspath(source))
+            given: Any = os.fsencode(self.path)
+        else:
+            self.path = None
+            given = source
+        self._optimize = optimize
+        self.mode = None if mode is None else _martlet.mode_name(mode)
+        self._model = _martlet.load(given, self.path is not None, self.mode, optimize, progress)
+        self.inputs = tuple(ValueInfo(*value) for value in self._model.inputs())
+        self.outputs = tuple(ValueInfo(*value) for value in self._model.outputs())
+        self.metadata = self._model.metadata()
+        self._input_names = tuple(value.name for value in self.inputs)
+        self._output_names = tuple(value.name for value in self.outputs)
+        self._local = threading.local()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run on inputs in the model's order or by name.
+
+        Returns
+        -------
+        Tensor, or a tuple of them where the model has several outputs
+        """
+        names, values = self._bind(args, kwargs)
+        results = self._context.run(
+            names, values, self._output_names, (None,) * len(self._output_names)
+        )
+        return results[0] if len(results) == 1 else results
+
+    def run(
+        self,
+        inputs: Mapping[str, Any],
+        outputs: Sequence[str] | None = None,
+        *,
+        out: Mapping[str, Any] | None = None,
+    ) -> dict[str, Tensor]:
+        """Run on inputs by name.
+
+        Parameters
+        ----------
+        inputs : name -> Tensor, NumPy array, or anything with a buffer or ``__dlpack__``
+        outputs : names of the outputs that are wanted, all of them by default
+        out : name -> writable array of the output's dtype and shape to write it into, optional
+
+        Returns
+        -------
+        dict of output name -> Tensor, in the order asked for
+
+        Raises
+        ------
+        martlet.Error
+            For a wrong name, dtype or shape; ``input``, ``expected`` and ``actual`` say which.
+        """
+        wanted = self._output_names if outputs is None else tuple(outputs)
+        if len(set(wanted)) != len(wanted):
+            raise ValueError("an output is asked for twice")
+        given = out or {}
+        for name in given:
+            if name not in wanted:
+                raise ValueError(f"out has '{name}', which is not among the outputs asked for")
+        slots = tuple(given.get(name) for name in wanted)
+        results = self._context.run(tuple(inputs), tuple(inputs.values()), wanted, slots)
+        return dict(zip(wanted, results, strict=True))
+
+    def precision_report(self) -> Report:
+        """What each node's products ran as in the calling thread's last run, and why."""
+        context = self._context
+        return Report(context.precision_report(), _nodes(context))
+
+    def profile(self, *args: Any, **kwargs: Any) -> Report:
+        """Time by operator and by node of one run on these inputs.
+
+        Without inputs, of the calling thread's last profiled run.
+        """
+        context = self._context
+        if args or kwargs or not self._input_names:
+            names, values = self._bind(args, kwargs)
+            context.set_profiling(True)
+            try:
+                context.run(names, values, self._output_names, (None,) * len(self._output_names))
+                return Report(context.profile(), _nodes(context))
+            finally:
+                context.set_profiling(False)
+        return Report(context.profile(), _nodes(context))
+
+    @property
+    def _context(self) -> _martlet.Context:
+        """The calling thread's run context."""
+        try:
+            context: _martlet.Context = self._local.context
+        except AttributeError:
+            context = self._local.context = self._model.context()
+        return context
+
+    def _bind(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+        if len(args) > len(self._input_names):
+            expected = ", ".join(self._input_names)
+            raise TypeError(
+                f"the model takes {len(self._input_names)} inputs ({expected}), got {len(args)}"
+            )
+        names = self._input_names[: len(args)]
+        for name in kwargs:
+            if name in names:
+                raise TypeError(f"input '{name}' is given twice")
+        return names + tuple(kwargs), args + tuple(kwargs.values())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.path is None:
+            raise TypeError("a model loaded from memory has no path to be pickled by")
+        return _reload, (self.path, self.mode, self._optimize)
+
+    def __repr__(self) -> str:
+        source = "from memory" if self.path is None else repr(self.path)
+        inputs = ", ".join(self._input_names)
+        return f"<martlet.Model {source}: {inputs} -> {', '.join(self._output_names)}>"
+
+
+def _nodes(context: _martlet.Context) -> tuple[NodeInfo, ...]:
+    return tuple(NodeInfo(*node) for node in context.nodes())
+
+
+def _reload(path: str, mode: str | None, optimize: bool) -> Model:
+    return Model(path, mode, optimize=optimize)
+
+
+def load(
+    source: str | os.PathLike[str] | bytes | Any,
+    mode: str | None = None,
+    *,
+    optimize: bool = True,
+    progress: Callable[[float, str], bool | None] | None = None,
+) -> Model:
+    """Load an ONNX model.
+
+    Parameters
+    ----------
+    source : path of the .onnx file, or its bytes
+        Weights stay in the mapped file until they are packed: do not change it in place.
+    mode : str, optional
+        The model's own fast-math mode; by default the one in force on the thread that runs it.
+    optimize : bool
+        False runs the graph as it was written.
+    progress : callable, optional
+        Called with a fraction from 0 to 1 and a stage; False cancels the loading.
+
+    Raises
+    ------
+    FileNotFoundError, OSError
+        The file is missing or cannot be read.
+    martlet.InvalidModelError, martlet.UnsupportedError
+        It is malformed, or uses what this build lacks.
+    """
+    return Model(source, mode, optimize=optimize, progress=progress)
