@@ -75,10 +75,6 @@ package enum OperatorTable {
     Or.self,
     Where.self,
     Xor.self,
-    // LinearAlgebra
-    Gemm.self,
-    Linear.self,
-    MatMul.self,
     // Tensor
     Cast.self,
     CastLike.self,
