@@ -1,17 +1,24 @@
 // Packing of a convolution's implicit im2col matrix, written once against lanes.h.
 //
-// The columns of a panel fall into runs that share an output row. For one line (one tap) a run
-// reads one row of the image with a constant step, so it is moved a vector at a time, with the
-// lanes that fall into the padding masked to zero.
+// Panels are filled a few at a time, line by line, so that a row of the image is read for all of
+// them while it is near. Their columns fall into pieces of at most one vector that share an output
+// row and a panel. For one line (one tap) a piece reads one row of the image with a constant step;
+// which of its lanes fall into the padding depends on the tap's kw alone and is worked out once.
 #ifndef MARTLET_KERNELS_CONV_BODY_H
 #define MARTLET_KERNELS_CONV_BODY_H
 
-enum { CONV_MAX_NR = 64 };
+enum {
+  CONV_BLOCK = 64,  // columns of the panels that are filled together
+  CONV_MAX_PIECES = CONV_BLOCK,  // a piece holds at least one column
+  CONV_MAX_SPANS = 128  // (piece, kw) pairs; a kernel with more goes element by element
+};
 
-typedef struct conv_run {
-  int64_t column, count;  // where in the panel's line
-  int64_t d, h, w;        // image coordinates of tap 0 at the run's first column
-} conv_run;
+typedef struct conv_piece {
+  int64_t column, count;  // first lane in its panel's line, and lanes: at most VL
+  char *dst;              // of that lane in the panel's first line
+  int64_t d, h, w;        // image coordinates of tap 0 at the first column
+  int64_t offset;         // of those coordinates within a channel
+} conv_piece;
 
 // Row index k taken apart.
 typedef struct conv_tap {
@@ -35,83 +42,133 @@ MK_INLINE void conv_next_tap(const mk_pack_conv *p, conv_tap *tap) {
   tap->c++;
 }
 
-// The runs of `count` columns from column index n.
-MK_INLINE int conv_runs(const mk_pack_conv *p, int64_t n, int64_t count, conv_run *runs) {
+// The pieces of `count` columns from column index n, whose first panel is at dst.
+MK_INLINE int conv_pieces(const mk_pack_conv *p, const int nr, int64_t n, int64_t count, char *dst,
+                          conv_piece *pieces) {
   int64_t w = n % p->out_w, h = n / p->out_w % p->out_h, d = n / p->out_w / p->out_h;
   int used = 0;
-  for (int64_t column = 0; column < count;) {
-    const int64_t left = count - column, row = p->out_w - w, length = row < left ? row : left;
-    runs[used++] = (conv_run){column, length, d * p->stride_d - p->pad_d,
-                              h * p->stride_h - p->pad_h, w * p->stride_w - p->pad_w};
-    column += length;
+  for (int64_t j = 0; j < count;) {
+    const int64_t column = j % nr;
+    int64_t lanes = p->out_w - w;
+    if (lanes > count - j) lanes = count - j;
+    if (lanes > nr - column) lanes = nr - column;
+    if (lanes > VL) lanes = VL;
+    conv_piece *piece = &pieces[used++];
+    *piece = (conv_piece){
+      .column = column, .count = lanes, .dst = dst + j / nr * p->dst_panel_stride + column * 4,
+      .d = d * p->stride_d - p->pad_d, .h = h * p->stride_h - p->pad_h,
+      .w = w * p->stride_w - p->pad_w};
+    piece->offset = (piece->d * p->in_h + piece->h) * p->in_w + piece->w;
+    j += lanes;
+    w += lanes;
+    if (w < p->out_w) continue;
     w = 0;
     if (++h == p->out_h) h = 0, d++;
   }
   return used;
 }
 
-// The image row that a run reads for a tap; null where it lies in the padding.
-MK_INLINE const float *conv_row(const mk_pack_conv *p, const conv_run *run, const conv_tap *tap) {
-  const int64_t d = run->d + tap->d * p->dil_d, h = run->h + tap->h * p->dil_h;
-  if (d < 0 || d >= p->in_d || h < 0 || h >= p->in_h) return NULL;
-  return p->src + ((tap->c * p->in_d + d) * p->in_h + h) * p->in_w;
+// The lanes of a piece that lie within the image's width at a tap.
+MK_INLINE v_span conv_span(const mk_pack_conv *p, const conv_piece *piece, int64_t step,
+                           int64_t tap_w) {
+  const int64_t w = piece->w + tap_w * p->dil_w, width = p->in_w;
+  int64_t low = w < 0 ? (step - 1 - w) / step : 0;
+  int64_t high = w < width ? (width - w + step - 1) / step : 0;
+  if (high > piece->count) high = piece->count;
+  if (low > high) low = high = 0;
+  return v_span_of(low, high);
 }
 
-// Lanes i < count of row[w + i * step], zero outside 0 <= index < width and for a null row. Lanes
-// past count hold anything.
-MK_INLINE vf conv_lanes(const float *row, int64_t w, int64_t step, int64_t count, int64_t width) {
-  if (!row) return vf_zero();
-  if (step == 1 || step == 2) {
-    if (w >= 0 && w + step * VL <= width)
-      return step == 1 ? vf_load(row + w) : vf_load_even(row + w);
-    const int64_t before = w < 0 ? (step - 1 - w) / step : 0;
-    const int64_t inside = w < width ? (width - w + step - 1) / step : 0;
-    const int64_t low = before < VL ? before : VL, high = count < inside ? count : inside;
-    if (low >= high) return vf_zero();
-    return step == 1 ? vf_load_between(row + w, low, high)
-                     : vf_load_even_between(row + w, low, high);
+// For each piece where its row of the image starts for a row of taps (kw 0); null in the padding.
+MK_INLINE void conv_rows(const mk_pack_conv *p, const conv_piece *pieces, int used,
+                         const conv_tap *tap, const float **rows) {
+  const int64_t d = tap->d * p->dil_d, h = tap->h * p->dil_h;
+  const float *src = p->src + ((tap->c * p->in_d + d) * p->in_h + h) * p->in_w;
+  for (int i = 0; i < used; i++) {
+    const bool within = (uint64_t)(pieces[i].d + d) < (uint64_t)p->in_d &&
+                        (uint64_t)(pieces[i].h + h) < (uint64_t)p->in_h;
+    rows[i] = within ? src + pieces[i].offset : NULL;
   }
+}
+
+// The lanes of a piece for any step, an element at a time.
+MK_INLINE vf conv_sparse(const mk_pack_conv *p, const conv_piece *piece, const float *from,
+                         int64_t tap_w) {
+  const int64_t step = p->stride_w;
+  int64_t w = piece->w + tap_w * p->dil_w;
+  if (piece->count == VL && w >= 0 && w + (VL - 1) * step < p->in_w)
+    return vf_load_step(from, step);
   float lanes[VL] = {0};
-  for (int64_t i = 0; i < count && i < VL; i++, w += step)
-    if (w >= 0 && w < width) lanes[i] = row[w];
+  for (int64_t i = 0; i < piece->count; i++, w += step)
+    if (w >= 0 && w < p->in_w) lanes[i] = from[i * step];
   return vf_load(lanes);
 }
 
-MK_INLINE void conv_panel(const pack_kind kind, const int nr, const int64_t step,
-                          const mk_pack_conv *p, int64_t n, int64_t columns, char *dst) {
+// How conv_panels reads a row: by vectors with a step of one or two, or by elements.
+enum { CONV_ANY_STEP = 0 };
+
+// Fills the panels of up to CONV_BLOCK columns; false, and nothing done, when the kernel is too wide
+// for this step.
+MK_INLINE bool conv_panels(const pack_kind kind, const int nr, const int step,
+                           const mk_pack_conv *p, int64_t n, int64_t columns, char *dst) {
   const int kr = pack_kr(kind);
   const int64_t lines = (p->k + kr - 1) / kr, line_bytes = nr * 4;
-  conv_run runs[CONV_MAX_NR];
-  const int used = conv_runs(p, n, columns, runs);
-  conv_tap tap = conv_tap_at(p, p->k0);
-  for (int64_t line = 0; line < lines; line++, dst += line_bytes) {
-    conv_tap odd = tap;
-    const bool has_odd = kind != PACK_F32 && line * kr + 1 < p->k;
-    if (has_odd) conv_next_tap(p, &odd);
-    const int64_t w = tap.w * p->dil_w, odd_w = odd.w * p->dil_w;
-    for (int r = 0; r < used; r++) {
-      const conv_run *run = &runs[r];
-      const float *row = conv_row(p, run, &tap);
-      const float *odd_row = has_odd ? conv_row(p, run, &odd) : NULL;
-      for (int64_t i = 0; i < run->count; i += VL) {
-        const int64_t at = run->w + i * step, left = run->count - i;
-        const vf even_lanes = conv_lanes(row, at + w, step, left, p->in_w);
-        vi lanes = (vi)even_lanes;
-        if (kind != PACK_F32)
-          lanes = vi_pair_bf16(even_lanes, conv_lanes(odd_row, at + odd_w, step, left, p->in_w));
-        // Lanes past the run are written over by the next run or the next line; only where
-        // neither follows must they stay unwritten.
-        const int64_t column = run->column + i;
-        if (column + VL <= nr || line + 1 < lines)
-          vi_store(dst + column * 4, lanes);
-        else
-          vi_store_tail(dst + column * 4, v_first(nr - column), lanes);
-      }
-    }
-    for (int64_t j = columns; j < nr; j++) memset(dst + j * 4, 0, 4);
-    tap = odd;
-    conv_next_tap(p, &tap);
+  conv_piece pieces[CONV_MAX_PIECES];
+  v_span spans[CONV_MAX_SPANS];
+  const int used = conv_pieces(p, nr, n, columns, dst, pieces);
+  if (step != CONV_ANY_STEP && used * p->ker_w > CONV_MAX_SPANS) return false;
+  if (step != CONV_ANY_STEP) {
+    for (int64_t tap_w = 0; tap_w < p->ker_w; tap_w++)
+      for (int i = 0; i < used; i++)
+        spans[tap_w * used + i] = conv_span(p, &pieces[i], step, tap_w);
   }
+  // The rows serve every tap of a row of taps; the odd tap of a pair may be in the next one.
+  const float *rows[2][CONV_MAX_PIECES];
+  int at = 0;
+  conv_tap tap = conv_tap_at(p, p->k0);
+  if (lines > 0) conv_rows(p, pieces, used, &tap, rows[at]);
+  for (int64_t line = 0; line < lines; line++) {
+    const float **const even_rows = rows[at];
+    const int64_t even_w = tap.w;
+    const bool has_odd = kind != PACK_F32 && line * kr + 1 < p->k;
+    if (has_odd) {
+      conv_next_tap(p, &tap);
+      if (tap.w == 0) at ^= 1, conv_rows(p, pieces, used, &tap, rows[at]);
+    }
+    const float **const odd_rows = rows[at];
+    const int64_t offsets[2] = {even_w * p->dil_w, tap.w * p->dil_w};
+    const v_span *const line_spans[2] = {spans + even_w * used, spans + tap.w * used};
+    const int64_t taps[2] = {even_w, tap.w};
+    for (int i = 0; i < used; i++) {
+      const conv_piece *piece = &pieces[i];
+      vf halves[2];
+      MK_UNROLL for (int half = 0; half < kr; half++) {
+        const float *row = half == 0 ? even_rows[i] : odd_rows[i];
+        halves[half] = vf_zero();
+        if (!row || (half == 1 && !has_odd)) continue;
+        row += offsets[half];
+        halves[half] = step == 1   ? vf_load_span(row, line_spans[half][i])
+                       : step == 2 ? vf_load_even_span(row, line_spans[half][i])
+                                   : conv_sparse(p, piece, row, taps[half]);
+      }
+      const vi lanes = kind == PACK_F32 ? (vi)halves[0] : vi_pair_bf16(halves[0], halves[1]);
+      // Lanes past the piece are written over by the next piece or the next line; only where
+      // neither follows must they stay unwritten.
+      char *to = piece->dst + line * line_bytes;
+      if (piece->column + VL <= nr || line + 1 < lines)
+        vi_store(to, lanes);
+      else
+        vi_store_tail(to, v_first(nr - piece->column), lanes);
+    }
+    if (columns % nr != 0) {
+      char *last = dst + columns / nr * p->dst_panel_stride + line * line_bytes;
+      for (int64_t j = columns % nr; j < nr; j++) memset(last + j * 4, 0, 4);
+    }
+    if (line + 1 == lines) break;  // the next tap may not exist
+    conv_next_tap(p, &tap);
+    if (tap.w == 0) at ^= 1, conv_rows(p, pieces, used, &tap, rows[at]);
+  }
+  return true;
 }
 
 MK_INLINE void pack_conv_body(const pack_kind kind, const int nr, const mk_pack_conv *p) {
@@ -127,15 +184,15 @@ MK_INLINE void pack_conv_body(const pack_kind kind, const int nr, const mk_pack_
     pack_contiguous(kind, nr, &rhs);
     return;
   }
-  char *dst = (char *)p->dst;
-  for (int64_t j = 0; j < p->n; j += nr, dst += p->dst_panel_stride) {
-    const int64_t columns = p->n - j < nr ? p->n - j : nr;
-    if (p->stride_w == 1)
-      conv_panel(kind, nr, 1, p, p->n0 + j, columns, dst);
-    else if (p->stride_w == 2)
-      conv_panel(kind, nr, 2, p, p->n0 + j, columns, dst);
-    else
-      conv_panel(kind, nr, p->stride_w, p, p->n0 + j, columns, dst);
+  const int64_t block = nr < CONV_BLOCK ? CONV_BLOCK / nr * nr : nr;
+  for (int64_t j = 0; j < p->n; j += block) {
+    char *dst = (char *)p->dst + j / nr * p->dst_panel_stride;
+    const int64_t columns = p->n - j < block ? p->n - j : block;
+    const bool done =
+        p->stride_w == 1   ? conv_panels(kind, nr, 1, p, p->n0 + j, columns, dst)
+        : p->stride_w == 2 ? conv_panels(kind, nr, 2, p, p->n0 + j, columns, dst)
+                           : false;
+    if (!done) conv_panels(kind, nr, CONV_ANY_STEP, p, p->n0 + j, columns, dst);
   }
 }
 

@@ -27,42 +27,46 @@ enum {
   GEMM_MAX_NV = 8,         // vectors across, summed over the panels that one body runs at once
   GEMM_STREAM_ROWS = 8,
   GEMM_MAX_NR = 64,
-  GEMM_PREFETCH_BYTES = 1024  // how far ahead of itself a body asks for its own panel
+  GEMM_PREFETCH_BYTES = 1024,  // how far ahead of itself a body asks for its own panel
+  GEMM_STREAM_PREFETCH_BYTES = 4096,  // the same where the panel comes from memory
+  GEMM_SLICE_LINES = 64  // of a panel that a stream's parts take turns on in L1
 };
 
-// One group: c[mr][nv] += lhs words * rhs line. `half`: only the even element of the pair exists
-// and `words` holds it already widened to a pair with zero.
-MK_INLINE void gemm_step(const gemm_kind kind, const int mr, const int nv, const bool half,
-                         const uint32_t *words, const vi *line, vf (*c)[GEMM_MAX_NV]) {
-  if (kind == GEMM_BF16_WIDEN) {
-    vf even[GEMM_MAX_NV], odd[GEMM_MAX_NV];
-    MK_UNROLL for (int j = 0; j < nv; j++) {
-      even[j] = vf_even(line[j]);
-      odd[j] = vf_odd(line[j]);
-    }
-    MK_UNROLL for (int i = 0; i < mr; i++) {
-      const vi pair = vi_set1(words[i]);
-      const vf a_even = vf_even(pair), a_odd = vf_odd(pair);
-      MK_UNROLL for (int j = 0; j < nv; j++) c[i][j] = vf_fma(a_even, even[j], c[i][j]);
-      if (!half) {
-        MK_UNROLL for (int j = 0; j < nv; j++) c[i][j] = vf_fma(a_odd, odd[j], c[i][j]);
-      }
-    }
-    return;
+// One group: c[mr][nv] += lhs words * rhs lines. `bytes` of each lhs word exist, four or, for the
+// last element of an odd k, two.
+MK_INLINE void gemm_step(const gemm_kind kind, const int bytes, const int mr, const int nv,
+                         const int panel_vectors, const char *const *a, int64_t lhs_stride,
+                         const char *rhs, int64_t panel_stride, vf (*c)[GEMM_MAX_NV]) {
+  vi line[GEMM_MAX_NV];
+  vf even[GEMM_MAX_NV], odd[GEMM_MAX_NV];
+  MK_UNROLL for (int j = 0; j < nv; j++) {
+    line[j] = vi_load(rhs + (j / panel_vectors) * panel_stride +
+                      (j % panel_vectors) * (int64_t)sizeof(vi));
+    if (kind == GEMM_BF16_WIDEN) even[j] = vf_even(line[j]), odd[j] = vf_odd(line[j]);
   }
   MK_UNROLL for (int i = 0; i < mr; i++) {
-    const vi word = vi_set1(words[i]);
-    MK_UNROLL for (int j = 0; j < nv; j++)
-      c[i][j] = kind == GEMM_BF16_DOT ? vf_dot(c[i][j], word, line[j])
-                                      : vf_fma((vf)word, (vf)line[j], c[i][j]);
+    uint32_t bits = 0;
+    memcpy(&bits, a[i / 3] + i % 3 * lhs_stride, (size_t)bytes);
+    const vi word = vi_set1(bits);
+    if (kind == GEMM_BF16_WIDEN) {
+      const vf a_even = vf_even(word), a_odd = vf_odd(word);
+      MK_UNROLL for (int j = 0; j < nv; j++) c[i][j] = vf_fma(a_even, even[j], c[i][j]);
+      if (bytes == 2) continue;
+      MK_UNROLL for (int j = 0; j < nv; j++) c[i][j] = vf_fma(a_odd, odd[j], c[i][j]);
+    } else {
+      MK_UNROLL for (int j = 0; j < nv; j++)
+        c[i][j] = kind == GEMM_BF16_DOT ? vf_dot(c[i][j], word, line[j])
+                                        : vf_fma((vf)word, (vf)line[j], c[i][j]);
+    }
   }
 }
 
 // c[mr][nv] += lhs[mr x k] * the panels at rhs. Vector j of a line lies in panel j / panel_vectors.
+// `ahead` is fetched a line per group, moving on by ahead_step.
 MK_INLINE void gemm_accumulate(const gemm_kind kind, const int mr, const int nv,
                                const int panel_vectors, int64_t k, const char *lhs,
                                int64_t lhs_stride, const char *rhs, int64_t panel_stride,
-                               const char *ahead, vf (*c)[GEMM_MAX_NV]) {
+                               const char *ahead, int64_t ahead_step, vf (*c)[GEMM_MAX_NV]) {
   const int64_t line_bytes = (int64_t)panel_vectors * (int64_t)sizeof(vi);
   const int panels = (nv + panel_vectors - 1) / panel_vectors;
   int64_t groups = kind == GEMM_F32 ? k : k / 2;
@@ -72,13 +76,7 @@ MK_INLINE void gemm_accumulate(const gemm_kind kind, const int mr, const int nv,
   MK_UNROLL for (int i = 0; i < mr; i += 3) a[i / 3] = lhs + i * lhs_stride;
 
   for (; groups > 0; groups--) {
-    vi line[GEMM_MAX_NV];
-    uint32_t words[GEMM_MAX_MR];
-    MK_UNROLL for (int j = 0; j < nv; j++)
-      line[j] = vi_load(rhs + (j / panel_vectors) * panel_stride +
-                        (j % panel_vectors) * (int64_t)sizeof(vi));
-    MK_UNROLL for (int i = 0; i < mr; i++) memcpy(&words[i], a[i / 3] + i % 3 * lhs_stride, 4);
-    gemm_step(kind, mr, nv, false, words, line, c);
+    gemm_step(kind, 4, mr, nv, panel_vectors, a, lhs_stride, rhs, panel_stride, c);
     MK_UNROLL for (int p = 0; p < panels; p++) {
       MK_UNROLL for (int64_t b = 0; b < line_bytes; b += 64)
         v_prefetch(ahead + p * panel_stride + b);
@@ -90,21 +88,10 @@ MK_INLINE void gemm_accumulate(const gemm_kind kind, const int mr, const int nv,
       __asm__("" : "+r"(a[i / 3]));
     }
     rhs += line_bytes;
-    ahead += line_bytes;
+    ahead += ahead_step;
   }
-  if (kind != GEMM_F32 && (k & 1)) {
-    vi line[GEMM_MAX_NV];
-    uint32_t words[GEMM_MAX_MR];
-    MK_UNROLL for (int j = 0; j < nv; j++)
-      line[j] = vi_load(rhs + (j / panel_vectors) * panel_stride +
-                        (j % panel_vectors) * (int64_t)sizeof(vi));
-    MK_UNROLL for (int i = 0; i < mr; i++) {
-      uint16_t last;
-      memcpy(&last, a[i / 3] + i % 3 * lhs_stride, 2);
-      words[i] = last;
-    }
-    gemm_step(kind, mr, nv, true, words, line, c);
-  }
+  if (kind != GEMM_F32 && (k & 1))
+    gemm_step(kind, 2, mr, nv, panel_vectors, a, lhs_stride, rhs, panel_stride, c);
 }
 
 // The last vector of a row of nv may be partial.
@@ -173,7 +160,8 @@ MK_INLINE void gemm_finish(const int mr, const int nv, v_tail tail, const mk_epi
 
 // One tile of exactly mr rows and nv vectors, the last of them perhaps partial.
 MK_INLINE void gemm_tile_body(const gemm_kind kind, const int mr, const int nv,
-                              const int panel_vectors, const mk_gemm_tile *t, bool dst_bf16) {
+                              const int panel_vectors, const mk_gemm_tile *t, bool dst_bf16,
+                              int64_t ahead_step) {
   const v_tail tail = v_first(t->n - (nv - 1) * VL);
   const bool last = (t->flags & MK_LAST_K) != 0;
   vf c[GEMM_MAX_MR][GEMM_MAX_NV];
@@ -194,14 +182,15 @@ MK_INLINE void gemm_tile_body(const gemm_kind kind, const int mr, const int nv,
   const char *rhs = (const char *)t->rhs;
   const char *ahead = t->prefetch ? (const char *)t->prefetch : rhs + GEMM_PREFETCH_BYTES;
   gemm_accumulate(kind, mr, nv, panel_vectors, t->k, (const char *)t->lhs, t->lhs_stride, rhs, 0,
-                  ahead, c);
+                  ahead, ahead_step, c);
   if (last)
     gemm_finish(mr, nv, tail, t->epilogue, (char *)t->dst, t->dst_stride, dst_bf16, c);
   else
     gemm_store(mr, nv, tail, (char *)t->acc, t->acc_stride, c);
 }
 
-typedef void (*gemm_tile_fn)(const mk_gemm_tile *, bool dst_bf16);
+// ahead_step: how far t->prefetch moves on per group; a whole line outside of streams.
+typedef void (*gemm_tile_fn)(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step);
 
 // The epilogue as the tile at row i, column j sees it; *moved holds it.
 MK_INLINE const mk_epilogue *gemm_epilogue_at(const mk_epilogue *e, int64_t i, int64_t j,
@@ -228,7 +217,8 @@ MK_INLINE void gemm_stream_body(const gemm_kind kind, const int mr, const int pa
     MK_UNROLL for (int v = 0; v < nv; v++) c[i][v] = vf_zero();
   const char *rhs = (const char *)s->rhs + panel * s->rhs_panel_stride;
   gemm_accumulate(kind, mr, nv, panel_vectors, s->k, (const char *)s->lhs, s->lhs_stride, rhs,
-                  s->rhs_panel_stride, rhs + GEMM_PREFETCH_BYTES, c);
+                  s->rhs_panel_stride, rhs + GEMM_PREFETCH_BYTES,
+                  (int64_t)panel_vectors * (int64_t)sizeof(vi), c);
   mk_epilogue moved;
   gemm_finish(mr, nv, v_first(VL), gemm_epilogue_at(s->epilogue, 0, j, &moved),
               (char *)s->dst + j * (dst_bf16 ? 2 : 4), s->dst_stride, dst_bf16, c);
@@ -239,9 +229,9 @@ MK_INLINE void gemm_stream_body(const gemm_kind kind, const int mr, const int pa
 static void gemm_stream_tiles(const gemm_kind kind, int mr, int nr, gemm_tile_fn tile,
                               const mk_gemm_stream *s, int64_t first_panel, bool dst_bf16) {
   const int kr = kind == GEMM_F32 ? 1 : 2;
-  const int64_t line_bytes = (int64_t)nr * 4, slice_bytes = 16384;
+  const int64_t line_bytes = (int64_t)nr * 4, slice_bytes = GEMM_SLICE_LINES * line_bytes;
   const int64_t parts = (s->m + mr - 1) / mr, part_rows = (s->m + parts - 1) / parts;
-  const int64_t slice = parts == 1 ? s->k : slice_bytes / line_bytes * kr;
+  const int64_t slice = parts == 1 ? s->k : GEMM_SLICE_LINES * kr;
   float sums[GEMM_STREAM_ROWS * GEMM_MAX_NR];
   for (int64_t panel = first_panel; panel * nr < s->n; panel++) {
     const int64_t j = panel * nr;
@@ -265,8 +255,11 @@ static void gemm_stream_tiles(const gemm_kind kind, int mr, int nr, gemm_tile_fn
           .dst_stride = s->dst_stride,
           .flags = (p == 0 ? MK_FIRST_K : 0u) | (p + depth == s->k ? MK_LAST_K : 0u),
           .epilogue = gemm_epilogue_at(s->epilogue, i, j, &moved),
+          // Each part fetches its share of the next slice, to keep memory busy all the time.
+          .prefetch = parts == 1 ? rhs + GEMM_STREAM_PREFETCH_BYTES
+                                 : rhs + slice_bytes + i / part_rows * (slice_bytes / parts),
         };
-        tile(&t, dst_bf16);
+        tile(&t, dst_bf16, line_bytes / parts);
       }
       p += depth;
     } while (p < s->k);
@@ -277,8 +270,8 @@ static void gemm_stream_tiles(const gemm_kind kind, int mr, int nr, gemm_tile_fn
 // M rows and V vectors; STREAM defines NAME, which runs whole groups of PANELS panels for exactly
 // M rows and returns the first panel left over.
 #define GEMM_TILE(PREFIX, KIND, M, V, PANEL_VECTORS)                            \
-  static void PREFIX##_##M##x##V(const mk_gemm_tile *t, bool dst_bf16) {        \
-    gemm_tile_body(KIND, M, V, PANEL_VECTORS, t, KIND != GEMM_F32 && dst_bf16); \
+  static void PREFIX##_##M##x##V(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step) { \
+    gemm_tile_body(KIND, M, V, PANEL_VECTORS, t, KIND != GEMM_F32 && dst_bf16, ahead_step);  \
   }
 #define GEMM_STREAM(NAME, KIND, M, PANELS, PANEL_VECTORS)               \
   static int64_t NAME(const mk_gemm_stream *s, bool dst_bf16) {         \

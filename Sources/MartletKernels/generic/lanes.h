@@ -102,21 +102,30 @@ MK_INLINE void vf_store_bf16_tail(void *p, v_tail tail, vf v) {
 
 MK_INLINE void v_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
 
-// Lanes low <= i < high of p[i]; the others are zero and their memory is not touched.
-MK_INLINE vf vf_load_between(const float *p, int64_t low, int64_t high) {
-  vf v = vf_zero();
-  for (int64_t i = low < 0 ? 0 : low; i < high && i < VL; i++) v[i] = p[i];
-  return v;
+// Which lanes of a vector with a step of one or two in memory exist: low <= i < high. The others
+// read as zero and their memory is not touched.
+typedef struct v_span {
+  int low, high;
+} v_span;
+
+MK_INLINE v_span v_span_of(int64_t low, int64_t high) { return (v_span){(int)low, (int)high}; }
+// p[i]
+MK_INLINE vf vf_load_span(const float *p, v_span span) {
+  if (span.low == 0 && span.high == VL) return vf_load(p);
+  float lanes[VL] = {0};
+  for (int i = span.low; i < span.high; i++) lanes[i] = p[i];
+  return vf_load(lanes);
 }
-// The same of p[2 * i].
-MK_INLINE vf vf_load_even_between(const float *p, int64_t low, int64_t high) {
-  vf v = vf_zero();
-  for (int64_t i = low < 0 ? 0 : low; i < high && i < VL; i++) v[i] = p[2 * i];
-  return v;
+// p[i * step] of all lanes
+MK_INLINE vf vf_load_step(const float *p, int64_t step) {
+  return (vf){p[0], p[step], p[2 * step], p[3 * step]};
 }
-// All lanes of p[2 * i]; reads 2 * VL elements.
-MK_INLINE vf vf_load_even(const float *p) {
-  return __builtin_shufflevector(vf_load(p), vf_load(p + 4), 0, 2, 4, 6);
+// p[2 * i]
+MK_INLINE vf vf_load_even_span(const float *p, v_span span) {
+  if (span.low == 0 && span.high == VL) return vf_load_step(p, 2);
+  float lanes[VL] = {0};
+  for (int i = span.low; i < span.high; i++) lanes[i] = p[2 * i];
+  return vf_load(lanes);
 }
 
 // VL 16-bit values, zero-extended.

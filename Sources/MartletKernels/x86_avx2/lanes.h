@@ -114,23 +114,31 @@ MK_INLINE void vf_store_bf16_tail(void *p, v_tail tail, vf v) {
 
 MK_INLINE void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T0); }
 
+typedef struct v_span {
+  __m256i lanes, even_first, even_second;
+} v_span;
+
 MK_INLINE __m256i v_between(int64_t low, int64_t high) {
   const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   return _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32((int)low), lane),
                              _mm256_cmpgt_epi32(_mm256_set1_epi32((int)high), lane));
 }
-MK_INLINE vf v_even_of(vf a, vf b) {
-  const __m256 mixed = _mm256_shuffle_ps(a, b, 0x88);
+MK_INLINE v_span v_span_of(int64_t low, int64_t high) {
+  return (v_span){v_between(low, high), v_between(2 * low, 2 * high - 1),
+                  v_between(2 * low - 8, 2 * high - 9)};
+}
+MK_INLINE vf vf_load_span(const float *p, v_span span) {
+  return _mm256_maskload_ps(p, span.lanes);
+}
+MK_INLINE vf vf_load_step(const float *p, int64_t step) {
+  return _mm256_setr_ps(p[0], p[step], p[2 * step], p[3 * step], p[4 * step], p[5 * step],
+                        p[6 * step], p[7 * step]);
+}
+MK_INLINE vf vf_load_even_span(const float *p, v_span span) {
+  const __m256 mixed = _mm256_shuffle_ps(_mm256_maskload_ps(p, span.even_first),
+                                         _mm256_maskload_ps(p + 8, span.even_second), 0x88);
   return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), 0xd8));
 }
-MK_INLINE vf vf_load_between(const float *p, int64_t low, int64_t high) {
-  return _mm256_maskload_ps(p, v_between(low, high));
-}
-MK_INLINE vf vf_load_even_between(const float *p, int64_t low, int64_t high) {
-  return v_even_of(_mm256_maskload_ps(p, v_between(2 * low, 2 * high - 1)),
-                   _mm256_maskload_ps(p + 8, v_between(2 * low - 8, 2 * high - 9)));
-}
-MK_INLINE vf vf_load_even(const float *p) { return v_even_of(vf_load(p), vf_load(p + 8)); }
 
 MK_INLINE vi vi_load_u16(const void *p) {
   return _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));

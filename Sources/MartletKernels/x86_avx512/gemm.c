@@ -26,10 +26,10 @@ static const gemm_tile_fn f32_tiles[F32_MR][PANEL_VECTORS] = {
   ROW(f32_tile, 6),  ROW(f32_tile, 7),  ROW(f32_tile, 8),  ROW(f32_tile, 9),  ROW(f32_tile, 10),
   ROW(f32_tile, 11), ROW(f32_tile, 12), ROW(f32_tile, 13), ROW(f32_tile, 14)};
 
-static void f32_any_tile(const mk_gemm_tile *t, bool dst_bf16) {
-  if (t->m > 0 && t->n > 0) f32_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16);
+static void f32_any_tile(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step) {
+  if (t->m > 0 && t->n > 0) f32_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16, ahead_step);
 }
-static void f32_tile(const mk_gemm_tile *t) { f32_any_tile(t, false); }
+static void f32_tile(const mk_gemm_tile *t) { f32_any_tile(t, false, NR * 4); }
 
 GEMM_STREAM(f32_stream_1, GEMM_F32, 1, 4, PANEL_VECTORS)
 GEMM_STREAM(f32_stream_2, GEMM_F32, 2, 2, PANEL_VECTORS)

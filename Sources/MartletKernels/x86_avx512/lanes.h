@@ -69,25 +69,35 @@ MK_INLINE void vf_store_bf16_tail(void *p, v_tail tail, vf v) {
 
 MK_INLINE void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T0); }
 
+typedef struct v_span {
+  __mmask16 lanes, even_first, even_second;
+} v_span;
+
 MK_INLINE __mmask16 v_below(int64_t high) {
   return high <= 0 ? 0 : high >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << high) - 1);
 }
 MK_INLINE __mmask16 v_between(int64_t low, int64_t high) {
   return (__mmask16)(v_below(high) & ~(unsigned)v_below(low));
 }
-MK_INLINE vf v_even_of(vf a, vf b) {
+MK_INLINE v_span v_span_of(int64_t low, int64_t high) {
+  return (v_span){v_between(low, high), v_between(2 * low, 2 * high - 1),
+                  v_between(2 * low - 16, 2 * high - 17)};
+}
+MK_INLINE vf vf_load_span(const float *p, v_span span) {
+  return _mm512_maskz_loadu_ps(span.lanes, p);
+}
+MK_INLINE vf vf_load_step(const float *p, int64_t step) {
+  const float *const q = p + 8 * step;
+  return _mm512_setr_ps(p[0], p[step], p[2 * step], p[3 * step], p[4 * step], p[5 * step],
+                        p[6 * step], p[7 * step], q[0], q[step], q[2 * step], q[3 * step],
+                        q[4 * step], q[5 * step], q[6 * step], q[7 * step]);
+}
+MK_INLINE vf vf_load_even_span(const float *p, v_span span) {
   const __m512i even =
       _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-  return _mm512_permutex2var_ps(a, even, b);
+  return _mm512_permutex2var_ps(_mm512_maskz_loadu_ps(span.even_first, p), even,
+                                _mm512_maskz_loadu_ps(span.even_second, p + 16));
 }
-MK_INLINE vf vf_load_between(const float *p, int64_t low, int64_t high) {
-  return _mm512_maskz_loadu_ps(v_between(low, high), p);
-}
-MK_INLINE vf vf_load_even_between(const float *p, int64_t low, int64_t high) {
-  return v_even_of(_mm512_maskz_loadu_ps(v_between(2 * low, 2 * high - 1), p),
-                   _mm512_maskz_loadu_ps(v_between(2 * low - 16, 2 * high - 17), p + 16));
-}
-MK_INLINE vf vf_load_even(const float *p) { return v_even_of(vf_load(p), vf_load(p + 16)); }
 
 MK_INLINE vi vi_load_u16(const void *p) {
   return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
