@@ -57,6 +57,12 @@ struct PackConvTests {
       pad: [1, 0, 2], padEnd: [2, 1, 0]),
     ConvGeometry(input: [1, 1, 100], kernel: [1, 1, 5], pad: [0, 0, 4], padEnd: [0, 0, 0]),
     ConvGeometry(input: [1, 16, 48], kernel: [1, 16, 16], stride: [1, 16, 16]),
+    // Too wide a kernel to keep what every tap masks.
+    ConvGeometry(
+      channels: 1, input: [1, 1, 150], kernel: [1, 1, 65], pad: [0, 0, 30], padEnd: [0, 0, 34]),
+    ConvGeometry(
+      channels: 1, input: [1, 2, 300], kernel: [1, 1, 65], stride: [1, 1, 2], pad: [0, 0, 32],
+      padEnd: [0, 0, 0]),
     ConvGeometry(
       input: [1, 4, 1], kernel: [1, 3, 1], pad: [0, 1, 0], padEnd: [0, 1, 0]),
   ]
