@@ -32,6 +32,11 @@ package enum Backends {
     try native.pack(rhs, k: k, n: n, mode: mode, pool: pool)
   }
 
+  /// Whether a packed rhs serves the backend in use; others than native pack for themselves.
+  package static func readsPackedMatrices() throws(MartletError) -> Bool {
+    try preferredBackend() == nil
+  }
+
   /// Whether products of f32 under `mode` run in bf16 on this machine; if not though asked, why.
   package static func precision(for mode: MathMode) -> (usesBF16: Bool, reason: String) {
     KernelSet.current.precision(for: mode)

@@ -75,6 +75,10 @@ package enum OperatorTable {
     Or.self,
     Where.self,
     Xor.self,
+    // LinearAlgebra
+    Gemm.self,
+    Linear.self,
+    MatMul.self,
     // Tensor
     Cast.self,
     CastLike.self,

@@ -25,6 +25,12 @@ package struct PassReport: Sendable, Equatable {
 package enum PassTable {
   package static let all: [Pass] = [
     ConstantFolding.pass,
+    IdentityRemoval.pass,
+    CommonSubexpressions.pass,
+    DeadCode.pass,
+    ConvolutionFolding.pass,
+    LayerNormRecognition.pass,
+    ActivationRecognition.pass,
     DeadCode.pass,
   ]
 

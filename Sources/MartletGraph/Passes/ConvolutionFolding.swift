@@ -1,0 +1,115 @@
+import MartletCore
+import MartletOperators
+
+/// Folds what scales and shifts a convolution's channels into its weights and bias:
+/// BatchNormalization, a product with and a sum of a constant per channel.
+enum ConvolutionFolding {
+  static let pass = Pass("convolution-folding") { graph throws(MartletError) in
+    // One after another: a folded convolution may be followed by a further step.
+    var changed = true
+    while changed {
+      changed = false
+      let index = GraphIndex(graph)
+      var taken: Set<ValueID> = []
+      for position in graph.nodes.indices {
+        let node = graph.nodes[position]
+        guard let (input, step) = step(node, graph), !taken.contains(input),
+          let convolution = index.producer(input, "Conv", in: graph), index.isReadOnce(input),
+          convolution.attributes.keys.allSatisfy({ plainAttributes.contains($0) }),
+          convolution.inputs.count <= 3,
+          let folded = try fold(step, into: convolution, node, &graph)
+        else { continue }
+        graph.nodes[position] = folded
+        // The index does not know the folded node: what it makes waits for the next round.
+        taken.insert(folded.outputs[0])
+        changed = true
+      }
+      if changed { DeadCode.remove(&graph) }
+    }
+  }
+
+  /// A convolution with an activation or residual of its own is not folded into.
+  private static let plainAttributes: Set<String> = [
+    "auto_pad", "dilations", "group", "kernel_shape", "pads", "strides",
+  ]
+
+  /// y = x * scale + shift per channel; a nil list leaves as it is.
+  private struct Step {
+    var scale: [Float]?
+    var shift: [Float]?
+  }
+
+  private static func step(_ node: Node, _ graph: Graph) -> (ValueID, Step)? {
+    switch node.operatorName {
+    case "BatchNormalization":
+      guard let x = node.input(0), let scale = graph.floats(node.input(1)),
+        let bias = graph.floats(node.input(2)), let mean = graph.floats(node.input(3)),
+        let variance = graph.floats(node.input(4)), scale.count == bias.count,
+        scale.count == mean.count, scale.count == variance.count, node.outputs.count == 1,
+        node.int("training_mode", default: 0) == 0
+      else { return nil }
+      let epsilon = Double(node.float("epsilon", default: 1e-5))
+      let factors = zip(scale, variance).map { Double($0) / (Double($1) + epsilon).squareRoot() }
+      let shifts = scale.indices.map { Double(bias[$0]) - Double(mean[$0]) * factors[$0] }
+      return (x, Step(scale: factors.map { Float($0) }, shift: shifts.map { Float($0) }))
+    case "Mul", "Add":
+      for (first, second) in [(0, 1), (1, 0)] {
+        guard let x = node.input(first), let vector = channelVector(node.input(second), x, graph)
+        else { continue }
+        return (
+          x, node.operatorName == "Mul" ? Step(scale: vector) : Step(shift: vector)
+        )
+      }
+      return nil
+    default: return nil
+    }
+  }
+
+  /// A constant of shape [1, C, 1, …] or [C, 1, …] against x of rank R, or one element.
+  private static func channelVector(_ id: ValueID?, _ x: ValueID, _ graph: Graph) -> [Float]? {
+    guard let id, let constant = graph.values[id].constant, let shape = graph.values[x].type.shape,
+      constant.rank <= shape.count, shape.count >= 3
+    else { return nil }
+    let padded = [Int](repeating: 1, count: shape.count - constant.rank) + constant.shape
+    for (axis, extent) in padded.enumerated() where axis != 1 && extent != 1 { return nil }
+    return graph.floats(id)
+  }
+
+  private static func fold(_ step: Step, into node: Node, _ last: Node, _ graph: inout Graph)
+    throws(MartletError) -> Node?
+  {
+    guard let weightID = node.input(1), var weights = graph.floats(weightID),
+      let shape = graph.values[weightID].constant?.shape, shape.count >= 3, shape[0] > 0
+    else { return nil }
+    let channels = shape[0]
+    var bias = [Float](repeating: 0, count: channels)
+    if let id = node.input(2) {
+      guard let given = graph.floats(id), given.count == channels else { return nil }
+      bias = given
+    }
+    func perChannel(_ values: [Float]) -> [Float]? {
+      if values.count == channels { return values }
+      return values.count == 1 ? [Float](repeating: values[0], count: channels) : nil
+    }
+    var newWeights: ValueID = weightID
+    if let scale = step.scale {
+      guard let scale = perChannel(scale) else { return nil }
+      let size = weights.count / channels
+      for channel in 0..<channels {
+        for element in channel * size..<(channel + 1) * size { weights[element] *= scale[channel] }
+        bias[channel] *= scale[channel]
+      }
+      newWeights = try graph.addConstant(graph.values[weightID].name, shape, weights)
+    }
+    if let shift = step.shift {
+      guard let shift = perChannel(shift) else { return nil }
+      for channel in 0..<channels { bias[channel] += shift[channel] }
+    }
+    let newBias = try graph.addConstant("\(node.name)/bias", [channels], bias)
+    var folded = node
+    folded.inputs = [node.input(0), newWeights, newBias]
+    folded.outputs = last.outputs
+    folded.fused += [last.name] + last.fused
+    return folded
+  }
+}

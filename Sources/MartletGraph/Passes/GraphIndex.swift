@@ -1,0 +1,111 @@
+import MartletCore
+import MartletOperators
+
+/// Who makes and how often each value is read, taken once per pass, and questions that patterns ask.
+///
+/// A pass that turns a node into another leaves the index right as long as nodes keep their places:
+/// the nodes whose work moved are left for dead-code removal.
+struct GraphIndex {
+  private let producers: [Int?]
+  private let useCounts: [Int]
+
+  init(_ graph: Graph) {
+    producers = graph.producers()
+    useCounts = graph.useCounts()
+  }
+
+  /// The node that makes `id`, if it is of one of these operators.
+  func producer(_ id: ValueID?, _ operatorNames: String..., in graph: Graph) -> Node? {
+    guard let id, id < producers.count, let index = producers[id] else { return nil }
+    let node = graph.nodes[index]
+    return operatorNames.contains(node.operatorName) && node.outputs.first == id ? node : nil
+  }
+
+  /// Whether one node alone reads `id` (the graph's outputs count as readers).
+  func isReadOnce(_ id: ValueID) -> Bool { id < useCounts.count && useCounts[id] == 1 }
+}
+
+extension Graph {
+  /// The value of a float32 constant with one element.
+  func scalar(_ id: ValueID?) -> Double? {
+    guard let id, let constant = values[id].constant, constant.count == 1,
+      constant.dtype == .float32
+    else { return nil }
+    return Double(constant.pointer.loadUnaligned(as: Float.self))
+  }
+
+  /// Of two inputs, one a scalar constant: the other and the scalar.
+  ///
+  /// The constant must not raise the rank of the result.
+  func scalarOperand(_ node: Node) -> (value: ValueID, scalar: Double)? {
+    guard node.inputs.count == 2 else { return nil }
+    for (valueSlot, scalarSlot) in [(0, 1), (1, 0)] {
+      if let value = node.inputs[valueSlot], let number = scalar(node.inputs[scalarSlot]),
+        let constant = node.inputs[scalarSlot], keepsShape(of: value, with: constant)
+      {
+        return (value, number)
+      }
+    }
+    return nil
+  }
+
+  /// Whether broadcasting a one-element constant against `id` leaves the shape of `id`.
+  private func keepsShape(of id: ValueID, with constant: ValueID) -> Bool {
+    let rank = values[constant].constant?.rank ?? 0
+    return rank == 0 || values[id].type.shape.map { $0.count >= rank } ?? false
+  }
+
+  /// Whether `id` is float32, as far as is known.
+  func isFloat32(_ id: ValueID?) -> Bool {
+    id.map { values[$0].type.dtype == .float32 } ?? false
+  }
+
+  /// Whether both are known to have the same shape in every run.
+  func haveSameShape(_ a: ValueID, _ b: ValueID) -> Bool {
+    guard let x = values[a].type.shape, let y = values[b].type.shape else { return false }
+    return x == y && !x.contains(.unknown)
+  }
+
+  /// The elements of a float32 constant in row-major order.
+  func floats(_ id: ValueID?) -> [Float]? {
+    guard let id, let constant = values[id].constant, constant.dtype == .float32,
+      let dense = constant.isContiguous ? constant : try? constant.copied()
+    else { return nil }
+    return (0..<dense.count).map {
+      dense.pointer.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self)
+    }
+  }
+
+  mutating func addConstant(_ name: String, _ shape: [Int], _ elements: [Float])
+    throws(MartletError) -> ValueID
+  {
+    let tensor = try Tensor(uninitialized: .float32, shape)
+    for (index, element) in elements.enumerated() { tensor.typed(Float.self)[index] = element }
+    return addConstant(name, tensor)
+  }
+}
+
+extension Node {
+  func input(_ index: Int) -> ValueID? { index < inputs.count ? inputs[index] : nil }
+
+  func int(_ attribute: String, default fallback: Int) -> Int {
+    if case .int(let value) = attributes[attribute] { value } else { fallback }
+  }
+
+  func float(_ attribute: String, default fallback: Float) -> Float {
+    if case .float(let value) = attributes[attribute] { value } else { fallback }
+  }
+
+  /// This node turned into another operator that also does the work of `others`.
+  func becoming(
+    _ operatorName: String, inputs: [ValueID?], attributes: [String: AttributeValue] = [:],
+    absorbing others: [Node] = []
+  ) -> Node {
+    var node = self
+    node.operatorName = operatorName
+    node.inputs = inputs
+    node.attributes = attributes
+    for other in others { node.fused += [other.name] + other.fused }
+    return node
+  }
+}

@@ -1,0 +1,68 @@
+import MartletBackends
+import MartletCore
+
+/// Y = activation(X @ weight^T + bias + residual): X [..., K], weight [N, K], bias [N], Y [..., N].
+///
+/// Martlet's own, PyTorch's `linear`. Complexity: 2·rows·N·K floating-point operations.
+package struct Linear: Operator {
+  package static let schema = OperatorSchema(
+    name: "Linear", inputs: ["X", "weight", "bias", "residual"], requiredInputs: 2,
+    outputs: ["Y"], attributes: FusedActivation.attributes)
+
+  private let activation: Activation
+  private let weight: PackedWeight?
+
+  package init(_ node: OperatorNode) throws(MartletError) {
+    activation = try FusedActivation.parse(node.attributes)
+    weight = node.constant(1).map { _ in PackedWeight() }
+  }
+
+  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
+    let dtype = inputs.type(0)?.dtype ?? inputs.type(1)?.dtype
+    guard let x = inputs.type(0)?.shape else { return [.unknown(dtype)] }
+    let w = inputs.type(1)?.shape
+    if x.isEmpty || (w?.count ?? 2) != 2 {
+      throw .shape(
+        "Linear", "ranks", expected: "X [..., K], weight [N, K]",
+        actual: "\(Inference.text(x)) and \(Inference.text(w ?? []))")
+    }
+    if let w, case .known(let a) = x[x.count - 1], case .known(let b) = w[1], a != b {
+      throw .shape(
+        "Linear", "inner extents differ", expected: "K=\(a)",
+        actual: "\(Inference.text(x)) by \(Inference.text(w))")
+    }
+    return [ValueType(dtype: dtype, shape: x.dropLast() + [w?[0] ?? .unknown])]
+  }
+
+  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
+    let inputs = Inputs(inputs, Self.schema)
+    let x = try inputs.required(0)
+    let w = try inputs.required(1)
+    guard x.rank > 0, w.rank == 2 else {
+      throw .shape(
+        "Linear", "ranks", expected: "X [..., K], weight [N, K]",
+        actual: "\(Shape.text(x.shape)) and \(Shape.text(w.shape))")
+    }
+    let lhs = x.rank == 1 ? try x.restrided([1] + x.shape, strides: [0] + x.strides) : x
+    let rhs = w.matrixTransposed
+    var product = try MatrixProduct("Linear", lhs: lhs, rhs: rhs)
+    product.activation = activation
+    product.packed = try weight?.matrix(rhs, mode: context.mode, pool: context.pool)
+    if let bias = inputs.optional(2) {
+      guard bias.shape == [product.n] else {
+        throw .shape(
+          "Linear", "bias", expected: "[\(product.n)]", actual: Shape.text(bias.shape),
+          input: "bias")
+      }
+      product.terms.append(MatrixProduct.Term(tensor: bias, factor: 1))
+    }
+    let shape = x.shape.dropLast() + [product.n]
+    if let residual = inputs.optional(3) {
+      product.terms.append(
+        MatrixProduct.Term(tensor: try residual.broadcast(to: Array(shape)), factor: 1))
+    }
+    let output = try context.output(0, x.dtype, Array(shape))
+    try product.run(into: try output.reshaped(try product.shape()), context)
+    return [output]
+  }
+}

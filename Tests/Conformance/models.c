@@ -1,0 +1,429 @@
+// A model from memory and from a file: what it says of itself, runs, contexts, reports, callbacks.
+#include "conformance.h"
+#include "onnx_bytes.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const float x_values[2 * MLP_IN] = {1, 0.5f, -1, 2, 0.25f, -3, 1, 0.125f};
+static const int64_t x_shape[] = {2, MLP_IN}, y_shape[] = {2, MLP_OUT};
+
+static martlet_model *load(const martlet_model_options *options) {
+  onnx_bytes file = onnx_mlp();
+  martlet_model *model = NULL;
+  check_ok(martlet_model_load_memory(file.data, file.size, options, &model));
+  memset(file.data, 0, file.size);
+  free(file.data);
+  return model;
+}
+
+static martlet_tensor *input(void) {
+  martlet_tensor *x = NULL;
+  check_ok(martlet_tensor_from_data(x_values, sizeof x_values, MARTLET_FLOAT32, 2, x_shape, &x));
+  return x;
+}
+
+static void expected_outputs(double *y, double *hidden) {
+  for (int i = 0; i < 2; ++i) {
+    double sum = 0;
+    for (int j = 0; j < MLP_OUT; ++j) {
+      double value = mlp_bias[j];
+      for (int p = 0; p < MLP_IN; ++p)
+        value += (double)x_values[i * MLP_IN + p] * mlp_weight[p * MLP_OUT + j];
+      hidden[i * MLP_OUT + j] = value > 0 ? value : 0;
+      sum += exp(hidden[i * MLP_OUT + j]);
+    }
+    for (int j = 0; j < MLP_OUT; ++j) y[i * MLP_OUT + j] = exp(hidden[i * MLP_OUT + j]) / sum;
+  }
+}
+
+static void description(martlet_model *model) {
+  size_t inputs = 0, outputs = 0, entries = 0;
+  const martlet_value_info *info = NULL;
+  check_ok(martlet_model_input_count(model, &inputs));
+  check_ok(martlet_model_output_count(model, &outputs));
+  check(inputs == 1 && outputs == 2, "one input, two outputs");
+  check_ok(martlet_model_input(model, 0, &info));
+  check(strcmp(info->name, "x") == 0 && info->dtype == MARTLET_FLOAT32 && info->rank == 2,
+        "the input is x, float32, of rank 2");
+  check(info->shape[0] == -1 && strcmp(info->symbols[0], "N") == 0 && info->shape[1] == MLP_IN &&
+            info->symbols[1] == NULL,
+        "its shape is N by 4");
+  check_ok(martlet_model_output(model, 1, &info));
+  check(strcmp(info->name, "hidden") == 0 && info->rank == 2, "the second output is hidden");
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_model_input(model, 1, &info));
+  check(info == NULL, "a result is NULL on failure");
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_model_output(model, SIZE_MAX, &info));
+  check_ok(martlet_model_metadata_count(model, &entries));
+  bool producer = false, own = false, opset = false;
+  for (size_t i = 0; i < entries; ++i) {
+    const char *key = NULL, *value = NULL;
+    check_ok(martlet_model_metadata(model, i, &key, &value));
+    producer = producer || (!strcmp(key, "producer") && !strcmp(value, "conformance"));
+    own = own || (!strcmp(key, "colour") && !strcmp(value, "blue"));
+    opset = opset || (!strcmp(key, "opset") && !strcmp(value, "17"));
+  }
+  check(producer && own && opset, "the metadata names the producer, the opset and its own entry");
+  const char *key = "", *value = "";
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_model_metadata(model, entries, &key, &value));
+}
+
+static void running(martlet_model *model) {
+  double y[6], hidden[6];
+  expected_outputs(y, hidden);
+  martlet_tensor *x = input(), *outputs[2] = {NULL, NULL};
+  check_ok(martlet_model_run(model, &x, 1, outputs, 2));
+  check(has_shape(outputs[0], 2, y_shape) && distance(outputs[0], y, 6) < 1e-6 &&
+            distance(outputs[1], hidden, 6) < 1e-6,
+        "a run computes both outputs");
+  martlet_tensor *only = NULL;
+  check_ok(martlet_model_run(model, &x, 1, &only, 1));
+  check(same_bits(only, outputs[0]), "the first output may be asked for alone, with the same bits");
+  martlet_tensor_release(only);
+
+  martlet_context *context = NULL;
+  check_ok(martlet_context_create(model, &context));
+  const char *in_names[] = {"x"}, *out_names[] = {"hidden", "y"};
+  martlet_tensor *named[2] = {NULL, NULL};
+  check_ok(martlet_context_run_named(context, in_names, &x, 1, out_names, named, 2));
+  check(same_bits(named[0], outputs[1]) && same_bits(named[1], outputs[0]), "outputs by name");
+  martlet_tensor_release(named[0]);
+  martlet_tensor_release(named[1]);
+
+  float memory[12], gapped[24];
+  int64_t gaps[] = {12, 4};
+  named[0] = named[1] = NULL;
+  check_ok(martlet_tensor_wrap(memory, sizeof memory, MARTLET_FLOAT32, 2, y_shape, &named[0]));
+  check_ok(martlet_tensor_wrap_strided(gapped, sizeof gapped, 0, MARTLET_FLOAT32, 2, y_shape, gaps, 0,
+                                       NULL, NULL, &named[1]));
+  for (int round = 0; round < 3; ++round) {
+    memset(memory, 0, sizeof memory);
+    memset(gapped, 0, sizeof gapped);
+    check_ok(martlet_context_run(context, &x, 1, named, 2));
+    check(same_bits(named[0], outputs[0]) && same_bits(named[1], outputs[1]),
+          "outputs go to the caller's memory, of any strides");
+  }
+  martlet_tensor_release(named[0]);
+  martlet_tensor_release(named[1]);
+
+  // An input without a copy, and with strides.
+  float columns[8];
+  int64_t column_strides[] = {1, 2};
+  for (int i = 0; i < 2; ++i)
+    for (int j = 0; j < MLP_IN; ++j) columns[j * 2 + i] = x_values[i * MLP_IN + j];
+  martlet_tensor *strided = NULL;
+  check_ok(martlet_tensor_wrap_strided(columns, sizeof columns, 0, MARTLET_FLOAT32, 2, x_shape,
+                                       column_strides, MARTLET_WRAP_READ_ONLY, NULL, NULL, &strided));
+  only = NULL;
+  check_ok(martlet_context_run(context, &strided, 1, &only, 1));
+  check(same_bits(only, outputs[0]), "an input may have any strides");
+  martlet_tensor_release(only);
+  martlet_tensor_release(strided);
+
+  int64_t empty_shape[] = {0, MLP_IN}, empty_y[] = {0, MLP_OUT};
+  martlet_tensor *empty = NULL;
+  check_ok(martlet_tensor_create(MARTLET_FLOAT32, 2, empty_shape, &empty));
+  only = NULL;
+  check_ok(martlet_context_run(context, &empty, 1, &only, 1));
+  check(has_shape(only, 2, empty_y), "a batch of nothing gives nothing");
+  martlet_tensor_release(only);
+  martlet_tensor_release(empty);
+
+  int64_t live = -1, kept = -1, peak = -1;
+  check_ok(martlet_context_memory(context, &live, &kept, &peak));
+  check(live >= 0 && kept >= 0 && peak >= 0, "memory: %d live, %d kept, %d at most", (int)live,
+        (int)kept, (int)peak);
+  check_ok(martlet_context_trim(context));
+  check_ok(martlet_context_memory(context, NULL, &kept, NULL));
+  check(kept == 0, "nothing is kept after a trim");
+
+  // Results outlive the context, and the context keeps the model.
+  only = NULL;
+  check_ok(martlet_context_run(context, &x, 1, &only, 1));
+  check_ok(martlet_context_retain(context));
+  check_ok(martlet_context_release(context));
+  check_ok(martlet_context_release(context));
+  check(same_bits(only, outputs[0]), "a result outlives its context");
+  martlet_tensor_release(only);
+  martlet_tensor_release(outputs[0]);
+  martlet_tensor_release(outputs[1]);
+  martlet_tensor_release(x);
+}
+
+static void reports(martlet_model *model) {
+  martlet_context *context = NULL;
+  martlet_tensor *x = input(), *y = NULL;
+  const char *text = "";
+  size_t nodes = 9;
+  const martlet_node_info *info = NULL;
+  check_ok(martlet_context_create(model, &context));
+  check_ok(martlet_context_node_count(context, &nodes));
+  check(nodes == 0, "no nodes before a run");
+  check_status(MARTLET_INVALID_STATE, martlet_context_precision_report(context, &text));
+  check(text == NULL, "a result is NULL on failure");
+  check_status(MARTLET_INVALID_STATE, martlet_context_profile(context, &text));
+  check_ok(martlet_context_set_profiling(context, true));
+  check_ok(martlet_math_mode_push(MARTLET_MATH_BF16));
+  check_ok(martlet_context_run(context, &x, 1, &y, 1));
+  check_ok(martlet_math_mode_pop());
+  check_ok(martlet_context_precision_report(context, &text));
+  check(strstr(text, "mode BF16") && strstr(text, "dense"), "the report tells of the mode and node");
+  check_ok(martlet_context_profile(context, &text));
+  check(strstr(text, "dense") != NULL, "so does the profile");
+  check_ok(martlet_context_node_count(context, &nodes));
+  bool product = false;
+  int64_t time = 0;
+  for (size_t i = 0; i < nodes; ++i) {
+    check_ok(martlet_context_node(context, i, &info));
+    time += info->nanoseconds;
+    if (info->precision == NULL) continue;
+    product = true;
+    check(strcmp(info->precision, "bf16") == 0 || info->reason != NULL, "%s ran as %s by %s %s: %s",
+          info->node, info->precision, info->backend, info->kernel,
+          info->reason ? info->reason : "as the mode says");
+  }
+  check(product && time > 0, "a matrix product is reported, and the nodes took %d ns", (int)time);
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_context_node(context, nodes, &info));
+  check_ok(martlet_context_release(context));
+  martlet_tensor_release(x);
+  martlet_tensor_release(y);
+}
+
+// Under a cap without bf16 units BF16 mode is accepted, runs in FP32 and says so.
+static int capped(void) {
+  martlet_set_isa("generic");
+  martlet_model *model = load(NULL);
+  martlet_context *context = NULL;
+  martlet_tensor *x = input(), *exact = NULL, *fast = NULL;
+  const martlet_node_info *info = NULL;
+  int result = 1;
+  if (martlet_context_create(model, &context) || martlet_context_run(context, &x, 1, &exact, 1) ||
+      martlet_set_float32_fast_math_mode("BF16") || martlet_context_run(context, &x, 1, &fast, 1))
+    return 2;
+  for (size_t i = 0; martlet_context_node(context, i, &info) == MARTLET_OK; ++i)
+    if (info->precision && strcmp(info->precision, "fp32") == 0 && info->reason) result = 0;
+  if (!same_bits(exact, fast)) result = 3;
+  martlet_tensor_release(x);
+  martlet_tensor_release(exact);
+  martlet_tensor_release(fast);
+  martlet_context_release(context);
+  martlet_model_release(model);
+  return result;
+}
+
+static int calls;
+static double last_fraction;
+static bool fell;
+static bool count_calls(void *user, double fraction, const char *stage) {
+  calls += 1;
+  fell = fell || fraction < last_fraction || fraction > 1 || stage[0] == 0;
+  last_fraction = fraction;
+  return user == NULL;
+}
+
+static void callbacks(void) {
+  martlet_model_options options = {0};
+  options.struct_size = sizeof options;
+  options.progress = count_calls;
+  last_fraction = 0;
+  martlet_model *model = load(&options), *none = NULL;
+  check(calls > 0 && !fell, "loading tells of its progress %d times, never falling", calls);
+  onnx_bytes file = onnx_mlp();
+  options.progress_user = &calls;
+  check_status(MARTLET_CANCELLED,
+               martlet_model_load_memory(file.data, file.size, &options, &none));
+  check(none == NULL, "a cancelled load gives nothing");
+  free(file.data);
+
+  martlet_context *context = NULL;
+  martlet_tensor *x = input(), *y = NULL;
+  check_ok(martlet_context_create(model, &context));
+  calls = 0;
+  last_fraction = 0;
+  check_ok(martlet_context_set_progress(context, count_calls, NULL));
+  check_ok(martlet_context_run(context, &x, 1, &y, 1));
+  check(calls > 0 && !fell && last_fraction == 1, "a run tells of its progress up to 1");
+  martlet_tensor_release(y);
+  y = NULL;
+  check_ok(martlet_context_set_progress(context, count_calls, &calls));
+  check_status(MARTLET_CANCELLED, martlet_context_run(context, &x, 1, &y, 1));
+  check(y == NULL, "a cancelled run gives nothing");
+  check_ok(martlet_context_set_progress(context, NULL, NULL));
+  check_ok(martlet_context_run(context, &x, 1, &y, 1));
+  martlet_tensor_release(x);
+  martlet_tensor_release(y);
+  martlet_context_release(context);
+  martlet_model_release(model);
+}
+
+static void options(void) {
+  onnx_bytes file = onnx_mlp();
+  martlet_model *model = NULL;
+  martlet_model_options options = {0};
+  const char *keys[] = {"optimize", "borrow_memory"}, *values[] = {"0", "1"};
+  check_status(MARTLET_INVALID_ARGUMENT,
+               martlet_model_load_memory(file.data, file.size, &options, &model));
+  options.struct_size = sizeof options;
+  options.keys = keys;
+  options.values = values;
+  options.option_count = 2;
+  options.math_mode = "strict";
+  check_ok(martlet_model_load_memory(file.data, file.size, &options, &model));
+  martlet_tensor *x = input(), *y = NULL, *same = NULL;
+  martlet_model *plain = load(NULL);
+  check_ok(martlet_set_float32_fast_math_mode("BF16"));
+  check_ok(martlet_model_run(model, &x, 1, &y, 1));
+  check_ok(martlet_set_float32_fast_math_mode("FP32"));
+  check_ok(martlet_model_run(plain, &x, 1, &same, 1));
+  check(same_bits(y, same), "borrowed, as it was written, with a mode of its own: the same bits");
+  check_ok(martlet_model_release(model));
+  check_ok(martlet_model_release(plain));
+  martlet_tensor_release(x);
+  martlet_tensor_release(y);
+  martlet_tensor_release(same);
+
+  options.math_mode = "FP12";
+  check_status(MARTLET_NOT_FOUND,
+               martlet_model_load_memory(file.data, file.size, &options, &model));
+  options.math_mode = NULL;
+  keys[0] = "optimise";
+  check_status(MARTLET_NOT_FOUND,
+               martlet_model_load_memory(file.data, file.size, &options, &model));
+  check_says(martlet_last_error()->input, "optimise", "input");
+  keys[0] = "optimize";
+  values[0] = "yes";
+  check_status(MARTLET_INVALID_ARGUMENT,
+               martlet_model_load_memory(file.data, file.size, &options, &model));
+  values[0] = NULL;
+  check_status(MARTLET_INVALID_ARGUMENT,
+               martlet_model_load_memory(file.data, file.size, &options, &model));
+  options.keys = NULL;
+  check_status(MARTLET_INVALID_ARGUMENT,
+               martlet_model_load_memory(file.data, file.size, &options, &model));
+  check(model == NULL, "a result is NULL on failure");
+  free(file.data);
+}
+
+static void from_file(void) {
+  const char *folder = getenv("TMPDIR");
+  char path[4096];
+  snprintf(path, sizeof path, "%s/mlp.onnx", folder ? folder : "/tmp");
+  onnx_bytes file = onnx_mlp();
+  FILE *out = fopen(path, "wb");
+  check(out && fwrite(file.data, 1, file.size, out) == file.size && fclose(out) == 0, "a model file");
+  martlet_model *model = NULL, *memory = load(NULL);
+  check_ok(martlet_model_load(path, NULL, &model));
+  unlink(path);
+  martlet_tensor *x = input(), *y = NULL, *same = NULL;
+  check_ok(martlet_model_run(model, &x, 1, &y, 1));
+  check_ok(martlet_model_run(memory, &x, 1, &same, 1));
+  check(same_bits(y, same), "from a file, even a removed one, it runs as from memory");
+  martlet_context *context = NULL;
+  check_ok(martlet_context_create(model, &context));
+  check_ok(martlet_model_release(model));
+  check_ok(martlet_context_run(context, &x, 1, &y, 1));
+  check(same_bits(y, same), "a context keeps its model alive");
+  check_status(MARTLET_INVALID_HANDLE, martlet_context_create(model, &context));
+  check(context == NULL, "a released model makes no contexts");
+  martlet_model_options options = {0};
+  const char *key = "borrow_memory", *value = "1";
+  options.struct_size = sizeof options;
+  options.keys = &key;
+  options.values = &value;
+  options.option_count = 1;
+  check_status(MARTLET_NOT_FOUND, martlet_model_load(path, &options, &model));
+  check_says(martlet_last_error()->input, "borrow_memory", "input");
+  martlet_tensor_release(x);
+  martlet_tensor_release(y);
+  martlet_tensor_release(same);
+  martlet_model_release(memory);
+  free(file.data);
+}
+
+static void wrong_runs(martlet_model *model) {
+  martlet_context *context = NULL;
+  check_ok(martlet_context_create(model, &context));
+  martlet_tensor *x = input(), *y = NULL, *pair[] = {x, x}, *slots[3] = {NULL, NULL, NULL};
+  const char *in[] = {"x", "x"}, *misnamed[] = {"X"}, *out[] = {"y", "y"}, *no_out[] = {"z"};
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_context_run(context, NULL, 0, &y, 1));
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_context_run(context, pair, 2, &y, 1));
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_context_run(context, &x, SIZE_MAX, &y, 1));
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_context_run(context, &x, 1, slots, 0));
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_context_run(context, &x, 1, slots, 3));
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_context_run(context, &x, 1, NULL, 1));
+  pair[0] = NULL;
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_context_run(context, pair, 1, &y, 1));
+  pair[0] = (martlet_tensor *)context;
+  check_status(MARTLET_INVALID_HANDLE, martlet_context_run(context, pair, 1, &y, 1));
+  pair[0] = x;
+  check_status(MARTLET_INVALID_HANDLE, martlet_context_run((martlet_context *)model, &x, 1, &y, 1));
+  check_status(MARTLET_INVALID_HANDLE, martlet_model_run((martlet_model *)context, &x, 1, &y, 1));
+#define NAMED(ins, n, outs, m) martlet_context_run_named(context, ins, pair, n, outs, slots, m)
+  check_status(MARTLET_NOT_FOUND, NAMED(misnamed, 1, NULL, 1));
+  check_says(martlet_last_error()->message, "'x'", "message");
+  check_status(MARTLET_INVALID_ARGUMENT, NAMED(in, 2, NULL, 1));
+  check_status(MARTLET_INVALID_ARGUMENT, NAMED(in, 0, NULL, 1));
+  check_says(martlet_last_error()->input, "x", "input");
+  check_status(MARTLET_NOT_FOUND, NAMED(in, 1, no_out, 1));
+  check_status(MARTLET_INVALID_ARGUMENT, NAMED(in, 1, out, 2));
+  check_status(MARTLET_INVALID_ARGUMENT, NAMED(NULL, 1, NULL, 1));
+
+  int64_t wide[] = {2, MLP_IN + 1}, line[] = {MLP_IN}, other[] = {3, MLP_OUT};
+  martlet_tensor *bad = NULL;
+  check_ok(martlet_tensor_create_zeroed(MARTLET_FLOAT32, 2, wide, &bad));
+  check_status(MARTLET_INVALID_SHAPE, martlet_context_run(context, &bad, 1, &y, 1));
+  check_says(martlet_last_error()->message, "x", "message");
+  martlet_tensor_release(bad);
+  check_ok(martlet_tensor_create_zeroed(MARTLET_FLOAT32, 1, line, &bad));
+  check_status(MARTLET_INVALID_SHAPE, martlet_context_run(context, &bad, 1, &y, 1));
+  martlet_tensor_release(bad);
+  check_ok(martlet_tensor_create_zeroed(MARTLET_FLOAT64, 2, x_shape, &bad));
+  check_status(MARTLET_INVALID_DTYPE, martlet_context_run(context, &bad, 1, &y, 1));
+  martlet_tensor_release(bad);
+  check_ok(martlet_tensor_create_zeroed(MARTLET_FLOAT32, 2, other, &bad));
+  slots[0] = bad;
+  check_status(MARTLET_INVALID_SHAPE, martlet_context_run(context, &x, 1, slots, 1));
+  check(slots[0] == bad, "a slot keeps its tensor on failure");
+  martlet_tensor_release(bad);
+  check_ok(martlet_tensor_create_zeroed(MARTLET_INT32, 2, y_shape, &bad));
+  slots[0] = bad;
+  check_status(MARTLET_INVALID_DTYPE, martlet_context_run(context, &x, 1, slots, 1));
+  martlet_tensor_release(bad);
+  check(y == NULL, "a slot stays NULL on failure");
+  check_ok(martlet_context_run(context, &x, 1, &y, 1));
+  double expected[6], hidden[6];
+  expected_outputs(expected, hidden);
+  check(distance(y, expected, 6) < 1e-6, "a later correct run works");
+  martlet_tensor_release(x);
+  martlet_tensor_release(y);
+  martlet_context_release(context);
+}
+
+int main(void) {
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    int result = capped();
+    fflush(stdout);
+    _exit(result);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  check(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+        "capped below bf16 units, BF16 runs as FP32 and says so (%d)", status);
+
+  martlet_model *model = load(NULL);
+  if (model == NULL) return finish();
+  description(model);
+  running(model);
+  reports(model);
+  wrong_runs(model);
+  check_ok(martlet_model_retain(model));
+  check_ok(martlet_model_release(model));
+  check_ok(martlet_model_release(model));
+  check_status(MARTLET_INVALID_HANDLE, martlet_model_release(model));
+  callbacks();
+  options();
+  from_file();
+  return finish();
+}

@@ -1,0 +1,161 @@
+// Many threads at once, the caller's scheduler, and forked children.
+#include "conformance.h"
+#include "onnx_bytes.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { M = 160, K = 200, N = 180, THREADS = 8 };
+static float *a_values, *b_values;
+static martlet_tensor *lhs, *rhs, *packed, *reference;
+static martlet_model *model;
+static martlet_context *shared_context;
+
+static bool multiply(martlet_tensor *weight) {
+  martlet_tensor *result = NULL;
+  bool same = martlet_matmul(lhs, weight, MARTLET_MATH_FP32, &result) == MARTLET_OK &&
+              same_bits(result, reference);
+  martlet_tensor_release(result);
+  return same;
+}
+
+static void settings(void) {
+  check_ok(martlet_set_num_threads(3));
+  check(martlet_get_num_threads() == 3, "the thread count is set");
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_set_num_threads(-1));
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_set_num_threads(100000));
+  check(martlet_get_num_threads() == 3, "a failed call changes nothing");
+  check_ok(martlet_set_num_threads(0));
+  check(martlet_get_num_threads() >= 1, "0 goes back to the default");
+  check_ok(martlet_set_spin_microseconds(0));
+  check(martlet_get_spin_microseconds() == 0, "the spin budget may be 0");
+  check(multiply(rhs), "and work is done all the same");
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_set_spin_microseconds(-1));
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_set_spin_microseconds(2000000));
+  check_ok(martlet_set_spin_microseconds(100));
+  for (int32_t count = 1; count <= 5; ++count) {
+    check_ok(martlet_set_num_threads(count));
+    check(multiply(rhs) && multiply(packed), "the bits are the same with %d threads", (int)count);
+  }
+}
+
+static int scheduled;
+static void backwards(void *user, int64_t count, martlet_task task, void *context) {
+  *(int *)user += (int)count;
+  for (int64_t i = count - 1; i >= 0; --i) task(context, i);
+}
+
+static void own_scheduler(void) {
+  check_ok(martlet_set_num_threads(4));
+  check_ok(martlet_set_parallel_for(backwards, &scheduled));
+  check(multiply(rhs), "the caller's scheduler gives the same bits");
+  check(scheduled > 0, "it was given %d tasks", scheduled);
+  check_ok(martlet_set_parallel_for(NULL, NULL));
+  int before = scheduled;
+  check(multiply(rhs) && scheduled == before, "and is left again");
+}
+
+static void *worker(void *number) {
+  long failures = 0, index = (long)(intptr_t)number;
+  float x_values[2 * MLP_IN];
+  uint64_t state = 7;
+  for (int i = 0; i < 2 * MLP_IN; ++i) x_values[i] = sample(&state);
+  int64_t shape[] = {2, MLP_IN};
+  martlet_tensor *x = NULL, *first = NULL;
+  martlet_context *context = NULL;
+  failures += martlet_tensor_from_data(x_values, sizeof x_values, MARTLET_FLOAT32, 2, shape, &x) != 0;
+  failures += martlet_context_create(model, &context) != 0;
+  failures += martlet_model_run(model, &x, 1, &first, 1) != 0;
+  for (int round = 0; round < 40; ++round) {
+    martlet_tensor *y = NULL, *z = NULL;
+    failures += martlet_context_run(context, &x, 1, &y, 1) != 0 || !same_bits(y, first);
+    failures += martlet_model_run(model, &x, 1, &z, 1) != 0 || !same_bits(z, first);
+    failures += round % 8 == 0 && !multiply(index % 2 ? rhs : packed);
+    failures += martlet_set_float32_fast_math_mode("nonsense") != MARTLET_NOT_FOUND;
+    failures += strstr(martlet_last_error()->message, "nonsense") == NULL;
+    martlet_tensor_release(y);
+    martlet_tensor_release(z);
+    // The context of everybody: a run, or a refusal; never a mix.
+    martlet_status status = martlet_context_run(shared_context, &x, 1, &y, 1);
+    if (status == MARTLET_OK) {
+      failures += !same_bits(y, first);
+    } else {
+      failures += status != MARTLET_INVALID_STATE;
+    }
+    if (status == MARTLET_OK) martlet_tensor_release(y);
+  }
+  martlet_tensor_release(x);
+  martlet_tensor_release(first);
+  martlet_context_release(context);
+  return (void *)(intptr_t)failures;
+}
+
+static void eight_threads(void) {
+  pthread_t threads[THREADS];
+  long failures = 0;
+  for (long i = 0; i < THREADS; ++i) pthread_create(&threads[i], NULL, worker, (void *)(intptr_t)i);
+  for (int i = 0; i < THREADS; ++i) {
+    void *result = NULL;
+    pthread_join(threads[i], &result);
+    failures += (long)(intptr_t)result;
+  }
+  check(failures == 0, "8 threads share a model and a packed weight (%d failures)", (int)failures);
+}
+
+static int child(void) {
+  if (!multiply(rhs) || !multiply(packed)) return 1;
+  if (worker((void *)(intptr_t)0)) return 2;
+  return 0;
+}
+
+static void *forker(void *unused) {
+  (void)unused;
+  int failures = 0;
+  for (int round = 0; round < 3; ++round) {
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+      alarm(60); // a child that hangs is a failure too
+      _exit(child());
+    }
+    int status = 0;
+    waitpid(pid, &status, 0);
+    failures += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+  }
+  return (void *)(intptr_t)failures;
+}
+
+int main(void) {
+  uint64_t state = 11;
+  int64_t a_shape[] = {M, K}, b_shape[] = {K, N};
+  lhs = random_tensor(&state, 2, a_shape, &a_values);
+  rhs = random_tensor(&state, 2, b_shape, &b_values);
+  onnx_bytes file = onnx_mlp();
+  check_ok(martlet_matmul(lhs, rhs, MARTLET_MATH_FP32, &reference));
+  check_ok(martlet_pack(rhs, &packed));
+  check_ok(martlet_model_load_memory(file.data, file.size, NULL, &model));
+  check_ok(martlet_context_create(model, &shared_context));
+  if (failed) return finish();
+  settings();
+  own_scheduler();
+  check_ok(martlet_set_num_threads(4));
+  eight_threads();
+  check(forker(NULL) == NULL, "a forked child computes the same, after its parent has used threads");
+  pthread_t thread;
+  void *failures = NULL;
+  pthread_create(&thread, NULL, forker, NULL);
+  pthread_join(thread, &failures);
+  check(failures == NULL, "so does one that is forked by another thread");
+  eight_threads();
+  martlet_context_release(shared_context);
+  martlet_model_release(model);
+  martlet_tensor_release(lhs);
+  martlet_tensor_release(rhs);
+  martlet_tensor_release(packed);
+  martlet_tensor_release(reference);
+  free(a_values);
+  free(b_values);
+  free(file.data);
+  return finish();
+}

@@ -1,0 +1,125 @@
+import MartletCore
+import MartletOperators
+import Testing
+
+@testable import MartletGraph
+
+@Suite struct ExecutorTests {
+  /// A chain of additions on a large tensor.
+  private func chain(_ length: Int) throws -> Graph {
+    var graph = Graph()
+    var value = graph.addInput("x", .float32, [.symbol("n")])
+    let one = try graph.weight("one", [], [1])
+    for _ in 0..<length { value = graph.node("Add", [value, one]) }
+    graph.output(value)
+    try graph.inferTypes()
+    return graph
+  }
+
+  @Test("memory is released after the last use and used again")
+  func memory() throws {
+    let executor = Executor(try Plan(chain(50)))
+    let x = try Tensor.floats([100_000], [1])
+    #expect(try executor.run([x])[0].floats[99_999] == 51)
+    let first = executor.memoryStatistics
+    #expect(first.peak < 4 * 500_000)
+    _ = try executor.run([x])
+    #expect(executor.memoryStatistics.peak == first.peak)
+  }
+
+  @Test("a failing node is named, and a later run works")
+  func errors() throws {
+    var graph = Graph()
+    let x = graph.addInput("x", .float32, [.symbol("n")])
+    let y = graph.addInput("y", .float32, [.symbol("m")])
+    graph.output(graph.node("Add", [x, y]))
+    try graph.inferTypes()
+    let executor = Executor(try Plan(graph))
+    let (two, three) = (try Tensor.floats([2], [1]), try Tensor.floats([3], [1]))
+    let error = martletError { _ = try executor.run([two, three]) }
+    #expect(error?.node == "Add0")
+    #expect(error?.operatorName == "Add")
+    #expect(try executor.run([two, two])[0].floats == [2, 2])
+  }
+
+  @Test("an output that views an input or another output gets memory of its own")
+  func views() throws {
+    var graph = Graph()
+    let x = graph.addInput("x", .float32, [.known(2), .known(3)])
+    let neg = graph.node("Neg", [x])
+    graph.output(graph.node("Transpose", [x], ["perm": .ints([1, 0])]))
+    graph.output(neg)
+    graph.output(graph.node("Transpose", [neg], ["perm": .ints([1, 0])]))
+    try graph.inferTypes()
+    let input = try Tensor.floats([2, 3], [1, 2, 3, 4, 5, 6])
+    let results = try graph.run([input])
+    #expect(results[0].floats == [1, 4, 2, 5, 3, 6])
+    #expect(results[2].floats == [-1, -4, -2, -5, -3, -6])
+    for (index, result) in results.enumerated() {
+      #expect(result.isContiguous)
+      #expect(!result.overlaps(input))
+      for other in results[..<index] { #expect(!result.overlaps(other)) }
+    }
+  }
+
+  @Test("an operator writes straight into a contiguous destination")
+  func destination() throws {
+    let executor = Executor(try Plan(chain(3)))
+    let x = try Tensor.floats([4], [1])
+    let place = try Tensor.floats([4], [0])
+    let results = try executor.run([x], destinations: [place])
+    #expect(results[0].storage === place.storage)
+    #expect(place.floats == [4, 4, 4, 4])
+    // The destination is also the input: the result is computed apart.
+    _ = try executor.run([x], destinations: [x])
+    #expect(x.floats == [4, 4, 4, 4])
+  }
+
+  @Test("profile and cancellation go node by node")
+  func profile() throws {
+    let executor = Executor(try Plan(chain(3)))
+    executor.isProfiling = true
+    let x = try Tensor.floats([4], [1])
+    _ = try executor.run([x])
+    _ = try executor.run([x])
+    #expect(executor.profile.map(\.node) == ["Add0", "Add1", "Add2"])
+    #expect(executor.profile.allSatisfy { $0.runs == 2 && $0.nanoseconds > 0 })
+    var calls = 0
+    let error = martletError {
+      _ = try executor.run(
+        [x],
+        progress: { progress in
+          calls += 1
+          return progress.completed < 1
+        })
+    }
+    #expect(error?.code == .cancelled)
+    #expect(calls == 2)
+  }
+
+  @Test("one plan serves executors on many threads")
+  func threads() async throws {
+    let plan = try Plan(chain(20))
+    try await withThrowingTaskGroup(of: Float.self) { group in
+      for seed in 0..<8 {
+        group.addTask {
+          let executor = Executor(plan)
+          var last: Float = 0
+          for _ in 0..<20 {
+            last = try executor.run([Tensor.floats([1000], [Float(seed)])])[0].floats[0]
+          }
+          return last - Float(seed)
+        }
+      }
+      for try await difference in group { #expect(difference == 20) }
+    }
+  }
+
+  @Test("the text of a graph names values, nodes and types")
+  func text() throws {
+    let text = try chain(1).description
+    #expect(text.contains("input %0 \"x\": float32[n]"))
+    #expect(text.contains("node \"Add0\": %2 \"Add0\" = Add(%0, %1) : float32[n]"))
+    #expect(text.contains("output \"Add0\" = %2"))
+  }
+}

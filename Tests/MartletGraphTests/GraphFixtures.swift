@@ -1,0 +1,103 @@
+import MartletCore
+import MartletOperators
+import Testing
+
+@testable import MartletGraph
+
+extension Tensor {
+  static func floats(_ shape: [Int], _ values: [Float]) throws -> Tensor {
+    let tensor = try Tensor(uninitialized: .float32, shape)
+    for index in 0..<tensor.count { tensor.typed(Float.self)[index] = values[index % values.count] }
+    return tensor
+  }
+
+  /// Reproducible values in -2..<2.
+  static func noise(_ shape: [Int], seed: UInt64 = 1) throws -> Tensor {
+    let tensor = try Tensor(uninitialized: .float32, shape)
+    var state = seed &* 0x9E37_79B9_7F4A_7C15 | 1
+    for index in 0..<tensor.count {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      tensor.typed(Float.self)[index] = Float(state >> 40) / Float(1 << 22) - 2
+    }
+    return tensor
+  }
+
+  static func int64s(_ values: [Int]) throws -> Tensor {
+    let tensor = try Tensor(uninitialized: .int64, [values.count])
+    for (index, value) in values.enumerated() { tensor.typed(Int64.self)[index] = Int64(value) }
+    return tensor
+  }
+
+  var floats: [Float] {
+    guard let dense = isContiguous ? self : try? copied() else { return [] }
+    return (0..<count).map { dense.typed(Float.self)[$0] }
+  }
+}
+
+extension Graph {
+  mutating func weight(_ name: String, _ shape: [Int], _ values: [Float]) throws -> ValueID {
+    addConstant(name, try Tensor.floats(shape, values))
+  }
+
+  /// Adds a node with one output of its own name.
+  mutating func node(
+    _ operatorName: String, _ inputs: [ValueID?], _ attributes: [String: AttributeValue] = [:]
+  ) -> ValueID {
+    let name = "\(operatorName)\(nodes.count)"
+    return addNode(
+      operatorName, name: name, inputs: inputs, outputs: [name], attributes: attributes)[0]
+  }
+
+  mutating func output(_ id: ValueID) {
+    outputs.append(GraphOutput(name: values[id].name, value: id))
+  }
+
+  var operatorNames: [String] { nodes.map(\.operatorName) }
+
+  /// The graph after type inference and these passes.
+  func after(_ passes: Pass...) throws -> Graph {
+    var graph = self
+    try graph.inferTypes()
+    for pass in passes { try pass.apply(&graph) }
+    DeadCode.remove(&graph)
+    try graph.sortTopologically()
+    return graph
+  }
+
+  func run(_ inputs: [Tensor], mode: MathMode? = nil) throws -> [Tensor] {
+    try Executor(Plan(self)).run(inputs, mode: mode)
+  }
+
+  /// Checks that two graphs give the same results, within `tolerance` of the largest.
+  func expectSame(
+    as other: Graph, _ inputs: [Tensor], tolerance: Float = 1e-6,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    var reference = self
+    try reference.inferTypes()
+    let expected = try reference.run(inputs)
+    let actual = try other.run(inputs)
+    for (a, b) in zip(expected, actual) {
+      #expect(a.shape == b.shape, sourceLocation: sourceLocation)
+      let largest = a.floats.map(abs).max() ?? 0
+      for (x, y) in zip(a.floats, b.floats) {
+        #expect(abs(x - y) <= tolerance * max(largest, 1), sourceLocation: sourceLocation)
+      }
+    }
+  }
+}
+
+/// The error that `body` throws; records an issue when it throws none.
+func martletError(
+  _ body: () throws -> Void, sourceLocation: SourceLocation = #_sourceLocation
+) -> MartletError? {
+  do {
+    try body()
+  } catch {
+    if let known = error as? MartletError { return known }
+    Issue.record("another error: \(error)", sourceLocation: sourceLocation)
+    return nil
+  }
+  Issue.record("nothing was thrown", sourceLocation: sourceLocation)
+  return nil
+}
