@@ -1,3 +1,4 @@
+import Glibc
 import MartletCore
 
 /// A rewriting of the graph that keeps what it computes.
@@ -32,6 +33,8 @@ package enum PassTable {
     LayerNormRecognition.pass,
     ActivationRecognition.pass,
     DeadCode.pass,
+    EpilogueFusion.pass,
+    DeadCode.pass,
   ]
 
   /// Infers types, then runs the passes of `level` (0: none) but those named in `disabled`.
@@ -46,8 +49,9 @@ package enum PassTable {
       throw MartletError(
         .notFound, "unknown pass '\(name)'; known: \(known)", expected: known, actual: name)
     }
+    let skipped = disabled.union(disabledByEnvironment)
     var reports: [PassReport] = []
-    for (index, pass) in all.enumerated() where !disabled.contains(pass.name) {
+    for (index, pass) in all.enumerated() where !skipped.contains(pass.name) {
       try Progress.report("optimize", index, of: all.count, to: progress)
       let before = graph.nodes.count
       try pass.apply(&graph)
@@ -56,5 +60,12 @@ package enum PassTable {
     }
     try graph.sortTopologically()
     return reports
+  }
+
+  /// Names in `MARTLET_DISABLE_PASSES`, between commas; for looking for faults. Unknown ones are
+  /// ignored.
+  private static var disabledByEnvironment: [String] {
+    guard let value = getenv("MARTLET_DISABLE_PASSES") else { return [] }
+    return String(cString: value).split(separator: ",").map { String($0) }
   }
 }
