@@ -51,7 +51,7 @@ const mk_gemm_row mk_gemm_rows_avx512[MK_AVX512_ROWS] = {
   {
     .name = "gemm_f32_f32_f32_14x32",
     .dst = MK_F32, .lhs = MK_F32, .rhs = MK_F32,
-    .mr = F32_MR, .nr = NR, .kr = 1, .stream_mr = GEMM_STREAM_ROWS, .kc = 256, .mc = 168,
+    .mr = F32_MR, .nr = NR, .kr = 1, .stream_mr = GEMM_STREAM_ROWS, .kc = 512, .mc = 168,
     .tile = f32_tile, .stream = f32_stream,
     .pack_rhs_f32 = f32_pack_f32, .pack_rhs_same = f32_pack_same, .pack_conv = f32_pack_conv,
   },
