@@ -28,7 +28,7 @@ let package = Package(
     .executableTarget(
       name: "martlet-cli",
       dependencies: [
-        "MartletOperators", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "MartletImport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(name: "Martlet", dependencies: ["MartletImport"]),
     .testTarget(name: "MartletKernelsTests", dependencies: ["MartletKernels"]),

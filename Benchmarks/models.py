@@ -1,6 +1,7 @@
 """Time real models in Martlet (FP32 and BF16) and in ONNX Runtime, interleaved in one run.
 
-Usage: python Benchmarks/models.py [--threads N] [--rounds N] [--json FILE] [MODEL.onnx name=extent ...]
+Usage: python Benchmarks/models.py [--threads N] [--rounds N] [--json FILE]
+                                   [MODEL.onnx name=extent ...]
 
 Without a model: the MiniLM sentence model (batch 1, 128 tokens) and opennsfw (batch 1), fetched by
 scripts/fetch-models. Each round runs every engine once in turn, so drift of the machine's speed

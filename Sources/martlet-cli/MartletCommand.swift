@@ -6,5 +6,15 @@ struct MartletCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "martlet",
     abstract: "Runs neural networks on CPUs, in float32 or on the bfloat16 units.",
-    subcommands: [])
+    discussion: """
+      Results go to standard output, progress and errors to standard error.
+
+      Exit codes: 0 done, 1 failed, 64 wrong usage or input, 65 malformed model or .npy file, \
+      66 no such file, 69 not supported, 70 a fault of martlet, 71 out of memory, 74 reading or \
+      writing failed.
+      """,
+    version: "0.1.0",
+    subcommands: [
+      InfoCommand.self, InspectCommand.self, RunCommand.self, BenchCommand.self,
+    ])
 }
