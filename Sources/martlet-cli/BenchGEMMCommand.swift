@@ -108,7 +108,7 @@ struct BenchGEMMCommand: ParsableCommand {
   }
 
   private func text(_ variants: [Variant], _ peaks: (Double?, Double?)) -> String {
-    var table = TextTable(["", "median ms", "GFLOP/s", "of peak", "ran as"], numericFrom: 1)
+    var table = TextTable(["", "median ms", "GFLOP/s", "of peak", "ran as"], numeric: 1..<4)
     for variant in variants {
       let share = peak(variant, peaks).map { gigaflops(variant) * 1e9 / $0 * 100 }
       var note = "\(variant.execution?.precision ?? "?") \(variant.execution?.kernel ?? "")"

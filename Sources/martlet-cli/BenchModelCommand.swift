@@ -110,7 +110,7 @@ struct BenchModelCommand: ParsableCommand {
 
   private func text(_ contenders: [Contender], _ outcome: Outcome) -> String {
     var table = TextTable(
-      ["", "min ms", "p50", "p90", "p99", "runs", "GFLOP/s", "products"], numericFrom: 1)
+      ["", "min ms", "p50", "p90", "p99", "runs", "GFLOP/s", "products"], numeric: 1..<7)
     for contender in contenders {
       let times = contender.times
       let counts = products(contender).map { "\($0.count) \($0.precision)" }

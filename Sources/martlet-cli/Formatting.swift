@@ -56,12 +56,12 @@ indirect enum JSON {
 /// Rows of cells, written in columns.
 struct TextTable {
   private var rows: [[String]]
-  private let numericFrom: Int
+  private let numeric: Range<Int>
 
-  /// Columns from `numericFrom` on are flush right.
-  init(_ header: [String], numericFrom: Int = .max) {
+  /// The columns `numeric` are flush right.
+  init(_ header: [String], numeric: Range<Int> = 0..<0) {
     rows = [header]
-    self.numericFrom = numericFrom
+    self.numeric = numeric
   }
 
   mutating func add(_ row: [String]) { rows.append(row) }
@@ -76,7 +76,7 @@ struct TextTable {
       for (column, cell) in row.enumerated() {
         let padding = String(repeating: " ", count: widths[column] - cell.count)
         line +=
-          (column == 0 ? "" : "  ") + (column >= numericFrom ? padding + cell : cell + padding)
+          (column == 0 ? "" : "  ") + (numeric.contains(column) ? padding + cell : cell + padding)
       }
       return String(line.reversed().drop { $0 == " " }.reversed())
     }

@@ -64,9 +64,9 @@ struct InspectCommand: ParsableCommand {
     var ports = TextTable(["", "name", "dtype", "shape"])
     for port in model.inputs { ports.add(["input"] + port.cells) }
     for port in model.outputs { ports.add(["output"] + port.cells) }
-    var operators = TextTable(["operator", "nodes"], numericFrom: 1)
+    var operators = TextTable(["operator", "nodes"], numeric: 1..<2)
     for (name, count) in operatorCounts(model) { operators.add([name, "\(count)"]) }
-    var passes = TextTable(["pass", "nodes before", "after"], numericFrom: 1)
+    var passes = TextTable(["pass", "nodes before", "after"], numeric: 1..<3)
     for pass in model.passReport {
       passes.add([pass.name, "\(pass.nodesBefore)", "\(pass.nodesAfter)"])
     }

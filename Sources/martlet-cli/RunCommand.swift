@@ -109,7 +109,7 @@ struct RunCommand: ParsableCommand {
       parts.append(rows.text)
     }
     if profile {
-      var rows = TextTable(["node", "operator", "us"], numericFrom: 2)
+      var rows = TextTable(["node", "operator", "us"], numeric: 2..<3)
       for row in session.profile.sorted(by: { $0.nanoseconds > $1.nanoseconds }) {
         rows.add([row.node, row.operatorName, (Double(row.nanoseconds) / 1e3).fixed(1)])
       }
