@@ -75,10 +75,17 @@ package enum OperatorTable {
     Or.self,
     Where.self,
     Xor.self,
+    // Convolution
+    Conv.self,
     // LinearAlgebra
     Gemm.self,
     Linear.self,
     MatMul.self,
+    // Pooling
+    AveragePool.self,
+    GlobalAveragePool.self,
+    GlobalMaxPool.self,
+    MaxPool.self,
     // Tensor
     Cast.self,
     CastLike.self,

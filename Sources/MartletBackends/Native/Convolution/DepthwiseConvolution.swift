@@ -37,9 +37,9 @@ struct DepthwiseConvolution {
       backend: "native", kernel: "depthwise", precision: "fp32",
       reason: problem.mode == .fp32 ? "" : "depthwise convolution is no matrix work")
     guard planes > 0, pixels > 0 else { return execution }
-    let planeWork = pixels * problem.kernel.count
+    let planeWork = Double(pixels) * Double(problem.kernel.count)
     // Items of some ten microseconds; results do not depend on who runs which plane.
-    let perItem = max(1, min(planes, (64 << 10) / max(planeWork, 1)))
+    let perItem = max(1, min(planes, Int(65536 / max(planeWork, 1))))
     let items = (planes + perItem - 1) / perItem
     let failures = Atomic<Int>(0)
     func runItem(_ index: Int) {
@@ -47,7 +47,7 @@ struct DepthwiseConvolution {
         failures.add(1, ordering: .relaxed)
       }
     }
-    if planes * planeWork < 128 << 10 {
+    if Double(planes) * planeWork < 131_072 {
       for index in 0..<items { runItem(index) }
     } else {
       pool.parallelFor(items, runItem)

@@ -1,0 +1,201 @@
+import MartletCore
+import MartletKernels
+
+/// Pooling of planes: the maximum or the mean of a window that slides over up to three axes.
+package struct PoolingProblem {
+  package var planes: Int
+  package var input: SpatialExtents
+  package var kernel: SpatialExtents
+  package var output: SpatialExtents
+  package var stride: SpatialExtents
+  package var dilation: SpatialExtents
+  package var padding: SpatialExtents
+  package var paddingEnd: SpatialExtents
+  package var isMax: Bool
+  /// A mean divides by the taps inside the declared padding too.
+  package var countsPadding: Bool
+  /// Indices count positions along the first spatial axis fastest (ONNX storage_order 1).
+  package var indexesColumns = false
+
+  package init(
+    planes: Int, input: SpatialExtents, kernel: SpatialExtents, output: SpatialExtents,
+    stride: SpatialExtents, dilation: SpatialExtents, padding: SpatialExtents,
+    paddingEnd: SpatialExtents, isMax: Bool, countsPadding: Bool
+  ) {
+    self.planes = planes
+    self.input = input
+    self.kernel = kernel
+    self.output = output
+    self.stride = stride
+    self.dilation = dilation
+    self.padding = padding
+    self.paddingEnd = paddingEnd
+    self.isMax = isMax
+    self.countsPadding = countsPadding
+  }
+
+  /// dst [planes, output] from src [planes, input], both contiguous and of one dtype (not a 16-bit
+  /// float; means need f32 or f64). `indices`, int64 of dst's shape, receives where each maximum
+  /// was found first, counted over all of src. NaN is the maximum of any window that has one.
+  package func run(src: Tensor, dst: Tensor, indices: Tensor?, pool: ThreadPool) {
+    let (from, to) = (src.pointer, dst.pointer)
+    // In floating point: a window that is mostly padding may be larger than any memory.
+    let work = Double(output.count) * Double(kernel.count)
+    let perItem = max(1, Int(32768 / max(work, 1)))
+    let items = (planes + perItem - 1) / perItem
+    func forEachPlane(_ body: (Int) -> Void) {
+      func runItem(_ item: Int) {
+        for plane in item * perItem..<min((item + 1) * perItem, planes) { body(plane) }
+      }
+      if items == 1 { return runItem(0) }
+      pool.parallelFor(items, runItem)
+    }
+    if src.dtype == .float32, indices == nil, isPlanar,
+      let kernel = VectorKernels.chosen.table.pool2d
+    {
+      forEachPlane { plane in
+        var job = planarJob
+        job.src = UnsafePointer(from.assumingMemoryBound(to: Float.self)) + plane * input.count
+        job.dst = to.assumingMemoryBound(to: Float.self) + plane * output.count
+        kernel(&job)
+      }
+    } else {
+      let places = indices?.typed(Int64.self)
+      forEachPlane { plane in
+        src.dtype.visit(
+          PlaneLoop(problem: self, plane: plane, src: from, dst: to, indices: places))
+      }
+    }
+    for tensor in [src, dst, indices] { tensor?.keepAlive() }
+  }
+
+  private var isPlanar: Bool {
+    input.d == 1 && kernel.d == 1 && output.d == 1 && padding.d == 0 && paddingEnd.d == 0
+  }
+
+  private var planarJob: mk_pool2d {
+    var job = mk_pool2d()
+    job.in_h = Int64(input.h)
+    job.in_w = Int64(input.w)
+    job.out_h = Int64(output.h)
+    job.out_w = Int64(output.w)
+    job.ker_h = Int64(kernel.h)
+    job.ker_w = Int64(kernel.w)
+    job.stride_h = Int64(stride.h)
+    job.stride_w = Int64(stride.w)
+    job.dil_h = Int64(dilation.h)
+    job.dil_w = Int64(dilation.w)
+    job.pad_h = Int64(padding.h)
+    job.pad_w = Int64(padding.w)
+    job.pad_h_end = Int64(paddingEnd.h)
+    job.pad_w_end = Int64(paddingEnd.w)
+    job.is_max = isMax
+    job.count_include_pad = countsPadding
+    return job
+  }
+}
+
+/// One plane in plain loops: any dtype, three axes, indices.
+private struct PlaneLoop: ElementVisitor {
+  let problem: PoolingProblem
+  let plane: Int
+  let src: UnsafeMutableRawPointer
+  let dst: UnsafeMutableRawPointer
+  let indices: UnsafeMutablePointer<Int64>?
+
+  func visit<T: Element>(_: T.Type) {
+    let p = problem
+    let source = src.assumingMemoryBound(to: T.self) + plane * p.input.count
+    let target = dst.assumingMemoryBound(to: T.self) + plane * p.output.count
+    var next = 0
+    for od in 0..<p.output.d {
+      let ds = Taps(
+        od, p.input.d, p.kernel.d, p.stride.d, p.dilation.d, p.padding.d, p.paddingEnd.d)
+      for oh in 0..<p.output.h {
+        let hs = Taps(
+          oh, p.input.h, p.kernel.h, p.stride.h, p.dilation.h, p.padding.h, p.paddingEnd.h)
+        for ow in 0..<p.output.w {
+          let ws = Taps(
+            ow, p.input.w, p.kernel.w, p.stride.w, p.dilation.w, p.padding.w, p.paddingEnd.w)
+          var best = T.lowest
+          var place = -1
+          var sum = 0.0
+          for d in ds.inside {
+            for h in hs.inside {
+              for w in ws.inside {
+                let index = (d * p.input.h + h) * p.input.w + w
+                let value = source[index]
+                if p.isMax {
+                  if place < 0 || value > best || (value.isNaNValue && !best.isNaNValue) {
+                    best = value
+                    place = index
+                  }
+                } else {
+                  sum += value.asDouble
+                }
+              }
+            }
+          }
+          if p.isMax {
+            target[next] = best
+            if let indices {
+              indices[plane * p.output.count + next] = Int64(position(max(place, 0)))
+            }
+          } else {
+            let count =
+              p.countsPadding
+              ? ds.padded * hs.padded * ws.padded
+              : ds.inside.count * hs.inside.count * ws.inside.count
+            target[next] = T(converting: sum / Double(count))
+          }
+          next += 1
+        }
+      }
+    }
+  }
+
+  /// The index over all of src of position `index` of this plane.
+  private func position(_ index: Int) -> Int {
+    let p = problem
+    guard p.indexesColumns else { return plane * p.input.count + index }
+    let w = index % p.input.w
+    let h = index / p.input.w % p.input.h
+    let d = index / p.input.w / p.input.h
+    return plane * p.input.count + (w * p.input.h + h) * p.input.d + d
+  }
+
+  /// The taps of one axis at one output position.
+  private struct Taps {
+    /// Image coordinates of the taps inside the image.
+    let inside: StrideTo<Int>.Elements
+    /// Number of taps inside the declared padding.
+    let padded: Int
+
+    init(
+      _ output: Int, _ extent: Int, _ kernel: Int, _ stride: Int, _ dilation: Int, _ pad: Int,
+      _ padEnd: Int
+    ) {
+      let first = output * stride - pad
+      let skipped = first < 0 ? (-first + dilation - 1) / dilation : 0
+      let end = min(extent, first + (kernel - 1) * dilation + 1)
+      inside = StrideTo<Int>.Elements(from: first + skipped * dilation, to: end, by: dilation)
+      let paddedEnd = min(extent + padEnd, first + (kernel - 1) * dilation + 1)
+      padded = max(0, (paddedEnd - first + dilation - 1) / dilation)
+    }
+  }
+}
+
+extension StrideTo where Element == Int {
+  /// An arithmetic progression with a count.
+  fileprivate struct Elements: Sequence {
+    let from: Int
+    let to: Int
+    let by: Int
+
+    var count: Int { from < to ? (to - from + by - 1) / by : 0 }
+
+    func makeIterator() -> StrideToIterator<Int> {
+      stride(from: from, to: Swift.max(from, to), by: by).makeIterator()
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import MartletBackends
+import MartletCore
+import Testing
+
+@testable import MartletOperators
+
+@Suite struct ConvTests {
+  @Test(
+    "pads, strides and groups as ONNX says",
+    arguments: [
+      DType.float32, .float64, .float16, .bfloat16,
+    ])
+  func example(dtype: DType) throws {
+    let ones = try tensor([Double](repeating: 1, count: 9), [1, 1, 3, 3], dtype)
+    let image = try iota([1, 1, 5, 5], dtype)
+    let same = try run("Conv", [image, ones], ["pads": .ints([1, 1, 1, 1])])[0]
+    #expect(same.shape == [1, 1, 5, 5])
+    #expect(same.dtype == dtype)
+    #expect(Array(same.values[..<6]) == [12, 21, 27, 33, 24, 33])
+    let strided = try run(
+      "Conv", [image, ones], ["pads": .ints([1, 0, 1, 0]), "strides": .ints([2, 2])])[0]
+    #expect(strided.shape == [1, 1, 3, 2])
+    #expect(strided.values == [21, 33, 99, 117, 111, 123])
+    let grouped = try run(
+      "Conv",
+      [
+        iota([1, 2, 1, 2], dtype), tensor([1, 10], [2, 1, 1, 1], dtype),
+        tensor([5, 6], [2], dtype),
+      ], ["group": .int(2)])[0]
+    #expect(grouped.values == [5, 6, 26, 36])
+  }
+
+  @Test("auto_pad keeps ceil(extent / stride)", arguments: ["SAME_UPPER", "SAME_LOWER"])
+  func autoPad(mode: String) throws {
+    let kernel = try tensor([1, 2], [1, 1, 2])
+    let image = try tensor([1, 10, 100, 1000, 10000], [1, 1, 5])
+    let result = try run("Conv", [image, kernel], ["auto_pad": .string(mode)])[0]
+    #expect(
+      result.values
+        == (mode == "SAME_UPPER"
+          ? [21, 210, 2100, 21000, 10000] : [2, 21, 210, 2100, 21000]))
+    let strided = try run(
+      "Conv", [image, kernel], ["auto_pad": .string(mode), "strides": .ints([2])])[0]
+    #expect(strided.shape == [1, 1, 3])
+    let valid = try run("Conv", [image, kernel], ["auto_pad": .string("VALID")])[0]
+    #expect(valid.values == [21, 210, 2100, 21000])
+  }
+
+  @Test("adds a residual before the activation", arguments: [DType.float32, .float64])
+  func fused(dtype: DType) throws {
+    for groups in [1, 2] {
+      let result = try run(
+        "Conv",
+        [
+          iota([1, 2, 2], dtype),
+          tensor(groups == 1 ? [1, 0, 0, 1] : [1, 1], [2, 2 / groups, 1], dtype),
+          tensor([1, 2], [2], dtype), tensor([-5, 0, 0, -4], [1, 2, 2], dtype),
+        ], ["group": .int(groups), "activation": .string("Relu")])[0]
+      #expect(result.values == [0, 2, 4, 1])
+    }
+  }
+
+  @Test("a model's constant weight gives the same bits") func constantWeight() throws {
+    let image = try iota([2, 3, 6, 6])
+    let weight = try iota([4, 3, 3, 3])
+    let node = OperatorNode(
+      attributes: Attributes(operatorName: "Conv"), constants: [nil, weight], inputCount: 2,
+      outputCount: 1)
+    let expected = try run("Conv", [image, weight])[0].values
+    let conv = try Conv(node)
+    #expect(try conv.run([image, weight], makeContext())[0].values == expected)
+    let second = image.sliced(axis: 0, start: 1, count: 1, step: 1)
+    let alone = try conv.run([second, weight], makeContext())[0].values
+    #expect(alone == Array(expected[(expected.count / 2)...]))
+  }
+
+  @Test("infers symbolic shapes") func inference() throws {
+    func type(_ shape: [Dimension]) -> ValueType { ValueType(dtype: .float32, shape: shape) }
+    let weight = type([.known(8), .known(3), .known(3), .known(3)])
+    let x = type([.symbol("N"), .known(3), .symbol("H"), .known(9)])
+    let same = try infer("Conv", [x, weight], ["pads": .ints([1, 1, 1, 1])])
+    #expect(same[0].shape == [.symbol("N"), .known(8), .symbol("H"), .known(9)])
+    let strided = try infer("Conv", [x, weight], ["strides": .ints([2, 2])])
+    #expect(strided[0].shape == [.symbol("N"), .known(8), .unknown, .known(4)])
+  }
+
+  @Test("refuses what does not fit") func errors() throws {
+    let image = try iota([1, 4, 5, 5])
+    let bad: [([Tensor?], [String: AttributeValue])] = [
+      ([image, try iota([2, 3, 3, 3])], [:]),
+      ([image, try iota([2, 4, 7, 7])], [:]),
+      ([image, try iota([3, 2, 3, 3])], ["group": .int(2)]),
+      ([image, try iota([2, 4, 3])], [:]),
+      ([image, try iota([2, 4, 3, 3])], ["strides": .ints([0, 1])]),
+      ([image, try iota([2, 4, 3, 3])], ["strides": .ints([1])]),
+      ([image, try iota([2, 4, 3, 3])], ["pads": .ints([-1, 0, 0, 0])]),
+      ([image, try iota([2, 4, 3, 3])], ["dilations": .ints([1 << 40, 1])]),
+      ([image, try iota([2, 4, 3, 3])], ["kernel_shape": .ints([2, 3])]),
+      ([image, try iota([2, 4, 3, 3])], ["group": .int(0)]),
+      ([image, try iota([2, 4, 3, 3]), try iota([3])], [:]),
+      ([image, try iota([2, 4, 3, 3], .float64)], [:]),
+      ([try iota([1, 4]), try iota([2, 4])], [:]),
+      ([image, try iota([2, 4, 3, 3])], ["activation": .string("Sine")]),
+    ]
+    for (inputs, attributes) in bad {
+      let error = #expect(throws: MartletError.self) { try run("Conv", inputs, attributes) }
+      #expect(error?.message.hasPrefix("Conv") == true)
+    }
+  }
+}
