@@ -240,6 +240,7 @@ static void callbacks(void) {
   check_ok(martlet_context_create(model, &context));
   calls = 0;
   last_fraction = 0;
+  fell = false;
   check_ok(martlet_context_set_progress(context, count_calls, NULL));
   check_ok(martlet_context_run(context, &x, 1, &y, 1));
   check(calls > 0 && !fell && last_fraction == 1, "a run tells of its progress up to 1");

@@ -76,6 +76,7 @@ static void *worker(void *number) {
     failures += strstr(martlet_last_error()->message, "nonsense") == NULL;
     martlet_tensor_release(y);
     martlet_tensor_release(z);
+    y = NULL;
     // The context of everybody: a run, or a refusal; never a mix.
     martlet_status status = martlet_context_run(shared_context, &x, 1, &y, 1);
     if (status == MARTLET_OK) {
