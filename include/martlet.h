@@ -38,11 +38,11 @@
  *   Result slots. A tensor result goes through a "slot", a martlet_tensor ** that is read first:
  *     *slot == NULL   a new tensor is made, owned by the caller; on failure the slot stays NULL;
  *     *slot != NULL   the result is written into that tensor of the caller's, which must be
- *                     writable and have the result's dtype and shape (any strides, and it may
- *                     overlap an input). On failure the slot is unchanged and the contents of the
- *                     tensor are unspecified.
+ *                     writable and have the result's dtype and shape (any strides but 0, and it
+ *                     may overlap an input). On failure the slot is unchanged and the contents of
+ *                     the tensor are unspecified.
  *   So initialise slots to NULL. A wrong shape is MARTLET_INVALID_SHAPE, a wrong dtype
- *   MARTLET_INVALID_DTYPE, a read-only tensor MARTLET_INVALID_ARGUMENT.
+ *   MARTLET_INVALID_DTYPE, a read-only tensor or a stride of 0 MARTLET_INVALID_ARGUMENT.
  *
  *   Handles. martlet_tensor, martlet_attributes, martlet_model and martlet_context are opaque and
  *   reference counted: a _create, _load, ... gives one reference, _retain adds one, _release drops

@@ -24,6 +24,13 @@ struct ResultSlots {
           .invalidArgument, "\(name) is a read-only tensor, which cannot take a result",
           input: name, expected: "a writable tensor or NULL", actual: "a read-only tensor")
       }
+      if let tensor = object?.tensor,
+        zip(tensor.shape, tensor.strides).contains(where: { $0 > 1 && $1 == 0 })
+      {
+        throw MartletError(
+          .invalidArgument, "elements of \(name) share memory, so it cannot take a result",
+          input: name, expected: "strides other than 0", actual: Shape.text(tensor.strides))
+      }
       destinations.append(object?.tensor)
     }
     self.slots = slots

@@ -191,6 +191,11 @@ static void copying(void) {
   check_ok(martlet_tensor_create(MARTLET_INT32, 2, shape, &slot));
   check_status(MARTLET_INVALID_DTYPE, martlet_tensor_copy(source, &slot));
   martlet_tensor_release(slot);
+  int64_t repeated[] = {0, 1};
+  check_ok(martlet_tensor_wrap_strided(target, sizeof target, 0, MARTLET_FLOAT32, 2, shape, repeated,
+                                       0, NULL, NULL, &slot));
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_tensor_copy(source, &slot));
+  martlet_tensor_release(slot);
   check_status(MARTLET_INVALID_ARGUMENT, martlet_tensor_copy(source, NULL));
   check_status(MARTLET_INVALID_SHAPE, martlet_tensor_read(source, target, 59));
   check_status(MARTLET_INVALID_ARGUMENT, martlet_tensor_read(source, NULL, 60));

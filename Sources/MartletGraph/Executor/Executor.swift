@@ -98,7 +98,9 @@ package final class Executor: @unchecked Sendable {
       if isProfiling { nanoseconds[index] += mp_now_ns() - start }
       guard outputs.count >= node.outputs.count else {
         throw MartletError(
-          .internalError, "gave \(outputs.count) outputs of \(node.outputs.count)"
+          .invalidModel,
+          "the node names \(node.outputs.count) outputs, the operator gives \(outputs.count)",
+          expected: "at most \(outputs.count) outputs", actual: "\(node.outputs.count)"
         ).at(plan.graph.nodes[index])
       }
       for (position, output) in zip(node.outputs, outputs) where plan.results[position].slot >= 0 {

@@ -76,7 +76,7 @@ extension Plan {
             }
         } ?? true
       guard fits, type.dtype == nil || type.dtype == destination.dtype else {
-        throw destinationError(index, destination, expected: type.text)
+        throw destinationError(index, destination, dtype: type.dtype, expected: type.text)
       }
       for axis in 0..<destination.rank
       where destination.strides[axis] == 0 && destination.shape[axis] > 1 {
@@ -107,16 +107,18 @@ extension Plan {
 
   func destinationError(_ index: Int, _ destination: Tensor, actual: Tensor) -> MartletError {
     destinationError(
-      index, destination, expected: "\(actual.dtype)\(Shape.text(actual.shape))")
+      index, destination, dtype: actual.dtype,
+      expected: "\(actual.dtype)\(Shape.text(actual.shape))")
   }
 
-  private func destinationError(_ index: Int, _ destination: Tensor, expected: String)
-    -> MartletError
-  {
+  private func destinationError(
+    _ index: Int, _ destination: Tensor, dtype: DType?, expected: String
+  ) -> MartletError {
     let name = graph.outputs[index].name
     let given = "\(destination.dtype)\(Shape.text(destination.shape))"
     return MartletError(
-      .invalidShape, "output '\(name)' is \(expected), but its destination is \(given)",
+      dtype == nil || dtype == destination.dtype ? .invalidShape : .invalidDType,
+      "output '\(name)' is \(expected), but its destination is \(given)",
       input: name, expected: expected, actual: given)
   }
 }
