@@ -37,6 +37,7 @@ let package = Package(
     .testTarget(name: "MartletOperatorsTests", dependencies: ["MartletOperators"]),
     .testTarget(name: "MartletGraphTests", dependencies: ["MartletGraph"]),
     .testTarget(name: "MartletImportTests", dependencies: ["MartletImport"]),
+    .testTarget(name: "ONNXNodeTests", dependencies: ["MartletImport"]),
     .testTarget(name: "MartletCLITests", dependencies: ["martlet-cli", "MartletCore"]),
     .testTarget(name: "MartletTests", dependencies: ["Martlet"]),
   ]

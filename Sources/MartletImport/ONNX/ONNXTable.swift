@@ -144,6 +144,7 @@ enum ONNXTable {
     .same("NonMaxSuppression"),
     .same("NonZero"),
     .same("Not"),
+    .same("OneHot"),
     .rewritten("Or", LegacyBroadcast.convert),
     .rewritten("Pad", PadForms.convert),
     .rewritten("Pow", LegacyBroadcast.convert),

@@ -121,7 +121,7 @@ package enum Casting {
 
   /// A double as an integer, as this type's summary says.
   @inline(__always)
-  static func integer<T: FixedWidthInteger>(_ value: Double) -> T {
+  package static func integer<T: FixedWidthInteger>(_ value: Double) -> T {
     if T.bitWidth == 64 && !T.isSigned && value >= 9.223372036854775808e18 {
       return value >= 1.8446744073709551616e19
         ? .max : T(truncatingIfNeeded: UInt64(value))

@@ -172,26 +172,10 @@ private func typedBinary<T: Element>(
   case .prelu: each { $0 < T.zero ? T.product($0, $1) : $0 }
   case .remainder: each { T.remainder($0, $1) }
   case .modulo: each { T.modulo($0, $1) }
-  case .bitAnd, .bitOr, .bitXor, .shiftLeft, .shiftRight:
-    each { T.bits(function, $0, $1) }
-  }
-}
-
-extension Element {
-  /// The integers' bit functions; a float, which no operator passes, stays as it is.
-  static func bits(_ function: BinaryFunction, _ a: Self, _ b: Self) -> Self { a }
-}
-
-extension Element where Self: FixedWidthInteger {
-  static func bits(_ function: BinaryFunction, _ a: Self, _ b: Self) -> Self {
-    switch function {
-    case .bitAnd: a & b
-    case .bitOr: a | b
-    case .bitXor: a ^ b
-    // Swift's smart shifts: 0 beyond the width.
-    case .shiftLeft: a << b
-    case .shiftRight: a >> b
-    default: a
-    }
+  case .bitAnd: each { T.bits(.bitAnd, $0, $1) }
+  case .bitOr: each { T.bits(.bitOr, $0, $1) }
+  case .bitXor: each { T.bits(.bitXor, $0, $1) }
+  case .shiftLeft: each { T.bits(.shiftLeft, $0, $1) }
+  case .shiftRight: each { T.bits(.shiftRight, $0, $1) }
   }
 }

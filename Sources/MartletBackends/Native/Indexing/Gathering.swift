@@ -15,6 +15,16 @@ package enum Gathering {
     let rows = outer * indices.count
     guard bytes > 0, rows > 0 else { return }
     let (from, to) = (src.pointer, dst.pointer)
+    if inner == 1 {
+      let perChunk = max(1, grain / 4 / indices.count)
+      workspace.pool.parallelFor((outer + perChunk - 1) / perChunk) { chunk in
+        src.dtype.visitWidth(
+          ElementGather(
+            blocks: chunk * perChunk..<min((chunk + 1) * perChunk, outer), extent: extent,
+            indices: indices, src: from, dst: to))
+      }
+      return
+    }
     let perChunk = max(1, grain / bytes)
     indices.withUnsafeBufferPointer { indices in
       nonisolated(unsafe) let indices = indices
@@ -23,11 +33,7 @@ package enum Gathering {
           let (block, index) = row.quotientAndRemainder(dividingBy: indices.count)
           let source = from + (block * extent + indices[index]) * bytes
           let target = to + row * bytes
-          switch bytes {
-          case 4: target.copyMemory(from: source, byteCount: 4)
-          case 8: target.copyMemory(from: source, byteCount: 8)
-          default: memcpy(target, source, bytes)
-          }
+          memcpy(target, source, bytes)
         }
       }
     }
@@ -48,6 +54,25 @@ package enum Gathering {
         for row in chunk * perChunk..<min((chunk + 1) * perChunk, offsets.count) {
           memcpy(to + row * bytes, from + offsets[row] * size, bytes)
         }
+      }
+    }
+  }
+}
+
+private struct ElementGather: IntegerVisitor {
+  let blocks: Range<Int>
+  let extent: Int
+  let indices: [Int]
+  let src: UnsafeMutableRawPointer
+  let dst: UnsafeMutableRawPointer
+
+  func visit<T: Element & FixedWidthInteger>(_: T.Type) {
+    let count = indices.count
+    indices.withUnsafeBufferPointer { indices in
+      for block in blocks {
+        let line = src.assumingMemoryBound(to: T.self) + block * extent
+        let out = dst.assumingMemoryBound(to: T.self) + block * count
+        for i in 0..<count { out[i] = line[indices[i]] }
       }
     }
   }

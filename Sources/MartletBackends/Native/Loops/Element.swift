@@ -21,6 +21,8 @@ package protocol Element: Comparable, Sendable, BitwiseCopyable {
   static func modulo(_ a: Self, _ b: Self) -> Self
   static func negated(_ a: Self) -> Self
   static func magnitude(_ a: Self) -> Self
+  /// The integers' bit functions; a float, which no operator passes, stays as it is.
+  static func bits(_ function: BinaryFunction, _ a: Self, _ b: Self) -> Self
   /// NaN if either is.
   static func least(_ a: Self, _ b: Self) -> Self
   static func greatest(_ a: Self, _ b: Self) -> Self
@@ -67,6 +69,17 @@ extension Element where Self: FixedWidthInteger {
     let rest = a.remainderReportingOverflow(dividingBy: b).partialValue
     return rest != 0 && (rest < 0) != (b < 0) ? rest &+ b : rest
   }
+  package static func bits(_ function: BinaryFunction, _ a: Self, _ b: Self) -> Self {
+    switch function {
+    case .bitAnd: a & b
+    case .bitOr: a | b
+    case .bitXor: a ^ b
+    // Swift's smart shifts: 0 (or the sign) beyond the width.
+    case .shiftLeft: a << b
+    case .shiftRight: a >> b
+    default: a
+    }
+  }
   package static func negated(_ a: Self) -> Self { 0 &- a }
   package static func magnitude(_ a: Self) -> Self { a < 0 ? 0 &- a : a }
   package static func least(_ a: Self, _ b: Self) -> Self { b < a ? b : a }
@@ -103,6 +116,7 @@ extension Element where Self: RealElement {
     if rest == 0 { return b < 0 ? -0.0 : 0 }
     return (rest < 0) != (b < 0) ? rest + b : rest
   }
+  package static func bits(_ function: BinaryFunction, _ a: Self, _ b: Self) -> Self { a }
   package static func negated(_ a: Self) -> Self { -a }
   package static func magnitude(_ a: Self) -> Self { a.magnitude }
   package static func least(_ a: Self, _ b: Self) -> Self { a < b || a != a ? a : b }

@@ -1,0 +1,229 @@
+import MartletBackends
+import MartletCore
+
+/// The input resampled to other extents: nearest, linear or cubic, axis by axis.
+///
+/// Nearest moves elements of any dtype; the others are computed in float32 (float64 for float64).
+/// Source: ONNX Resize-19.
+package struct Resize: Operator {
+  package static let schema = OperatorSchema(
+    name: "Resize", inputs: ["X", "roi", "scales", "sizes"], requiredInputs: 1, outputs: ["Y"],
+    attributes: [
+      "antialias": "whether the filter widens when shrinking, 0",
+      "axes": "the axes that roi, scales and sizes speak of; all",
+      "coordinate_transformation_mode":
+        "half_pixel, half_pixel_symmetric, pytorch_half_pixel, align_corners, asymmetric or tf_crop_and_resize; half_pixel",
+      "cubic_coeff_a": "-0.75", "exclude_outside": "whether places outside have no weight, 0",
+      "extrapolation_value": "of places outside with tf_crop_and_resize, 0",
+      "keep_aspect_ratio_policy": "stretch, not_larger or not_smaller; stretch",
+      "mode": "nearest, linear or cubic; nearest",
+      "nearest_mode": "round_prefer_floor, round_prefer_ceil, floor or ceil; round_prefer_floor",
+    ])
+  private let filter: ResampleFilter
+  private let axes: [Int]?
+  private let policy: String
+  private let extrapolation: Float
+
+  package init(_ node: OperatorNode) throws(MartletError) {
+    filter = try ResampleFilter(node.attributes)
+    axes = try node.attributes.optionalInts("axes")
+    extrapolation = try node.attributes.float("extrapolation_value", default: 0)
+    policy = try node.attributes.string("keep_aspect_ratio_policy", default: "stretch")
+    guard ["stretch", "not_larger", "not_smaller"].contains(policy) else {
+      throw MartletError(
+        .invalidArgument, "Resize: unknown keep_aspect_ratio_policy '\(policy)'",
+        operatorName: "Resize", input: "keep_aspect_ratio_policy",
+        expected: "stretch, not_larger or not_smaller", actual: policy)
+    }
+  }
+
+  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
+    guard let x = inputs.type(0), var shape = x.shape else {
+      return [.unknown(inputs.type(0)?.dtype)]
+    }
+    var touched: [Int] = []
+    for axis in axes ?? Array(shape.indices) {
+      touched.append(
+        try Shape.normalizedAxis(axis, rank: shape.count, operatorName: "Resize"))
+    }
+    let sizes = policy == "stretch" ? inputs.type(3)?.knownElements : nil
+    var scales: [Double]?
+    if let constant = inputs.type(2)?.constant, constant.count == touched.count {
+      scales = SmallTensors.doubles(constant)
+    }
+    for (index, axis) in touched.enumerated() {
+      if let sizes, index < sizes.count {
+        shape[axis] = sizes[index]
+      } else if let scales {
+        if scales[index] == 1 { continue }
+        if case .known(let extent) = shape[axis] {
+          shape[axis] = .known(Casting.integer((Double(extent) * scales[index]).rounded(.down)))
+        } else {
+          shape[axis] = .unknown
+        }
+      } else {
+        shape[axis] = .unknown
+      }
+    }
+    return [ValueType(dtype: x.dtype, shape: shape)]
+  }
+
+  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
+    let inputs = Inputs(inputs, Resize.schema)
+    let x = try inputs.required(0)
+    let plan = try ResizePlan(inputs, x, axes: axes, policy: policy, filter)
+    let changed = plan.axes.filter { !$0.isIdentity }
+    if changed.isEmpty { return [x] }
+    var current = x
+    let isNearest = filter.isNearest
+    if !isNearest {
+      current = try context.converted(x, to: x.dtype == .float64 ? .float64 : .float32)
+    }
+    current = try context.contiguous(current)
+    // The last axis first: what it makes is smallest, and the later ones move whole rows.
+    for (step, axis) in changed.reversed().enumerated() {
+      var shape = current.shape
+      shape[axis.axis] = axis.size
+      _ = try Shape.byteCount(shape, current.dtype)
+      let isLast = step == changed.count - 1 && current.dtype == x.dtype
+      let next =
+        isLast
+        ? try context.output(0, x.dtype, shape) : try context.scratch(current.dtype, shape)
+      let outer = shape[..<axis.axis].reduce(1, *)
+      let inner = shape[(axis.axis + 1)...].reduce(1, *)
+      let taps = axis.taps(filter)
+      if isNearest {
+        Gathering.slices(
+          current, outer: outer, extent: axis.extent, inner: inner, indices: taps.indices,
+          into: next, context.workspace)
+      } else {
+        Resampling.mix(
+          current, outer: outer, extent: axis.extent, inner: inner, taps, into: next,
+          context.workspace)
+      }
+      current = next
+    }
+    try extrapolate(current, changed, context)
+    return [try context.finish(current, as: x.dtype)]
+  }
+
+  /// tf_crop_and_resize: places that lie outside on any axis get one value.
+  private func extrapolate(_ result: Tensor, _ axes: [ResizeAxis], _ context: RunContext)
+    throws(MartletError)
+  {
+    guard filter.coordinates == .tensorFlowCrop else { return }
+    let value = try SmallTensors.scalar(Double(extrapolation), result.dtype)
+    for axis in axes {
+      for place in 0..<axis.size where axis.isOutside(place) {
+        let slice = result.sliced(axis: axis.axis, start: place, count: 1, step: 1)
+        Copying.copy(try value.broadcast(to: slice.shape), into: slice, context.workspace)
+      }
+    }
+  }
+}
+
+/// Which axes change, to what, from the run's inputs.
+private struct ResizePlan {
+  private(set) var axes: [ResizeAxis] = []
+
+  init(
+    _ inputs: Inputs, _ x: Tensor, axes named: [Int]?, policy: String, _ filter: ResampleFilter
+  ) throws(MartletError) {
+    var touched: [Int] = []
+    for axis in named ?? Array(x.shape.indices) {
+      touched.append(try Shape.normalizedAxis(axis, rank: x.rank, operatorName: "Resize"))
+    }
+    let scaleInput = inputs.optional(2).flatMap { $0.count > 0 ? SmallTensors.doubles($0) : nil }
+    let sizeInput = inputs.optional(3).flatMap { $0.count > 0 ? SmallTensors.integers($0) : nil }
+    guard (scaleInput == nil) != (sizeInput == nil),
+      (scaleInput?.count ?? sizeInput?.count) == touched.count
+    else {
+      throw .shape(
+        "Resize", "scales or sizes do not fit the input",
+        expected: "either scales or sizes, \(touched.count) numbers",
+        actual: "\(scaleInput?.count ?? 0) scales and \(sizeInput?.count ?? 0) sizes")
+    }
+    var roi = [Double]()
+    if filter.coordinates == .tensorFlowCrop {
+      roi = inputs.optional(1).map { SmallTensors.doubles($0) } ?? []
+      guard roi.count == 2 * touched.count else {
+        throw .shape(
+          "Resize", "roi does not fit the axes", expected: "\(2 * touched.count) numbers",
+          actual: "\(roi.count)", input: "roi")
+      }
+    }
+    var scales = scaleInput ?? []
+    var sizes = sizeInput ?? []
+    if let sizeInput {
+      scales = zip(sizeInput, touched).map { Double($0) / Double(x.shape[$1]) }
+      if policy != "stretch" {
+        let common = (policy == "not_larger" ? scales.min() : scales.max()) ?? 1
+        scales = touched.map { _ in common }
+        sizes = touched.map { Casting.integer((common * Double(x.shape[$0]) + 0.5).rounded(.down)) }
+      }
+    } else {
+      sizes = zip(scales, touched).map {
+        Casting.integer(($0 * Double(x.shape[$1])).rounded(.down))
+      }
+    }
+    for (index, axis) in touched.enumerated() {
+      guard sizes[index] >= 0, sizes[index] < 1 << 31, scales[index] > 0 || x.shape[axis] == 0,
+        x.shape[axis] > 0 || sizes[index] == 0
+      else {
+        throw .shape(
+          "Resize", "axis \(axis) of extent \(x.shape[axis]) cannot be resized",
+          expected: "a positive scale and a size below 2^31",
+          actual: "scale \(scales[index]), size \(sizes[index])")
+      }
+      axes.append(
+        ResizeAxis(
+          axis: axis, extent: x.shape[axis], size: sizes[index], scale: scales[index],
+          roi: roi.isEmpty ? (0, 1) : (roi[index], roi[touched.count + index]),
+          coordinates: filter.coordinates))
+    }
+  }
+}
+
+/// One axis of a resize.
+struct ResizeAxis {
+  let axis: Int
+  let extent: Int
+  let size: Int
+  let scale: Double
+  let roi: (start: Double, end: Double)
+  let coordinates: ResampleFilter.Coordinates
+
+  var isIdentity: Bool {
+    extent == size && scale == 1 && (coordinates != .tensorFlowCrop || roi == (0, 1))
+  }
+
+  /// Where place `place` of the result lies on the input's axis.
+  func origin(_ place: Int) -> Double {
+    let x = Double(place)
+    let length = scale * Double(extent)
+    switch coordinates {
+    case .asymmetric: return x / scale
+    case .alignCorners: return length == 1 ? 0 : x * Double(extent - 1) / (length - 1)
+    case .pytorchHalfPixel: return length == 1 ? -0.5 : (x + 0.5) / scale - 0.5
+    case .halfPixel: return (x + 0.5) / scale - 0.5
+    case .halfPixelSymmetric:
+      let offset = Double(extent) / 2 * (1 - Double(size) / length)
+      return offset + (x + 0.5) / scale - 0.5
+    case .tensorFlowCrop:
+      let span = (roi.end - roi.start) * Double(extent - 1)
+      let start = roi.start * Double(extent - 1)
+      return start + (length == 1 ? span / 2 : x * span / (length - 1))
+    }
+  }
+
+  func isOutside(_ place: Int) -> Bool {
+    let x = origin(place)
+    return !(x >= 0 && x <= Double(extent - 1))
+  }
+
+  func taps(_ filter: ResampleFilter) -> ResampleTaps {
+    var taps = ResampleTaps()
+    for place in 0..<size { taps.append(filter.taps(at: origin(place), extent, scale)) }
+    return taps
+  }
+}
