@@ -78,6 +78,7 @@ package enum OperatorTable {
     // Convolution
     Conv.self,
     // LinearAlgebra
+    Attention.self,
     Gemm.self,
     Linear.self,
     MatMul.self,

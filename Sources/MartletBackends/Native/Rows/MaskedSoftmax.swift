@@ -1,0 +1,56 @@
+import MartletCore
+
+/// Softmax over the first entries of each row, zeros in the others: what a mask of -Inf behind a row's
+/// length comes to, but with a result that does not depend on how many entries are masked.
+package enum MaskedSoftmax {
+  /// In place on `scores`, contiguous f32 or f64 [..., n]; row r keeps its first `length(r)` entries.
+  /// A row that keeps none becomes NaN, as the softmax of nothing but -Inf.
+  package static func run(
+    _ scores: Tensor, pool: ThreadPool, length: (Int) -> Int
+  ) {
+    guard let n = scores.shape.last, scores.count > 0 else { return }
+    let rows = scores.count / n
+    let perItem = max(1, (8 << 10) / n)
+    let base = scores.pointer
+    let kernel = VectorKernels.chosen.table.softmax
+    func runItem(_ item: Int) {
+      for row in item * perItem..<min((item + 1) * perItem, rows) {
+        let kept = min(max(length(row), 0), n)
+        if scores.dtype == .float64 {
+          let values = base.assumingMemoryBound(to: Double.self) + row * n
+          RealRows.softmax(kept, values, values, false)
+          (values + kept).update(repeating: kept == 0 ? .nan : 0, count: n - kept)
+        } else {
+          let values = base.assumingMemoryBound(to: Float.self) + row * n
+          if kept > 0 {
+            if let kernel {
+              kernel(Int64(kept), values, values)
+            } else {
+              RealRows.softmax(kept, values, values, false)
+            }
+          }
+          (values + kept).update(repeating: kept == 0 ? .nan : 0, count: n - kept)
+        }
+      }
+    }
+    let items = (rows + perItem - 1) / perItem
+    if items == 1 { runItem(0) } else { pool.parallelFor(items, runItem) }
+    scores.keepAlive()
+  }
+
+  /// Sets all but the first `length(r)` entries of each row to -Inf.
+  package static func hide(_ scores: Tensor, length: (Int) -> Int) {
+    guard let n = scores.shape.last, scores.count > 0 else { return }
+    for row in 0..<scores.count / n {
+      let kept = min(max(length(row), 0), n)
+      if scores.dtype == .float64 {
+        (scores.typed(Double.self) + (row * n + kept)).update(
+          repeating: -.infinity, count: n - kept)
+      } else {
+        (scores.typed(Float.self) + (row * n + kept)).update(
+          repeating: -.infinity, count: n - kept)
+      }
+    }
+    scores.keepAlive()
+  }
+}
