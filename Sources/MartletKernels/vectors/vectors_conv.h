@@ -4,8 +4,9 @@
 
 #include "vectors_window.h"
 
-// A wider kernel is computed output by output.
-enum { DEPTHWISE_TAPS = 32 };
+// A wider kernel is computed output by output. `DEPTHWISE_BLOCK` vectors of one output row go side
+// by side, to hide the latency of their chains.
+enum { DEPTHWISE_TAPS = 32, DEPTHWISE_BLOCK = 4 };
 
 MK_INLINE float depthwise_finish(float v, const mk_depthwise *d) {
   v = v + d->bias;
@@ -17,11 +18,18 @@ MK_INLINE float depthwise_finish(float v, const mk_depthwise *d) {
   return v;
 }
 
-MK_INLINE vf depthwise_finish_lanes(vf v, const mk_depthwise *d) {
-  v = v + vf_splat(d->bias);
-  if (d->act == MK_ACT_RELU) return vf_at_least(v, vf_splat(0.0f));
-  if (d->act == MK_ACT_CLAMP) return vf_clamp(v, vf_splat(d->lo), vf_splat(d->hi));
-  return v;
+// bias and activation as one clamp, whose bounds are infinite where nothing is to be cut.
+typedef struct depthwise_end {
+  vf bias, lo, hi;
+} depthwise_end;
+
+MK_INLINE depthwise_end end_of(const mk_depthwise *d) {
+  const float infinity = __builtin_inff();
+  bool clamp = d->act == MK_ACT_CLAMP, relu = d->act == MK_ACT_RELU;
+  return (depthwise_end){
+    .bias = vf_splat(d->bias),
+    .lo = vf_splat(clamp ? d->lo : relu ? 0.0f : -infinity),
+    .hi = vf_splat(clamp ? d->hi : infinity)};
 }
 
 // Output by output: any shape, and the definition of the result.
@@ -45,72 +53,94 @@ static void depthwise_plain(const mk_depthwise *d) {
   }
 }
 
-// One vector of output columns, down all rows of the tile. ker_h and ker_w are constants where
-// this is inlined for the kernels that matter. `masked`: some taps of some lanes are outside.
-MK_INLINE void depthwise_columns(const mk_depthwise *d, const window *w, const window_tile *t,
-                                 int64_t column, int64_t ker_h, int64_t ker_w, bool masked) {
-  int64_t offsets[DEPTHWISE_TAPS];
-  vi masks[DEPTHWISE_TAPS];
-  for (int64_t k = 0; k < ker_w; k++) {
-    offsets[k] = tap_offset(w, t, k);
-    if (masked) masks[k] = tap_mask(w, t->x0 + column, k);
-  }
-  int64_t left = d->out_w - t->x0 - column;
-  for (int64_t y = 0; y < t->rows; y++) {
-    int64_t ky0, ky1;
-    taps_inside(t->y0 + y, w->stride_h, w->pad_h, w->dil_h, ker_h, w->in_h, &ky0, &ky1);
-    const float *rows = t->buffer + y * w->stride_h * t->row + column;
-    vf sum = vf_splat(0.0f);
-#define MK_TAP(ky, kx)                                                                            \
-  do {                                                                                            \
-    vf v = vf_load(rows + (ky) * w->dil_h * t->row + offsets[kx]);                                \
-    vf next = vf_fma(vf_splat(d->weight[(ky) * ker_w + (kx)]), v, sum);                           \
-    sum = masked ? vf_select(masks[kx], next, sum) : next;                                        \
-  } while (0)
-    if (ky0 == 0 && ky1 == ker_h) {
-      for (int64_t ky = 0; ky < ker_h; ky++) {
-        for (int64_t kx = 0; kx < ker_w; kx++) MK_TAP(ky, kx);
-      }
-    } else {
-      for (int64_t ky = ky0; ky < ky1; ky++) {
-        for (int64_t kx = 0; kx < ker_w; kx++) MK_TAP(ky, kx);
+// `count` vectors of one output row. `from` is the buffer row of the first tap row at the first
+// column; ker_w, and rows where all are inside, are constants where this is inlined.
+MK_INLINE void depthwise_block(const float *from, int64_t row_step, int64_t rows, int64_t ker_w,
+                               const int64_t *offsets, const float *weight,
+                               const depthwise_end *end, int count, float *dst, int64_t left) {
+  vf sum[DEPTHWISE_BLOCK];
+  MK_UNROLL for (int c = 0; c < count; c++) sum[c] = vf_splat(0.0f);
+  for (int64_t ky = 0; ky < rows; ky++) {
+    for (int64_t kx = 0; kx < ker_w; kx++) {
+      const float *taps = from + ky * row_step + offsets[kx];
+      vf w = vf_splat(weight[ky * ker_w + kx]);
+      MK_UNROLL for (int c = 0; c < count; c++) {
+        sum[c] = vf_fma(w, vf_load(taps + c * LANES), sum[c]);
       }
     }
-#undef MK_TAP
-    sum = depthwise_finish_lanes(sum, d);
-    float *dst = d->dst + (t->y0 + y) * d->out_w + t->x0 + column;
-    if (left >= LANES) {
-      vf_store(dst, sum);
+  }
+  MK_UNROLL for (int c = 0; c < count; c++) {
+    vf v = vf_clamp(sum[c] + end->bias, end->lo, end->hi);
+    if (left - c * LANES >= LANES) {
+      vf_store(dst + c * LANES, v);
     } else {
-      vf_store_part(dst, sum, left);
+      vf_store_part(dst + c * LANES, v, left - c * LANES);
     }
   }
 }
 
+MK_INLINE void depthwise_row(const float *from, int64_t row_step, int64_t rows, int64_t ker_w,
+                             const int64_t *offsets, const float *weight,
+                             const depthwise_end *end, float *dst, int64_t columns) {
+  int64_t x = 0;
+  for (; x + DEPTHWISE_BLOCK * LANES <= columns; x += DEPTHWISE_BLOCK * LANES) {
+    depthwise_block(from + x, row_step, rows, ker_w, offsets, weight, end, DEPTHWISE_BLOCK,
+                    dst + x, DEPTHWISE_BLOCK * LANES);
+  }
+  for (; x < columns; x += LANES) {
+    depthwise_block(from + x, row_step, rows, ker_w, offsets, weight, end, 1, dst + x,
+                    columns - x);
+  }
+}
+
+// `unit`: stride and dilation along the row are 1, so that tap k stands at k.
 MK_INLINE void depthwise_tile(const mk_depthwise *d, const window *w, const window_tile *t,
-                              int64_t ker_h, int64_t ker_w) {
-  for (int64_t column = 0; column < t->columns && t->x0 + column < d->out_w; column += LANES) {
-    int64_t x = t->x0 + column, last = min64(x + LANES, d->out_w) - 1;
-    bool inside = x * w->stride_w >= w->pad_w &&
-                  last * w->stride_w - w->pad_w + (ker_w - 1) * w->dil_w < w->in_w;
-    if (inside) {
-      depthwise_columns(d, w, t, column, ker_h, ker_w, false);
+                              int64_t ker_h, int64_t ker_w, bool unit) {
+  int64_t offsets[DEPTHWISE_TAPS];
+  for (int64_t k = 0; k < ker_w; k++) offsets[k] = unit ? k : tap_offset(w, t, k);
+  depthwise_end end = end_of(d);
+  int64_t row_step = w->dil_h * t->row, columns = min64(t->columns, d->out_w - t->x0);
+  for (int64_t y = 0; y < t->rows; y++) {
+    int64_t ky0, ky1;
+    taps_inside(t->y0 + y, w->stride_h, w->pad_h, w->dil_h, ker_h, w->in_h, &ky0, &ky1);
+    const float *from = t->buffer + y * w->stride_h * t->row;
+    float *dst = d->dst + (t->y0 + y) * d->out_w + t->x0;
+    if (ky0 == 0 && ky1 == ker_h) {
+      depthwise_row(from, row_step, ker_h, ker_w, offsets, d->weight, &end, dst, columns);
     } else {
-      depthwise_columns(d, w, t, column, ker_h, ker_w, true);
+      depthwise_row(from + ky0 * row_step, row_step, ky1 - ky0, ker_w, offsets,
+                    d->weight + ky0 * ker_w, &end, dst, columns);
     }
   }
 }
 
 static void depthwise_tile_3x3(const mk_depthwise *d, const window *w, const window_tile *t) {
-  depthwise_tile(d, w, t, 3, 3);
+  if (w->stride_w == 1 && w->dil_w == 1) {
+    depthwise_tile(d, w, t, 3, 3, true);
+  } else {
+    depthwise_tile(d, w, t, 3, 3, false);
+  }
 }
 
 static void depthwise_tile_5x5(const mk_depthwise *d, const window *w, const window_tile *t) {
-  depthwise_tile(d, w, t, 5, 5);
+  if (w->stride_w == 1 && w->dil_w == 1) {
+    depthwise_tile(d, w, t, 5, 5, true);
+  } else {
+    depthwise_tile(d, w, t, 5, 5, false);
+  }
 }
 
 static void depthwise_tile_any(const mk_depthwise *d, const window *w, const window_tile *t) {
-  depthwise_tile(d, w, t, d->ker_h, d->ker_w);
+  depthwise_tile(d, w, t, d->ker_h, d->ker_w, false);
+}
+
+// Taps outside the image meet zeros in the buffer, which add nothing to a sum as long as the
+// weight is finite.
+MK_INLINE bool weights_are_finite(const mk_depthwise *d) {
+  for (int64_t i = 0; i < d->ker_h * d->ker_w; i++) {
+    if (!(d->weight[i] - d->weight[i] == 0.0f)) return false;
+  }
+  return true;
 }
 
 static void depthwise(const mk_depthwise *d) {
@@ -119,11 +149,12 @@ static void depthwise(const mk_depthwise *d) {
     .ker_h = d->ker_h, .ker_w = d->ker_w, .stride_h = d->stride_h, .stride_w = d->stride_w,
     .dil_h = d->dil_h, .dil_w = d->dil_w, .pad_h = d->pad_h, .pad_w = d->pad_w};
   window_tile t;
-  if (d->out_w * 4 < LANES || d->ker_w > DEPTHWISE_TAPS || !plan_tile(&w, &t)) {
+  if (d->out_w * 4 < LANES || d->ker_w > DEPTHWISE_TAPS || !plan_tile(&w, &t) ||
+      !weights_are_finite(d)) {
     depthwise_plain(d);
     return;
   }
-  float buffer[WINDOW_FLOATS];
+  _Alignas(64) float buffer[WINDOW_FLOATS];
   t.buffer = buffer;
   int64_t rows = t.rows;
   for (t.x0 = 0; t.x0 < d->out_w; t.x0 += t.columns) {

@@ -50,8 +50,8 @@ MK_INLINE vf vf_ceil(vf x) {
 }
 
 // A NaN on either side is kept.
-MK_INLINE vf vf_max(vf x, vf y) { return vf_select(x != x, x, vf_select(x > y, x, y)); }
-MK_INLINE vf vf_min(vf x, vf y) { return vf_select(x != x, x, vf_select(x < y, x, y)); }
+MK_INLINE vf vf_max(vf x, vf y) { return vf_select(x != x, x, vf_larger(x, y)); }
+MK_INLINE vf vf_min(vf x, vf y) { return vf_select(x != x, x, vf_smaller(x, y)); }
 
 MK_INLINE vf vf_clamp(vf x, vf low, vf high) { return vf_at_most(vf_at_least(x, low), high); }
 MK_INLINE vf vf_clamp01(vf x) { return vf_clamp(x, vf_splat(0.0f), vf_splat(1.0f)); }

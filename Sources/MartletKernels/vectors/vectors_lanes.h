@@ -7,7 +7,7 @@
 //     MK_HAS_FMA         fused multiply-add of vectors
 //     MK_HAS_ROUND       rounding of vectors to integral values
 //     MK_HAS_F16         conversion of vectors between float and half
-//     MK_HAS_MASKED_IO   AVX-512 masked loads and stores
+//     MK_HAS_MASKED_IO   masked loads and stores: 1 AVX2 (loads only), 2 AVX-512
 //
 // Without MK_HAS_FMA a multiply-add rounds twice: what an element becomes is a function of the
 // instruction set, never of its position.
@@ -74,9 +74,31 @@ MK_INLINE bool vi_any(vi mask) { return __builtin_reduce_or(mask) != 0; }
 MK_INLINE vf vf_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 MK_INLINE vi vf_sign_bits(vf x) { return (vi)((vu)x & 0x80000000u); }
 
-// a NaN in `x` is kept by both.
-MK_INLINE vf vf_at_least(vf x, vf low) { return vf_select(low > x, low, x); }
-MK_INLINE vf vf_at_most(vf x, vf high) { return vf_select(high < x, high, x); }
+// a > b ? a : b and a < b ? a : b; that is b where one of them is NaN. On x86 this is what one
+// instruction does, which the compiler does not always see.
+MK_INLINE vf vf_larger(vf a, vf b) {
+#if defined(__x86_64__) && MK_VECTOR_BYTES == 16
+  return (vf)__builtin_ia32_maxps(a, b);
+#elif defined(__x86_64__) && MK_VECTOR_BYTES == 32
+  return (vf)__builtin_ia32_maxps256(a, b);
+#else
+  return vf_select(a > b, a, b);
+#endif
+}
+
+MK_INLINE vf vf_smaller(vf a, vf b) {
+#if defined(__x86_64__) && MK_VECTOR_BYTES == 16
+  return (vf)__builtin_ia32_minps(a, b);
+#elif defined(__x86_64__) && MK_VECTOR_BYTES == 32
+  return (vf)__builtin_ia32_minps256(a, b);
+#else
+  return vf_select(a < b, a, b);
+#endif
+}
+
+// A NaN in `x` is kept by both.
+MK_INLINE vf vf_at_least(vf x, vf low) { return vf_larger(low, x); }
+MK_INLINE vf vf_at_most(vf x, vf high) { return vf_smaller(high, x); }
 
 // a * b + c
 MK_INLINE vf vf_fma(vf a, vf b, vf c) {
@@ -136,8 +158,11 @@ MK_INLINE void copy_elements(void *dst, const void *src, int64_t n, int64_t size
 
 // The first n < LANES elements of p, then `fill`.
 MK_INLINE vf vf_load_part(const float *p, int64_t n, float fill) {
-#if MK_HAS_MASKED_IO
+#if MK_HAS_MASKED_IO == 2
   return (vf)_mm512_mask_loadu_ps((__m512)vf_splat(fill), (__mmask16)((1u << n) - 1), p);
+#elif MK_HAS_MASKED_IO == 1
+  vi mask = vi_lane_numbers() < (int32_t)n;
+  return vf_select(mask, (vf)_mm256_maskload_ps(p, (__m256i)mask), vf_splat(fill));
 #else
   vf v = vf_splat(fill);
   copy_elements(&v, p, n, 4);
@@ -146,10 +171,30 @@ MK_INLINE vf vf_load_part(const float *p, int64_t n, float fill) {
 }
 
 MK_INLINE void vf_store_part(float *p, vf v, int64_t n) {
-#if MK_HAS_MASKED_IO
+#if MK_HAS_MASKED_IO == 2
   _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
 #else
   copy_elements(p, &v, n, 4);
+#endif
+}
+
+// Lanes lo ..< hi of the vector at p, `fill` in the others; only those lanes' elements are read.
+// lo and hi may lie outside 0 ... LANES.
+MK_INLINE vf vf_load_lanes(const float *p, int64_t lo, int64_t hi, float fill) {
+  if (lo <= 0 && hi >= LANES) return vf_load(p);
+  if (lo < 0) lo = 0;
+  if (hi > LANES) hi = LANES;
+  if (lo >= hi) return vf_splat(fill);
+#if MK_HAS_MASKED_IO == 2
+  return (vf)_mm512_mask_loadu_ps((__m512)vf_splat(fill), (__mmask16)((1u << hi) - (1u << lo)), p);
+#elif MK_HAS_MASKED_IO == 1
+  vi mask = (vi_lane_numbers() >= (int32_t)lo) & (vi_lane_numbers() < (int32_t)hi);
+  return vf_select(mask, (vf)_mm256_maskload_ps(p, (__m256i)mask), vf_splat(fill));
+#else
+  float t[LANES];
+  vf_store(t, vf_splat(fill));
+  for (int64_t i = lo; i < hi; i++) t[i] = p[i];
+  return vf_load(t);
 #endif
 }
 

@@ -4,6 +4,9 @@
 
 #include "vectors_window.h"
 
+// A wider kernel is computed output by output; `POOL_BLOCK` vectors of a row go side by side.
+enum { POOL_TAPS = 64, POOL_BLOCK = 4 };
+
 // How many taps of one axis count for an average: those inside the image, or, with padding
 // counted, those inside the padded extent.
 MK_INLINE int64_t counted_taps(int64_t o, int64_t stride, int64_t pad, int64_t pad_end,
@@ -27,11 +30,6 @@ MK_INLINE int64_t counted_columns(const mk_pool2d *p, int64_t x) {
 // NaN once seen stays: it is never below anything.
 MK_INLINE float pool_max(float best, float v) { return v > best || v != v ? v : best; }
 
-// A NaN in v replaces, a NaN in best stays.
-MK_INLINE vf pool_max_lanes(vf best, vf v) {
-  return vf_select(v != v, v, vf_select(v > best, v, best));
-}
-
 // Output by output, for windows that no tile has room for.
 static void pool2d_plain(const mk_pool2d *p) {
   for (int64_t y = 0; y < p->out_h; y++) {
@@ -54,41 +52,66 @@ static void pool2d_plain(const mk_pool2d *p) {
   }
 }
 
-MK_INLINE void pool2d_columns(const mk_pool2d *p, const window *w, const window_tile *t,
-                              int64_t column, int64_t ker_w, bool is_max) {
-  int64_t left = p->out_w - t->x0 - column;
-  float counts[LANES];
-  if (!is_max) {
-    for (int64_t i = 0; i < LANES; i++) {
-      counts[i] = (float)counted_columns(p, min64(t->x0 + column + i, p->out_w - 1));
-    }
+// `count` vectors of one output row; a maximum looks for NaNs beside the comparisons, which pass
+// over them. `counted` holds the tap columns that count for an average's outputs.
+MK_INLINE void pool2d_block(const float *from, int64_t row_step, int64_t rows, int64_t ker_w,
+                            const int64_t *offsets, const float *counted, float counted_rows,
+                            int count, bool is_max, float *dst, int64_t left) {
+  vf v[POOL_BLOCK];
+  vi nan[POOL_BLOCK];
+  MK_UNROLL for (int c = 0; c < count; c++) {
+    v[c] = vf_splat(is_max ? -__builtin_inff() : 0.0f);
+    nan[c] = vi_splat(0);
   }
-  for (int64_t y = 0; y < t->rows; y++) {
-    int64_t ky0, ky1;
-    taps_inside(t->y0 + y, w->stride_h, w->pad_h, w->dil_h, w->ker_h, w->in_h, &ky0, &ky1);
-    const float *rows = t->buffer + y * w->stride_h * t->row + column;
-    vf v = vf_splat(is_max ? -__builtin_inff() : 0.0f);
-    for (int64_t ky = ky0; ky < ky1; ky++) {
-      const float *row = rows + ky * w->dil_h * t->row;
-      for (int64_t kx = 0; kx < ker_w; kx++) {
-        vf tap = vf_load(row + tap_offset(w, t, kx));
-        v = is_max ? pool_max_lanes(v, tap) : v + tap;
+  for (int64_t ky = 0; ky < rows; ky++) {
+    for (int64_t kx = 0; kx < ker_w; kx++) {
+      const float *taps = from + ky * row_step + offsets[kx];
+      MK_UNROLL for (int c = 0; c < count; c++) {
+        vf tap = vf_load(taps + c * LANES);
+        if (is_max) {
+          nan[c] |= tap != tap;
+          v[c] = vf_larger(tap, v[c]);
+        } else {
+          v[c] = v[c] + tap;
+        }
       }
     }
-    if (!is_max) v = v / (vf_load(counts) * vf_splat((float)counted_rows(p, t->y0 + y)));
-    float *dst = p->dst + (t->y0 + y) * p->out_w + t->x0 + column;
-    if (left >= LANES) {
-      vf_store(dst, v);
+  }
+  MK_UNROLL for (int c = 0; c < count; c++) {
+    vf y = is_max ? vf_select(nan[c], vf_splat(__builtin_nanf("")), v[c])
+                  : v[c] / (vf_load(counted + c * LANES) * vf_splat(counted_rows));
+    if (left - c * LANES >= LANES) {
+      vf_store(dst + c * LANES, y);
     } else {
-      vf_store_part(dst, v, left);
+      vf_store_part(dst + c * LANES, y, left - c * LANES);
     }
   }
 }
 
 MK_INLINE void pool2d_tile(const mk_pool2d *p, const window *w, const window_tile *t,
                            int64_t ker_w, bool is_max) {
-  for (int64_t column = 0; column < t->columns && t->x0 + column < p->out_w; column += LANES) {
-    pool2d_columns(p, w, t, column, ker_w, is_max);
+  int64_t offsets[POOL_TAPS];
+  for (int64_t k = 0; k < ker_w; k++) offsets[k] = tap_offset(w, t, k);
+  int64_t row_step = w->dil_h * t->row, columns = min64(t->columns, p->out_w - t->x0);
+  float counted[WINDOW_COLUMNS];
+  for (int64_t x = 0; !is_max && x < t->columns; x++) {
+    counted[x] = (float)counted_columns(p, min64(t->x0 + x, p->out_w - 1));
+  }
+  for (int64_t y = 0; y < t->rows; y++) {
+    int64_t ky0, ky1;
+    taps_inside(t->y0 + y, w->stride_h, w->pad_h, w->dil_h, w->ker_h, w->in_h, &ky0, &ky1);
+    const float *from = t->buffer + (y * w->stride_h + ky0 * w->dil_h) * t->row;
+    float rows = is_max ? 0.0f : (float)counted_rows(p, t->y0 + y);
+    float *dst = p->dst + (t->y0 + y) * p->out_w + t->x0;
+    int64_t x = 0;
+    for (; x + POOL_BLOCK * LANES <= columns; x += POOL_BLOCK * LANES) {
+      pool2d_block(from + x, row_step, ky1 - ky0, ker_w, offsets, counted + x, rows, POOL_BLOCK,
+                   is_max, dst + x, POOL_BLOCK * LANES);
+    }
+    for (; x < columns; x += LANES) {
+      pool2d_block(from + x, row_step, ky1 - ky0, ker_w, offsets, counted + x, rows, 1, is_max,
+                   dst + x, columns - x);
+    }
   }
 }
 
@@ -112,11 +135,11 @@ static void pool2d(const mk_pool2d *p) {
     .ker_h = p->ker_h, .ker_w = p->ker_w, .stride_h = p->stride_h, .stride_w = p->stride_w,
     .dil_h = p->dil_h, .dil_w = p->dil_w, .pad_h = p->pad_h, .pad_w = p->pad_w};
   window_tile t;
-  if (p->out_w * 4 < LANES || !plan_tile(&w, &t)) {
+  if (p->out_w * 4 < LANES || p->ker_w > POOL_TAPS || !plan_tile(&w, &t)) {
     pool2d_plain(p);
     return;
   }
-  float buffer[WINDOW_FLOATS];
+  _Alignas(64) float buffer[WINDOW_FLOATS];
   t.buffer = buffer;
   int64_t rows = t.rows;
   // Outside taps are neutral: nothing exceeds by -Inf, and a zero adds nothing.

@@ -59,8 +59,8 @@ MK_REDUCE_ROW(row_sum_abs, 0.0f, 0.0f, MK_PLUS, vf_abs)
 MK_REDUCE_ROW(row_prod, 1.0f, 1.0f, MK_TIMES, MK_ITSELF)
 
 // The row's extremum, NaN if there is one: NaNs are looked for beside the comparison, which
-// passes over them. `before` is the comparison under which an element replaces the best so far.
-#define MK_REDUCE_EXTREMUM(name, worst, before)                                                   \
+// passes over them. `better` and `before` say when an element replaces the best so far.
+#define MK_REDUCE_EXTREMUM(name, worst, better, before)                                           \
   MK_INLINE float name(int64_t n, const float *src) {                                             \
     vf b0 = vf_splat(worst), b1 = b0, b2 = b0, b3 = b0;                                           \
     vi nan = vi_splat(0);                                                                         \
@@ -69,20 +69,20 @@ MK_REDUCE_ROW(row_prod, 1.0f, 1.0f, MK_TIMES, MK_ITSELF)
       vf x0 = vf_load(src + i), x1 = vf_load(src + i + LANES);                                    \
       vf x2 = vf_load(src + i + 2 * LANES), x3 = vf_load(src + i + 3 * LANES);                    \
       nan |= ~((x0 == x0) & (x1 == x1) & (x2 == x2) & (x3 == x3));                                \
-      b0 = vf_select(x0 before b0, x0, b0);                                                       \
-      b1 = vf_select(x1 before b1, x1, b1);                                                       \
-      b2 = vf_select(x2 before b2, x2, b2);                                                       \
-      b3 = vf_select(x3 before b3, x3, b3);                                                       \
+      b0 = better(x0, b0);                                                                        \
+      b1 = better(x1, b1);                                                                        \
+      b2 = better(x2, b2);                                                                        \
+      b3 = better(x3, b3);                                                                        \
     }                                                                                             \
     for (; i < n; i += LANES) {                                                                   \
       vf x = n - i >= LANES ? vf_load(src + i) : vf_load_part(src + i, n - i, worst);             \
       nan |= x != x;                                                                              \
-      b0 = vf_select(x before b0, x, b0);                                                         \
+      b0 = better(x, b0);                                                                         \
     }                                                                                             \
     if (vi_any(nan)) return __builtin_nanf("");                                                   \
-    b0 = vf_select(b1 before b0, b1, b0);                                                         \
-    b2 = vf_select(b3 before b2, b3, b2);                                                         \
-    b0 = vf_select(b2 before b0, b2, b0);                                                         \
+    b0 = better(b1, b0);                                                                          \
+    b2 = better(b3, b2);                                                                          \
+    b0 = better(b2, b0);                                                                          \
     float t[LANES];                                                                               \
     vf_store(t, b0);                                                                              \
     for (int half = LANES / 2; half > 0; half /= 2) {                                             \
@@ -92,7 +92,7 @@ MK_REDUCE_ROW(row_prod, 1.0f, 1.0f, MK_TIMES, MK_ITSELF)
   }                                                                                               \
   static float reduce_##name(int64_t n, const float *src) { return name(n, src); }
 
-MK_REDUCE_EXTREMUM(row_max, -__builtin_inff(), >)
-MK_REDUCE_EXTREMUM(row_min, __builtin_inff(), <)
+MK_REDUCE_EXTREMUM(row_max, -__builtin_inff(), vf_larger, >)
+MK_REDUCE_EXTREMUM(row_min, __builtin_inff(), vf_smaller, <)
 
 #endif

@@ -9,7 +9,7 @@
 #include "vectors_elementwise.h"
 
 // 16 KiB: half of the smallest level-1 cache, and little enough for any thread's stack.
-enum { WINDOW_FLOATS = 4096 };
+enum { WINDOW_FLOATS = 4096, WINDOW_COLUMNS = 1024 };
 
 typedef struct window {
   const float *src;
@@ -26,13 +26,12 @@ typedef struct window_tile {
   float *buffer;
 } window_tile;
 
-// floor(a / b) and ceil(a / b) for b > 0
-MK_INLINE int64_t floor_div(int64_t a, int64_t b) {
+// ceil(a / b) for b > 0
+MK_INLINE int64_t ceil_div(int64_t a, int64_t b) {
   if (b == 1) return a;
   int64_t q = a / b;
-  return q * b > a ? q - 1 : q;
+  return q * b < a ? q + 1 : q;
 }
-MK_INLINE int64_t ceil_div(int64_t a, int64_t b) { return b == 1 ? a : -floor_div(-a, b); }
 
 MK_INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 MK_INLINE int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -45,6 +44,8 @@ MK_INLINE void taps_inside(int64_t o, int64_t stride, int64_t pad, int64_t dil, 
   *hi = first + (ker - 1) * dil < extent ? ker : max64(*lo, ceil_div(extent - first, dil));
 }
 
+MK_INLINE int64_t whole_vectors(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
+
 // Chooses how many output rows and columns a tile has; false when not even one vector of one row
 // has room for its input (the caller then computes output by output).
 MK_INLINE bool plan_tile(const window *w, window_tile *t) {
@@ -55,63 +56,40 @@ MK_INLINE bool plan_tile(const window *w, window_tile *t) {
   }
   int64_t reach = span * w->dil_w / w->stride_w;  // buffer columns past the last output's first tap
   int64_t kernel_rows = (w->ker_h - 1) * w->dil_h + 1;
-  int64_t widest = WINDOW_FLOATS / kernel_rows / w->stride_w - reach;
+  int64_t widest = WINDOW_FLOATS / kernel_rows / w->stride_w / LANES * LANES - reach;
   if (widest < LANES) return false;
-  int64_t columns = (min64(w->out_w, WINDOW_FLOATS) + LANES - 1) / LANES * LANES;
-  t->columns = min64(columns, widest / LANES * LANES);
-  t->phase = t->columns + reach;
+  t->columns = min64(whole_vectors(min64(w->out_w, WINDOW_COLUMNS)), widest / LANES * LANES);
+  t->phase = whole_vectors(t->columns + reach);
   t->row = t->phase * w->stride_w;
   t->rows = min64(w->out_h, (WINDOW_FLOATS / t->row - kernel_rows) / w->stride_h + 1);
   return true;
 }
 
-MK_INLINE void fill_floats(float *p, int64_t n, float value) {
-  for (int64_t i = 0; i < n; i++) p[i] = value;
-}
-
 // Copies one input row into a buffer row.
-static void load_window_row(const window *w, const window_tile *t, const float *row, float fill,
-                            float *dst) {
+MK_INLINE void load_window_row(const window *w, const window_tile *t, const float *row,
+                               float fill, float *dst) {
   int64_t first = t->x0 * w->stride_w - w->pad_w;  // input column of phase 0, index 0
-  int64_t stride = w->stride_w;
-  int64_t begin[2] = {0, 0};
-  if (stride == 2) {
-    // Both phases at once where a whole pair of vectors is inside the image.
-    int64_t i = first >= 0 ? 0 : (1 - first) / 2;
-    begin[0] = begin[1] = i;
-    for (; i + LANES <= t->phase && first + 2 * (i + LANES) <= w->in_w; i += LANES) {
-      vf a = vf_load(row + first + 2 * i), b = vf_load(row + first + 2 * i + LANES);
+  int64_t extent = w->in_w, stride = w->stride_w;
+  if (stride == 1) {
+    for (int64_t i = 0; i < t->phase; i += LANES) {
+      int64_t x = first + i;
+      vf_store(dst + i, vf_load_lanes(row + x, -x, extent - x, fill));
+    }
+  } else if (stride == 2) {
+    for (int64_t i = 0; i < t->phase; i += LANES) {
+      int64_t x = first + 2 * i, next = x + LANES;
+      vf a = vf_load_lanes(row + x, -x, extent - x, fill);
+      vf b = vf_load_lanes(row + next, -next, extent - next, fill);
       vf_store(dst + i, vf_even(a, b));
       vf_store(dst + t->phase + i, vf_odd(a, b));
     }
-    // What is left before and after goes below, from these two indices on.
-    int64_t done = i;
-    for (int64_t p = 0; p < 2; p++) {
-      float *to = dst + p * t->phase;
-      for (int64_t j = 0; j < begin[p] && j < t->phase; j++) {
-        int64_t x = first + p + 2 * j;
-        to[j] = x >= 0 && x < w->in_w ? row[x] : fill;
-      }
-      for (int64_t j = done; j < t->phase; j++) {
-        int64_t x = first + p + 2 * j;
-        to[j] = x >= 0 && x < w->in_w ? row[x] : fill;
+  } else {
+    for (int64_t p = 0; p < stride; p++) {
+      for (int64_t i = 0; i < t->phase; i++) {
+        int64_t x = first + p + i * stride;
+        dst[p * t->phase + i] = x >= 0 && x < extent ? row[x] : fill;
       }
     }
-    return;
-  }
-  for (int64_t p = 0; p < stride; p++) {
-    float *to = dst + p * t->phase;
-    int64_t lo = min64(t->phase, max64(0, ceil_div(-first - p, stride)));
-    int64_t hi = max64(lo, min64(t->phase, ceil_div(w->in_w - first - p, stride)));
-    fill_floats(to, lo, fill);
-    if (stride == 1) {
-      int64_t i = lo;
-      for (; i + LANES <= hi; i += LANES) vf_store(to + i, vf_load(row + first + i));
-      for (; i < hi; i++) to[i] = row[first + i];
-    } else {
-      for (int64_t i = lo; i < hi; i++) to[i] = row[first + p + i * stride];
-    }
-    fill_floats(to + hi, t->phase - hi, fill);
   }
 }
 
@@ -131,16 +109,6 @@ MK_INLINE int64_t tap_offset(const window *w, const window_tile *t, int64_t k) {
   if (w->stride_w == 1) return k * w->dil_w;
   int64_t x = k * w->dil_w;
   return x % w->stride_w * t->phase + x / w->stride_w;
-}
-
-// The lanes of output columns x.. whose tap column `k` is inside the image.
-MK_INLINE vi tap_mask(const window *w, int64_t x, int64_t k) {
-  int64_t shift = w->pad_w - k * w->dil_w;
-  int64_t lo = ceil_div(shift, w->stride_w) - x;
-  int64_t hi = floor_div(w->in_w - 1 + shift, w->stride_w) + 1 - x;
-  vi lane = vi_lane_numbers();
-  return (lane >= (int32_t)max64(0, min64(lo, LANES))) &
-         (lane < (int32_t)max64(0, min64(hi, LANES)));
 }
 
 #endif

@@ -7,7 +7,7 @@
 #define MK_HAS_FMA 1
 #define MK_HAS_ROUND 1
 #define MK_HAS_F16 1
-#define MK_HAS_MASKED_IO 1
+#define MK_HAS_MASKED_IO 2
 #include "../vectors/vectors_table.h"
 #endif
 #include "../target_end.h"
