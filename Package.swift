@@ -31,7 +31,12 @@ let package = Package(
         "MartletImport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(name: "Martlet", dependencies: ["MartletImport"]),
-    .testTarget(name: "MartletKernelsTests", dependencies: ["MartletKernels"]),
+    // Not a suite: the kernels' 64-byte vectors, compiled for processors without AVX-512.
+    .target(
+      name: "MartletKernelsWide", dependencies: ["MartletKernels"],
+      path: "Tests/MartletKernelsWide"),
+    .testTarget(
+      name: "MartletKernelsTests", dependencies: ["MartletKernels", "MartletKernelsWide"]),
     .testTarget(name: "MartletCoreTests", dependencies: ["MartletCore"]),
     .testTarget(name: "MartletBackendsTests", dependencies: ["MartletBackends", "MartletKernels"]),
     .testTarget(name: "MartletOperatorsTests", dependencies: ["MartletOperators"]),

@@ -7,7 +7,7 @@
 #include "vectors_elementwise.h"
 
 // Elements per block: keeps the error of a long sum near that of a pairwise one.
-enum { REDUCE_STRIDE = 4 * LANES, REDUCE_BLOCK = 64 * REDUCE_STRIDE };
+enum { REDUCE_STRIDE = 4 * LANES, REDUCE_BLOCK = 256 * REDUCE_STRIDE };
 
 MK_INLINE float sum_of_lanes(vf v) {
   float t[LANES];
