@@ -100,7 +100,7 @@ MK_INLINE void vf_store_bf16_tail(void *p, v_tail tail, vf v) {
   }
 }
 
-MK_INLINE void v_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
+MK_INLINE void v_prefetch(const void *p) { __builtin_prefetch(p, 0, 2); }
 
 // Which lanes of a vector with a step of one or two in memory exist: low <= i < high. The others
 // read as zero and their memory is not touched.
