@@ -10,14 +10,6 @@ import pytest
 import martlet
 
 
-@pytest.fixture(autouse=True)
-def restore():
-    mode, threads = martlet.get_float32_fast_math_mode(), martlet.get_num_threads()
-    yield
-    martlet.set_float32_fast_math_mode(mode)
-    martlet.set_num_threads(threads)
-
-
 @pytest.mark.parametrize(
     ("name", "standard"),
     [("BF16", "BF16"), ("bf16", "BF16"), ("FP32", "FP32"), ("strict", "FP32"), ("IEEE", "FP32"),
