@@ -51,8 +51,8 @@ extension Tensor {
     var newShape = shape
     var newStrides = strides
     newShape[axis] = count
-    newStrides[axis] = strides[axis] * step
-    let offset = count == 0 ? 0 : start * strides[axis] * dtype.byteCount
+    newStrides[axis] = strides[axis] &* step
+    let offset = self.count == 0 || count == 0 ? 0 : start * strides[axis] * dtype.byteCount
     return Tensor(
       unchecked: storage, dtype: dtype, shape: newShape, strides: newStrides,
       byteOffset: byteOffset + offset)

@@ -101,10 +101,11 @@ extension ValueType {
 
   package var rank: Int? { shape?.count }
 
-  /// The elements of a short integer vector or scalar, from `elements` or from the constant.
+  /// The elements of a short int64, int32 or bool vector or scalar, from `elements` or from the
+  /// constant.
   package var knownElements: [Dimension]? {
     if let elements { return elements }
-    guard let constant, constant.dtype.isInteger || constant.dtype == .bool,
+    guard let constant, [.int64, .int32, .bool].contains(constant.dtype),
       constant.rank <= 1, constant.count <= Inference.elementLimit
     else { return nil }
     return SmallTensors.integers(constant).map { .known($0) }

@@ -71,6 +71,7 @@ package struct Inputs {
         operatorName, "\(name(index)) must be a vector", expected: "rank 0 or 1",
         actual: "rank \(tensor.rank)", input: name(index))
     }
+    try Indices.checkRoom(tensor.count, operatorName)
     return SmallTensors.integers(tensor)
   }
 

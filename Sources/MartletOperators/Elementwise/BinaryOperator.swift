@@ -41,7 +41,12 @@ extension Inference {
     {
       let count = x.count == 1 ? y.count : x.count
       result.elements = (0..<count).map { index in
-        combine(x[x.count == 1 ? 0 : index], y[y.count == 1 ? 0 : index])
+        let element = combine(x[x.count == 1 ? 0 : index], y[y.count == 1 ? 0 : index])
+        // What would wrap in 32 bits is not followed.
+        if case .known(let value) = element, result.dtype == .int32, Int32(exactly: value) == nil {
+          return .unknown
+        }
+        return element
       }
     }
     return result

@@ -105,7 +105,8 @@ package struct GatherND: Operator {
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
     let dtype = inputs.type(0)?.dtype
     guard let data = inputs.type(0)?.shape, let indices = inputs.type(1)?.shape,
-      case .known(let depth)? = indices.last, batchDims >= 0, batchDims + depth <= data.count
+      case .known(let depth)? = indices.last, batchDims >= 0, batchDims <= data.count,
+      depth <= data.count - batchDims
     else { return [.unknown(dtype)] }
     return [ValueType(dtype: dtype, shape: indices.dropLast() + data[(batchDims + depth)...])]
   }

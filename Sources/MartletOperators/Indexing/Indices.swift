@@ -3,11 +3,24 @@ import MartletCore
 
 /// Index tensors made into plain integers inside their bounds.
 enum Indices {
+  /// Throws `outOfMemory` where a list of `count` integers cannot be had: a view may claim more
+  /// elements than there is memory, and an array that cannot grow would end the process.
+  static func checkRoom(_ count: Int, _ operatorName: String) throws(MartletError) {
+    if count < 1 << 20 { return }
+    let (bytes, overflow) = count.multipliedReportingOverflow(by: 32)
+    guard !overflow, (try? Storage(byteCount: bytes)) != nil else {
+      throw MartletError(
+        .outOfMemory, "\(operatorName): no memory for \(count) indices",
+        operatorName: operatorName, actual: "\(count) indices")
+    }
+  }
+
   /// The elements of an int32 or int64 tensor in row-major order, counted from the front; throws on
   /// one outside -bound..<bound, naming it.
   static func normalized(
     _ indices: Tensor, bound: Int, axis: Int, operatorName: String
   ) throws(MartletError) -> [Int] {
+    try checkRoom(indices.count, operatorName)
     var values = SmallTensors.integers(indices)
     for position in values.indices {
       let index = values[position]
@@ -84,6 +97,8 @@ enum Indices {
         operatorName, "index vectors are longer than data has axes",
         expected: "at most \(dataShape.count - batchDims)", actual: "\(depth)", input: "indices")
     }
+    try checkRoom(indices.count, operatorName)
+    try checkRoom(indices.shape.dropLast().reduce(1, *), operatorName)
     let values = SmallTensors.integers(indices)
     let strides = Shape.contiguousStrides(dataShape)
     let vectors = indices.shape.dropLast().reduce(1, *)

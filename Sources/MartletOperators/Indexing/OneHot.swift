@@ -41,6 +41,8 @@ package struct OneHot: Operator {
       values.sliced(axis: 0, start: 1, count: 1, step: 1)
     )
     Copying.fill(output, with: off, context.workspace)
+    guard output.count > 0 else { return [output] }
+    try Indices.checkRoom(indices.count, "OneHot")
     let inner = indices.shape[axis...].reduce(1, *)
     var offsets: [Int] = []
     for (position, index) in SmallTensors.integers(indices).enumerated()
@@ -69,6 +71,7 @@ package struct NonZero: Operator {
   package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
     let x = try Inputs(inputs, NonZero.schema).required(0)
     let dense = try context.contiguous(try context.converted(x, to: x.dtype.computeType))
+    try Indices.checkRoom(dense.count, "NonZero")
     let positions = Generating.nonZeroPositions(dense)
     let output = try context.output(0, .int64, [x.rank, positions.count])
     Generating.coordinates(ofNonZero: positions, shape: x.shape, into: output)
@@ -108,6 +111,7 @@ package struct Compress: Operator {
         "Compress", "the condition does not fit", expected: "at most [\(input.shape[axis])]",
         actual: Shape.text(condition.shape), input: "condition")
     }
+    try Indices.checkRoom(condition.count, "Compress")
     let kept = SmallTensors.integers(condition).enumerated().filter { $0.element != 0 }
     var shape = input.shape
     shape[axis] = kept.count

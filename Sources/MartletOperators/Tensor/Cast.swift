@@ -27,8 +27,15 @@ package struct Cast: Operator {
 
   static func infer(_ input: ValueType?, _ target: DType?) -> ValueType {
     var result = ValueType(dtype: target, shape: input?.shape)
-    // Extents survive a cast between integers, and in practice one through a float.
-    if let target, target == .int64 || target == .int32 { result.elements = input?.knownElements }
+    if target == .int64 {
+      result.elements = input?.knownElements
+    } else if target == .int32 {
+      // What would wrap is not followed.
+      result.elements = input?.knownElements?.map { element in
+        if case .known(let value) = element, Int32(exactly: value) == nil { return .unknown }
+        return element
+      }
+    }
     return result
   }
 

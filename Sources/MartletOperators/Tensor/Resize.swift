@@ -74,6 +74,10 @@ package struct Resize: Operator {
     let plan = try ResizePlan(inputs, x, axes: axes, policy: policy, filter)
     let changed = plan.axes.filter { !$0.isIdentity }
     if changed.isEmpty { return [x] }
+    var target = x.shape
+    for axis in changed { target[axis.axis] = axis.size }
+    // Without elements there may still be axes too long to list.
+    if try Shape.elementCount(target) == 0 { return [try context.output(0, x.dtype, target)] }
     var current = x
     let isNearest = filter.isNearest
     if !isNearest {

@@ -116,7 +116,7 @@ package struct Unsqueeze: Operator {
     for axis in 0..<rank {
       if added.contains(axis) {
         shape.append(1)
-        strides.append(next < data.rank ? data.strides[next] * data.shape[next] : 1)
+        strides.append(next < data.rank ? data.strides[next] &* data.shape[next] : 1)
       } else {
         shape.append(data.shape[next])
         strides.append(data.strides[next])

@@ -13,10 +13,12 @@ package struct Split: Operator {
   package init(_ node: OperatorNode) throws(MartletError) {
     axis = try node.attributes.int("axis", default: 0)
     parts = try node.attributes.int("num_outputs", default: node.outputCount)
-    guard parts > 0 else {
+    guard parts == node.outputCount else {
       throw MartletError(
-        .invalidArgument, "Split: attribute 'num_outputs' must be positive, got \(parts)",
-        operatorName: "Split", input: "num_outputs", expected: ">= 1", actual: "\(parts)")
+        .invalidArgument,
+        "Split: attribute 'num_outputs' is \(parts), the node has \(node.outputCount) outputs",
+        operatorName: "Split", input: "num_outputs", expected: "\(node.outputCount)",
+        actual: "\(parts)")
     }
   }
 
@@ -45,7 +47,7 @@ package struct Split: Operator {
       var part = shape
       part[axis] = size
       var result = ValueType(dtype: input.dtype, shape: part)
-      if case .known(let count) = size, let from = start {
+      if case .known(let count) = size, let from = start, count >= 0, count <= 1 << 48 {
         if shape.count == 1, let elements = input.knownElements, from + count <= elements.count {
           result.elements = Array(elements[from..<from + count])
         }

@@ -1,0 +1,139 @@
+import Glibc
+import MartletBackends
+import MartletCore
+import Testing
+
+@testable import MartletOperators
+
+@Suite struct OperatorTableTests {
+  @Test("names are unique, and every operator says what its inputs and outputs are") func schemas()
+  {
+    let names = OperatorTable.all.map { $0.schema.name }
+    #expect(Set(names).count == names.count)
+    for type in OperatorTable.all {
+      let schema = type.schema
+      #expect(!schema.outputs.isEmpty && schema.requiredInputs <= schema.inputs.count, "\(schema)")
+      #expect(schema.attributes.values.allSatisfy { !$0.isEmpty }, "\(schema.name)")
+    }
+  }
+
+  @Test("no operator traps, whatever its inputs and attributes", arguments: 0..<4)
+  func arbitraryCalls(_ seed: Int) throws {
+    var random = Generator(state: UInt64(seed) &* 0x9E37_79B9_7F4A_7C15 &+ 1)
+    let context = makeContext()
+    let traces = getenv("MARTLET_TRACE_CALLS") != nil
+    for type in OperatorTable.all {
+      let schema = type.schema
+      for _ in 0..<50 {
+        let count = schema.isVariadic ? random.int(1...4) : random.int(0...schema.inputs.count)
+        let rank = random.int(0...5)
+        let dtype = DType.allCases[random.int(0...DType.allCases.count - 1)]
+        var inputs: [Tensor?] = []
+        for _ in 0..<count { inputs.append(try random.tensor(rank, dtype)) }
+        var attributes: [String: AttributeValue] = [:]
+        for name in schema.attributes.keys.sorted() where random.int(0...2) > 0 {
+          attributes[name] = try random.attribute()
+        }
+        // Half of the time the inputs are constants, which operators may look at when they are made.
+        let isConstant = random.int(0...1) == 0
+        let node = OperatorNode(
+          attributes: Attributes(attributes, operatorName: schema.name),
+          constants: isConstant ? inputs : [Tensor?](repeating: nil, count: count),
+          inputCount: count, outputCount: random.int(1...max(schema.outputs.count, 3)))
+        let types = inputs.map { tensor in
+          tensor.map {
+            ValueType(
+              dtype: $0.dtype, shape: random.int(0...3) == 0 ? nil : $0.shape.map { .known($0) },
+              constant: isConstant ? $0 : nil)
+          }
+        }
+        if traces { print("\(schema.name) \(attributes) \(inputs)") }
+        // Any outcome but a crash will do; where a run succeeds, what was inferred must hold.
+        guard let made = try? OperatorTable.make(schema.name, node) else { continue }
+        let inferred = try? made.infer(types)
+        guard let results = try? made.run(inputs, context) else { continue }
+        for (result, type) in zip(results, inferred ?? []) {
+          Self.check(result, type, "\(schema.name) \(attributes) \(inputs)")
+        }
+        // Every element can be read.
+        for result in results where result.count < 1 << 20 { _ = SmallTensors.doubles(result) }
+      }
+    }
+  }
+
+  private static func check(_ result: Tensor, _ type: ValueType, _ call: String) {
+    if let dtype = type.dtype { #expect(dtype == result.dtype, "\(call)") }
+    guard let shape = type.shape else { return }
+    #expect(shape.count == result.rank, "\(call)")
+    for (dimension, extent) in zip(shape, result.shape) {
+      if case .known(let known) = dimension { #expect(known == extent, "\(call)") }
+    }
+    guard let elements = type.elements else { return }
+    let values = SmallTensors.integers(result)
+    #expect(elements.count == values.count, "\(call)")
+    for (dimension, value) in zip(elements, values) {
+      if case .known(let known) = dimension { #expect(known == value, "\(call)") }
+    }
+  }
+}
+
+/// Small arbitrary tensors and attributes.
+private struct Generator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state ^= state << 13
+    state ^= state >> 7
+    state ^= state << 17
+    return state
+  }
+
+  mutating func int(_ range: ClosedRange<Int>) -> Int {
+    range.lowerBound + Int(next() >> 11 % UInt64(range.count))
+  }
+
+  mutating func number() -> Double {
+    let odd: [Double] = [0, 1, -1, 2, 3, -2, 0.5, 1e30, -1e30, .nan, .infinity, 7, 300]
+    return int(0...3) == 0 ? odd[int(0...odd.count - 1)] : Double(int(-3...6))
+  }
+
+  mutating func integer() -> Int {
+    let odd = [Int.max, .min, 1 << 40, -(1 << 33), 37]
+    return int(0...9) == 0 ? odd[int(0...odd.count - 1)] : int(-3...5)
+  }
+
+  mutating func tensor(_ rank: Int, _ dtype: DType) throws -> Tensor? {
+    switch int(0...11) {
+    case 0: return nil
+    case 1...4:
+      // A vector or scalar of int64, as shapes, axes and indices come.
+      let isScalar = int(0...3) == 0
+      let count = isScalar ? 1 : int(0...4)
+      return try ints((0..<count).map { _ in integer() }, isScalar ? [] : [count])
+    default: break
+    }
+    let rank = int(0...3) == 0 ? int(0...5) : rank
+    let shape = (0..<rank).map { _ in int(0...7) == 0 ? 0 : int(1...4) }
+    let values = (0..<shape.reduce(1, *)).map { _ in number() }
+    let type = int(0...4) == 0 ? DType.allCases[int(0...DType.allCases.count - 1)] : dtype
+    let dense = try MartletOperatorsTests.tensor(values, shape, type)
+    guard rank > 1, int(0...2) == 0 else { return dense }
+    return try dense.permuted(Array((0..<rank).reversed()))
+  }
+
+  mutating func attribute() throws -> AttributeValue {
+    switch int(0...9) {
+    case 0...4: .int(integer())
+    case 5: .float(Float(number()))
+    case 6: .ints((0..<int(0...4)).map { _ in integer() })
+    case 7: .floats((0..<int(0...3)).map { _ in Float(number()) })
+    case 8:
+      .string(
+        [
+          "", "none", "linear", "cubic", "nearest", "add", "edge", "reflect", "wrap", "LEFT", "CRD",
+          "tanh", "SAME_UPPER", "floor", "align_corners", "NOTSET",
+        ][int(0...15)])
+    default: .tensor(try ints([int(0...3)]))
+    }
+  }
+}
