@@ -19,10 +19,18 @@ package final class Storage: @unchecked Sendable {
   package static var bytesInUse: Int { inUse.load(ordering: .relaxed) }
   private static let inUse = Atomic<Int>(0)
 
-  /// Allocates uninitialised memory; throws `outOfMemory`.
+  /// Bytes of memory in this machine. The system grants more than that and kills the process once
+  /// it is touched, so larger requests are refused here.
+  private static let physicalBytes: Int = {
+    let (bytes, overflow) = sysconf(Int32(_SC_PHYS_PAGES)).multipliedReportingOverflow(
+      by: sysconf(Int32(_SC_PAGESIZE)))
+    return overflow || bytes <= 0 ? Int.max : bytes
+  }()
+
+  /// Allocates uninitialised memory; throws `outOfMemory`, also for more than the machine has.
   package init(byteCount: Int) throws(MartletError) {
     var pointer: UnsafeMutableRawPointer?
-    guard byteCount >= 0,
+    guard byteCount >= 0, byteCount <= Storage.physicalBytes,
       posix_memalign(&pointer, Storage.alignment, max(byteCount, 1)) == 0,
       let base = pointer
     else {

@@ -21,6 +21,15 @@ import Testing
     }
   }
 
+  @Test("more memory than the machine has is refused, not granted and regretted") func tooMuch() {
+    do throws(MartletError) {
+      _ = try Storage(byteCount: 1 << 50)
+      Issue.record("a petabyte was granted")
+    } catch {
+      #expect(error.code == .outOfMemory)
+    }
+  }
+
   @Test("permuted, sliced and broadcast views share the elements") func views() throws {
     let tensor = try Tensor(uninitialized: .float32, [2, 3])
     let values = tensor.typed(Float.self)
