@@ -131,16 +131,17 @@ MK_INLINE vf vf_gelu_tanh(vf x) {
 MK_INLINE vf vf_gelu(vf x) {
   vf u = vf_at_most(vf_abs(x), vf_splat(14.6f));
   vf t = 1.0f / vf_fma(u, vf_splat(0.28f), vf_splat(1.0f));
-  vf g = vf_splat(0x1.2565b6p-6f);
-  g = vf_fma(g, t, vf_splat(-0x1.d995f2p-5f));
-  g = vf_fma(g, t, vf_splat(0x1.8c5ef6p-7f));
-  g = vf_fma(g, t, vf_splat(0x1.82a19cp-4f));
-  g = vf_fma(g, t, vf_splat(-0x1.46652ep-8f));
-  g = vf_fma(g, t, vf_splat(0x1.f289bep-4f));
-  g = vf_fma(g, t, vf_splat(0x1.75cdaap-4f));
-  g = vf_fma(g, t, vf_splat(0x1.d2b59ep-4f));
-  g = vf_fma(g, t, vf_splat(0x1.c89252p-4f));
-  g = vf_fma(g, t, vf_splat(0x1.621facp-17f));
+  // The upper half in pairs, to shorten the chain; the lower half in order, which rounds best.
+  vf t2 = t * t;
+  vf g56 = vf_fma(t, vf_splat(-0x1.ee08aap-3f), vf_splat(0x1.96aedcp-3f));
+  vf g78 = vf_fma(t, vf_splat(-0x1.406966p-2f), vf_splat(0x1.8425d0p-2f));
+  vf g90 = vf_fma(t, vf_splat(-0x1.247866p-6f), vf_splat(0x1.eb2800p-4f));
+  vf g = vf_fma(t2, vf_fma(t2, g90, g78), g56);
+  g = vf_fma(g, t, vf_splat(0x1.3efa3cp-5f));
+  g = vf_fma(g, t, vf_splat(0x1.d0f5bap-4f));
+  g = vf_fma(g, t, vf_splat(0x1.c33752p-4f));
+  g = vf_fma(g, t, vf_splat(0x1.ca12fep-4f));
+  g = vf_fma(g, t, vf_splat(-0x1.468824p-18f));
   // u^2/2 as an exact square of 12 bits and a rest
   vf high = (vf)((vi)u & ~0xfff);
   exponential e =
