@@ -73,6 +73,7 @@ package final class Plan: Sendable {
     }
     let uses = graph.useCounts()
     let lastReads = Plan.lastReads(graph)
+    let graph = try Plan.aligned(graph)
     for (index, node) in graph.nodes.enumerated() {
       try Progress.report("prepare", index, of: graph.nodes.count, to: progress)
       let operation = try graph.makeOperator(node)
@@ -119,6 +120,28 @@ package final class Plan: Sendable {
     self.inputSlots = Array(graph.inputs.indices)
     self.outputOperands = outputOperands
     self.constantStorages = Set(constants.map { ObjectIdentifier($0.storage) })
+  }
+
+  /// The weight inputs of operators that read them byte by byte or with loads for any address; an
+  /// unaligned weight that only these read stays where it lies in the model's file.
+  private static let takesAnyAddress: [String: Int] = [
+    "Conv": 1, "Gather": 0, "Gemm": 1, "Linear": 1, "MatMul": 1,
+  ]
+
+  /// The graph with aligned copies of the unaligned constants that need it.
+  private static func aligned(_ source: Graph) throws(MartletError) -> Graph {
+    var graph = source
+    func align(_ id: ValueID) throws(MartletError) {
+      guard let constant = graph.values[id].constant, !constant.isAligned else { return }
+      graph.values[id].type.constant = try constant.copied()
+    }
+    for node in source.nodes {
+      for (slot, id) in node.inputs.enumerated() {
+        if let id, takesAnyAddress[node.operatorName] != slot { try align(id) }
+      }
+    }
+    for output in source.outputs { try align(output.value) }
+    return graph
   }
 
   /// Bytes of the constants that runs read (those packed elsewhere are still counted here).

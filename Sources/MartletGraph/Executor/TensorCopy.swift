@@ -51,6 +51,9 @@ extension Tensor {
     }
   }
 
+  /// Whether the elements lie at multiples of their size.
+  package var isAligned: Bool { UInt(bitPattern: pointer) % UInt(dtype.byteCount) == 0 }
+
   /// The addresses that the elements occupy, lowest and one past the highest; nil when empty.
   package var addressRange: Range<UInt>? {
     guard count > 0 else { return nil }

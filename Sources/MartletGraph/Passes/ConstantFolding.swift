@@ -57,6 +57,9 @@ package enum ConstantFolding {
       outputBytes = min(outputBytes + bytes, Int.max / 4)
     }
     guard outputBytes <= max(maximumBytes, inputBytes) else { return nil }
+    for index in inputs.indices {
+      if let input = inputs[index], !input.isAligned { inputs[index] = try input.copied() }
+    }
     let context = RunContext(mode: .fp32)
     do throws(MartletError) {
       var results = try operation.run(inputs, context)

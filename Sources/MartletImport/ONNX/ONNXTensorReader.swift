@@ -54,7 +54,12 @@ struct ONNXTensorReader {
 
   // MARK: - Views
 
-  /// The elements in place if they are aligned, else copied; bools other than 0 and 1 are made 1.
+  /// Unaligned float32 weights of at least this size stay in place; the plan copies them unless all
+  /// that read them take any address (`Plan.takesAnyAddress`).
+  static let copiedBelow = 4096
+
+  /// The elements in place if they are aligned or large weights, else copied; bools other than 0
+  /// and 1 are made 1.
   private func view(
     _ storage: Storage, _ offset: Int, _ dtype: DType, _ dims: [Int], _ byteCount: Int
   ) throws(MartletError) -> Tensor {
@@ -62,7 +67,9 @@ struct ONNXTensorReader {
     let isAligned = UInt(bitPattern: source) % UInt(dtype.byteCount) == 0
     let bytes = UnsafeRawBufferPointer(start: source, count: byteCount)
     let isClean = dtype != .bool || bytes.allSatisfy { $0 < 2 }
-    if isAligned && isClean {
+    let isWeight =
+      dtype == .float32 && dims.count > 1 && byteCount >= ONNXTensorReader.copiedBelow
+    if (isAligned || isWeight) && isClean {
       return try Tensor(storage: storage, dtype: dtype, shape: dims, byteOffset: offset)
     }
     let copy = try Tensor(uninitialized: dtype, dims)
