@@ -78,9 +78,10 @@ enum ConvolutionFolding {
   private static func fold(_ step: Step, into node: Node, _ last: Node, _ graph: inout Graph)
     throws(MartletError) -> Node?
   {
-    guard let weightID = node.input(1), var weights = graph.floats(weightID),
-      let shape = graph.values[weightID].constant?.shape, shape.count >= 3, shape[0] > 0
+    guard let weightID = node.input(1), let weights = graph.values[weightID].constant,
+      weights.dtype == .float32, weights.rank >= 3, weights.shape[0] > 0
     else { return nil }
+    let shape = weights.shape
     let channels = shape[0]
     var bias = [Float](repeating: 0, count: channels)
     if let id = node.input(2) {
@@ -94,12 +95,15 @@ enum ConvolutionFolding {
     var newWeights: ValueID = weightID
     if let scale = step.scale {
       guard let scale = perChannel(scale) else { return nil }
+      let scaled = try weights.copied()
       let size = weights.count / channels
+      let elements = scaled.typed(Float.self)
       for channel in 0..<channels {
-        for element in channel * size..<(channel + 1) * size { weights[element] *= scale[channel] }
-        bias[channel] *= scale[channel]
+        let factor = scale[channel]
+        for element in channel * size..<(channel + 1) * size { elements[element] *= factor }
+        bias[channel] *= factor
       }
-      newWeights = try graph.addConstant(graph.values[weightID].name, shape, weights)
+      newWeights = graph.addConstant(graph.values[weightID].name, scaled)
     }
     if let shift = step.shift {
       guard let shift = perChannel(shift) else { return nil }

@@ -1,3 +1,4 @@
+import Glibc
 import MartletCore
 import MartletOperators
 
@@ -71,8 +72,9 @@ extension Graph {
     guard let id, let constant = values[id].constant, constant.dtype == .float32,
       let dense = constant.isContiguous ? constant : try? constant.copied()
     else { return nil }
-    return (0..<dense.count).map {
-      dense.pointer.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self)
+    return [Float](unsafeUninitializedCapacity: dense.count) { buffer, count in
+      count = dense.count
+      if let base = buffer.baseAddress, count > 0 { memcpy(base, dense.pointer, 4 * count) }
     }
   }
 
@@ -80,7 +82,9 @@ extension Graph {
     throws(MartletError) -> ValueID
   {
     let tensor = try Tensor(uninitialized: .float32, shape)
-    for (index, element) in elements.enumerated() { tensor.typed(Float.self)[index] = element }
+    elements.withUnsafeBytes { source in
+      if let base = source.baseAddress { memcpy(tensor.pointer, base, source.count) }
+    }
     return addConstant(name, tensor)
   }
 }
