@@ -1,0 +1,155 @@
+import MartletCore
+import Testing
+
+@testable import MartletImport
+
+/// Operators in the forms of older opsets, against results worked out by hand.
+@Suite struct OlderFormsTests {
+  private typealias Attribute = (String, ONNXEncoder.Attribute)
+
+  /// Runs one node of x: [2, 3] = 1…6 and gives its outputs.
+  private func run(
+    _ operatorType: String, opset: Int, _ attributes: [Attribute] = [], outputs: Int = 1,
+    shape: [Int] = [2, 3], more: [(String, Message)] = []
+  ) throws -> [Tensor] {
+    let names = (0..<outputs).map { "y\($0)" }
+    let graph = ONNXEncoder.graph(
+      [
+        ONNXEncoder.node(
+          operatorType, ["x"] + more.map(\.0), names, name: "node", attributes)
+      ],
+      inputs: [ONNXEncoder.value("x", 1, shape.map { "\($0)" })],
+      outputs: names.map { ONNXEncoder.value($0, 0, nil) }, initializers: more.map(\.1))
+    let x = try Tensor.floats(shape, [1, 2, 3, 4, 5, 6])
+    return try Model.load(ONNXEncoder.model(graph, opset: opset)).makeRun().run([x])
+  }
+
+  @Test("axes as attributes: Squeeze, Unsqueeze and the reductions")
+  func axes() throws {
+    #expect(try run("Unsqueeze", opset: 11, [("axes", .ints([0, 2]))])[0].shape == [1, 2, 1, 3])
+    #expect(try run("Squeeze", opset: 11, [("axes", .ints([0]))], shape: [1, 6])[0].shape == [6])
+    #expect(try run("ReduceSum", opset: 11, [("axes", .ints([1]))])[0].floats == [6, 15])
+    #expect(
+      try run("ReduceMax", opset: 13, [("axes", .ints([0])), ("keepdims", .int(0))])[0].floats
+        == [4, 5, 6])
+    #expect(try run("ReduceMean", opset: 1)[0].floats == [3.5])
+  }
+
+  @Test("bounds, widths, sizes and ranges as attributes: Clip, Pad, Split, Slice, TopK, Reshape")
+  func attributes() throws {
+    #expect(
+      try run("Clip", opset: 6, [("min", .float(2)), ("max", .float(4))])[0].floats
+        == [2, 2, 3, 4, 4, 4])
+    #expect(try run("Clip", opset: 6, [("max", .float(4))])[0].floats == [1, 2, 3, 4, 4, 4])
+    #expect(
+      try run("Pad", opset: 2, [("pads", .ints([0, 1, 0, 0])), ("value", .float(9))])[0].floats
+        == [9, 1, 2, 3, 9, 4, 5, 6])
+    #expect(try run("Pad", opset: 1, [("paddings", .ints([0, 0, 1, 0]))])[0].shape == [3, 3])
+    let parts = try run(
+      "Split", opset: 11, [("axis", .int(1)), ("split", .ints([1, 2]))], outputs: 2)
+    #expect(parts.map(\.floats) == [[1, 4], [2, 3, 5, 6]])
+    #expect(try run("Split", opset: 13, outputs: 2).map(\.floats) == [[1, 2, 3], [4, 5, 6]])
+    #expect(
+      try run(
+        "Slice", opset: 9, [("starts", .ints([1])), ("ends", .ints([99])), ("axes", .ints([1]))])[0]
+        .floats == [2, 3, 5, 6])
+    #expect(try run("TopK", opset: 1, [("k", .int(2))], outputs: 2)[0].floats == [3, 2, 6, 5])
+    #expect(try run("Reshape", opset: 1, [("shape", .ints([3, 2]))])[0].shape == [3, 2])
+  }
+
+  @Test("Softmax before opset 13 sees a matrix split before its axis")
+  func softmax() throws {
+    let flat = try run("Softmax", opset: 11, [("axis", .int(1))], shape: [1, 2, 3])[0]
+    #expect(flat.shape == [1, 2, 3])
+    #expect(abs(flat.floats.reduce(0, +) - 1) < 1e-6)
+    let last = try run("Softmax", opset: 13, shape: [1, 2, 3])[0]
+    #expect(abs(last.floats.reduce(0, +) - 2) < 1e-6)
+  }
+
+  @Test("broadcasting from an axis on, before opset 7")
+  func legacyBroadcast() throws {
+    let column = ONNXEncoder.floats("c", [2], [10, 20])
+    #expect(
+      try run("Add", opset: 6, [("broadcast", .int(1)), ("axis", .int(0))], more: [("c", column)])[
+        0
+      ].floats == [11, 12, 13, 24, 25, 26])
+  }
+
+  @Test("Dropout passes its input on, with a mask that is all true")
+  func dropout() throws {
+    let results = try run("Dropout", opset: 12, outputs: 2)
+    #expect(results[0].floats == [1, 2, 3, 4, 5, 6])
+    #expect(results[1].dtype == .bool)
+    #expect((0..<6).allSatisfy { results[1].typed(UInt8.self)[$0] == 1 })
+  }
+
+  @Test("Cast to a type in words; Upsample by scales")
+  func others() throws {
+    #expect(try run("Cast", opset: 1, [("to", .string("DOUBLE"))])[0].dtype == .float64)
+    let scales = ONNXEncoder.floats("s", [4], [1, 1, 2, 1])
+    let rows = try run("Upsample", opset: 9, shape: [1, 1, 2, 3], more: [("s", scales)])[0]
+    #expect(rows.floats == [1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6])
+  }
+
+  @Test("training is unsupported, by node")
+  func training() throws {
+    let error = martletError {
+      _ = try run("BatchNormalization", opset: 7, [("spatial", .int(0))])
+    }
+    #expect(error?.code == .unsupported)
+    #expect(error?.node == "node")
+  }
+
+  @Test("If with a condition that is known takes its branch")
+  func constantIf() throws {
+    func branch(_ operatorType: String) -> Message {
+      ONNXEncoder.graph(
+        [ONNXEncoder.node(operatorType, ["x"], ["r"])], outputs: [ONNXEncoder.value("r", 1, nil)])
+    }
+    for flag in [UInt8(0), 1] {
+      let graph = ONNXEncoder.graph(
+        [
+          ONNXEncoder.node(
+            "If", ["c"], ["y"],
+            [("then_branch", .graph(branch("Neg"))), ("else_branch", .graph(branch("Abs")))])
+        ],
+        inputs: [ONNXEncoder.value("x", 1, ["2"])], outputs: [ONNXEncoder.value("y", 1, nil)],
+        initializers: [ONNXEncoder.tensor("c", 9, [], raw: [flag])])
+      let session = try Model.load(ONNXEncoder.model(graph)).makeRun()
+      let y = try session.run([Tensor.floats([2], [1, 2])])[0]
+      #expect(y.floats == (flag == 1 ? [-1, -2] : [1, 2]))
+    }
+  }
+
+  @Test("a model-local function takes the place of its call, attributes and all")
+  func functions() throws {
+    let function = Message.build {
+      $0.string(1, "ScaleUp")
+      $0.string(4, "a")
+      $0.string(5, "b")
+      $0.string(6, "to")
+      $0.message(
+        7,
+        Message.build { node in
+          node.string(1, "a")
+          node.string(2, "b")
+          node.string(4, "Cast")
+          node.message(
+            5,
+            Message.build {
+              $0.string(1, "to")
+              $0.string(21, "to")
+              $0.integer(20, 2)
+            })
+        })
+      $0.message(9, Message.build { $0.integer(2, 21) })
+      $0.string(10, "mine")
+    }
+    let graph = ONNXEncoder.graph(
+      [ONNXEncoder.node("ScaleUp", ["x"], ["y"], domain: "mine", [("to", .int(11))])],
+      inputs: [ONNXEncoder.value("x", 1, ["2"])], outputs: [ONNXEncoder.value("y", 0, nil)])
+    let bytes = ONNXEncoder.model(graph, domains: ["mine"], functions: [function])
+    let y = try Model.load(bytes).makeRun().run([Tensor.floats([2], [1, 2])])[0]
+    #expect(y.dtype == .float64)
+  }
+}
