@@ -271,7 +271,8 @@ static void test_pack_conv(const mk_gemm_row *row) {
     c.out_h = h / c.stride_h + 1;
     c.out_w = w / c.stride_w + 1 + random_below(2);
     const int64_t channels = 1 + random_below(5);
-    const int64_t all_k = channels * c.ker_d * c.ker_h * c.ker_w, all_n = c.out_d * c.out_h * c.out_w;
+    const int64_t all_k = channels * c.ker_d * c.ker_h * c.ker_w;
+    const int64_t all_n = c.out_d * c.out_h * c.out_w;
     c.k0 = round % 2 ? random_below((all_k + 1) / 2) / row->kr * row->kr : 0;
     c.n0 = round % 2 ? random_below(all_n) : 0;
     c.k = all_k - c.k0, c.n = all_n - c.n0;

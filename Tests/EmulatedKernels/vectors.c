@@ -36,7 +36,8 @@ static double ulps(float got, double exact) {
   const float nearest = (float)exact;
   if (exact != exact || got != got) return (exact != exact) == (got != got) ? 0 : INFINITY;
   if (isinf(nearest) || isinf(got)) {
-    const bool at_the_edge = fabs(exact) > 3.4e38 && fabsf(got) > 3.4e38f && (exact > 0) == (got > 0);
+    const bool at_the_edge =
+        fabs(exact) > 3.4e38 && fabsf(got) > 3.4e38f && (exact > 0) == (got > 0);
     return nearest == got ? 0 : at_the_edge ? 1 : INFINITY;
   }
   int exponent;
@@ -488,7 +489,8 @@ static void test_depthwise(bool fused) {
   for (int round = 0; round < 160; round++) {
     mk_depthwise d = {.in_h = 1 + random_below(14), .in_w = 1 + random_below(round % 4 ? 20 : 70),
                       .ker_h = 1 + random_below(5), .ker_w = 1 + random_below(round % 2 ? 3 : 7),
-                      .stride_h = 1 + random_below(2), .stride_w = 1 + random_below(round % 5 ? 2 : 3),
+                      .stride_h = 1 + random_below(2),
+                      .stride_w = 1 + random_below(round % 5 ? 2 : 3),
                       .dil_h = 1 + random_below(2), .dil_w = 1 + (random_below(4) == 0),
                       .pad_h = random_below(3), .pad_w = random_below(4), .bias = random_unit(),
                       .act = (int32_t)random_below(3), .lo = -0.25f, .hi = 0.75f};
