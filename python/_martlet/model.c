@@ -247,9 +247,11 @@ static void free_run(Run *run) {
   drain_owners();
 }
 
-/* Fills names, handles and objects `at` from two tuples; None leaves a slot to the library. */
+/* Fills names, handles and objects `at` from two tuples; a None among outputs leaves the slot to
+ * the library. */
 static int fill(ModuleState *state, Run *run, size_t at, PyObject *names, PyObject *values,
-                const char *kind) {
+                int are_inputs) {
+  const char *kind = are_inputs ? "input" : "output";
   for (Py_ssize_t i = 0; i < PyTuple_Size(names); i++, at++) {
     PyObject *name = PyTuple_GetItem(names, i);
     run->names[at] = PyUnicode_Check(name) ? PyUnicode_AsUTF8AndSize(name, NULL) : NULL;
@@ -259,7 +261,7 @@ static int fill(ModuleState *state, Run *run, size_t at, PyObject *names, PyObje
     }
     PyObject *value = PyTuple_GetItem(values, i);
     if (value == NULL) return -1;
-    if (value == Py_None) continue;
+    if (value == Py_None && !are_inputs) continue;
     char what[160];
     PyOS_snprintf(what, sizeof what, "%s '%.120s'", kind, run->names[at]);
     run->objects[at] = as_tensor(state, value, what);
@@ -323,8 +325,8 @@ static PyObject *context_run(PyObject *self, PyObject *args) {
   PyObject *results = NULL;
   if (run.names == NULL || run.handles == NULL || run.objects == NULL) {
     PyErr_NoMemory();
-  } else if (fill(state, &run, 0, input_names, inputs, "input") == 0 &&
-             fill(state, &run, run.input_count, output_names, outs, "output") == 0) {
+  } else if (fill(state, &run, 0, input_names, inputs, 1) == 0 &&
+             fill(state, &run, run.input_count, output_names, outs, 0) == 0) {
     results = run_unlocked(state, context, &run);
   }
   free_run(&run);
