@@ -84,3 +84,8 @@ int32_t mp_open_write(const char *path) {
 }
 
 void mp_warn(const char *message) { fprintf(stderr, "martlet: %s\n", message); }
+
+intptr_t mp_no_character_name(uint32_t scalar) {
+  (void)scalar;
+  return 0;
+}
