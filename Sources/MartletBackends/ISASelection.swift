@@ -60,9 +60,21 @@ package struct ISASelection: Sendable {
   }
 
   /// The kernels that a cap at `name` gives on this machine, or nil where it cannot run them.
-  static func kernels(cappedAt name: String) -> KernelSet? {
-    guard Machine.shared.usable.contains(where: { Machine.name($0) == name }) else { return nil }
-    return ISASelection(machine: .shared, programCap: name, environmentCap: nil).kernels
+  ///
+  /// With `assumesBF16` its rows for bf16 tensors serve BF16 mode too, as if it had units for them:
+  /// slow, but the whole of that path can so be tested on any machine.
+  static func kernels(cappedAt name: String, assumesBF16: Bool = false) -> KernelSet? {
+    let machine = Machine.shared
+    guard let limit = machine.names.firstIndex(of: name), machine.refusals[limit] == nil else {
+      return nil
+    }
+    if !assumesBF16 {
+      return ISASelection(machine: machine, programCap: name, environmentCap: nil).kernels
+    }
+    let chain = machine.compiledIn[...limit].indices.filter { machine.refusals[$0] == nil }
+    return KernelSet(
+      chain: chain.map { machine.compiledIn[$0] }, name: "\(name) with bf16 assumed",
+      noBF16Reason: "")
   }
 
   private struct State {

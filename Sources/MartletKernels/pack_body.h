@@ -11,7 +11,10 @@ typedef enum pack_kind {
   PACK_BF16          // bf16 pairs
 } pack_kind;
 
-enum { PACK_BLOCK_BYTES = 512 };  // of a contiguous source row taken at a time
+enum {
+  PACK_BLOCK_BYTES = 512,  // of a contiguous source row taken at a time
+  PACK_ROWS_AHEAD = 8
+};
 
 MK_INLINE int pack_kr(const pack_kind kind) { return kind == PACK_F32 ? 1 : 2; }
 MK_INLINE int pack_source_bytes(const pack_kind kind) { return kind == PACK_BF16 ? 2 : 4; }
@@ -55,7 +58,8 @@ MK_INLINE vi pack_columns_tail(const pack_kind kind, const char *even, const cha
   return vi_pair_bf16(vf_load_tail(even, tail), odd ? vf_load_tail(odd, tail) : vf_zero());
 }
 
-// Columns contiguous. Walks blocks of several panels, so that source rows are read in long runs.
+// Columns contiguous. Walks blocks of several panels, so that source rows are read in long runs, and
+// asks for rows ahead: each lies in a page of its own, where the processor does not look by itself.
 MK_INLINE void pack_contiguous(const pack_kind kind, const int nr, const mk_pack_rhs *p) {
   const int kr = pack_kr(kind), bytes = pack_source_bytes(kind);
   const int64_t line_bytes = nr * 4;
@@ -67,6 +71,10 @@ MK_INLINE void pack_contiguous(const pack_kind kind, const int nr, const mk_pack
       const char *odd = k + 1 < p->k ? even + p->k_stride : NULL;
       char *dst = (char *)p->dst + n0 / nr * p->dst_panel_stride + line * line_bytes;
       int64_t j = 0;
+      if (k + PACK_ROWS_AHEAD < p->k) {
+        for (int64_t b = 0; b < columns * bytes; b += 64)
+          v_prefetch(even + PACK_ROWS_AHEAD * p->k_stride + b);
+      }
       for (; j + nr <= columns; j += nr, dst += p->dst_panel_stride) {
         MK_UNROLL for (int v = 0; v < nr; v += VL)
           vi_store(dst + v * 4, pack_columns(kind, even + (j + v) * bytes,

@@ -3,9 +3,11 @@ import MartletKernels
 
 /// The kernels of one instruction set together with what it inherits from those before it.
 ///
-/// @unchecked Sendable: `vectors` is written once before anybody else sees it and never freed; the
-/// rest is constant.
-struct KernelSet: @unchecked Sendable {
+/// A class, so that the structs on a product's way hold one reference to it.
+///
+/// @unchecked Sendable: `vectors` is written once before anybody else sees it; the rest is
+/// constant.
+final class KernelSet: @unchecked Sendable {
   let name: String
   /// One row per combination of dtypes, the best.
   let rows: [GEMMRow]
@@ -48,6 +50,8 @@ struct KernelSet: @unchecked Sendable {
     self.rows = rows
     vectors = UnsafeRawPointer(merged).assumingMemoryBound(to: mk_vector_table.self)
   }
+
+  deinit { UnsafeMutableRawPointer(mutating: vectors).deallocate() }
 
   /// The row that multiplies these types, or nil.
   func row(dst: DType, lhs: DType, rhs: DType) -> GEMMRow? {
@@ -102,7 +106,7 @@ struct KernelSet: @unchecked Sendable {
 /// One GEMM kernel family: its types, its tile and its functions.
 ///
 /// @unchecked Sendable: constants of MartletKernels.
-struct GEMMRow: @unchecked Sendable {
+final class GEMMRow: @unchecked Sendable {
   typealias Pack = @convention(c) (UnsafePointer<mk_pack_rhs>?) -> Void
 
   let name: String

@@ -107,7 +107,7 @@ private final class ConvolutionCase {
   @Test("random convolutions agree with float64 on every instruction set")
   func agreesWithReference() throws {
     let memory = try GEMMCase.Memory()
-    for index in 0..<3000 {
+    for index in 0..<1800 {
       let seed = UInt64(11) << 32 | UInt64(index)
       for kernels in testedKernels {
         let example = ConvolutionCase(
@@ -125,7 +125,7 @@ private final class ConvolutionCase {
     let memory = try GEMMCase.Memory()
     let pool = ThreadPool.shared
     defer { try? pool.setThreadCount(0) }
-    for index in 0..<1500 {
+    for index in 0..<900 {
       let seed = UInt64(12) << 32 | UInt64(index)
       for kernels in testedKernels {
         let backend = NativeBackend(kernels: kernels)

@@ -7,8 +7,9 @@ import MartletKernels
 /// A work item is a range of rows by a range of columns; items of one product may run on any
 /// threads in any order. No choice made here changes a bit of the result.
 struct TileLoop {
-  var row: GEMMRow
-  var kernels: KernelSet
+  /// Not counted: the backend holds them longer than any product runs.
+  unowned(unsafe) let row: GEMMRow
+  unowned(unsafe) let kernels: KernelSet
   var k: Int
   /// Depth of a K block (a multiple of kr) and rows of a block of lhs.
   var kc: Int

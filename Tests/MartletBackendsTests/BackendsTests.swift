@@ -1,0 +1,138 @@
+import Glibc
+import MartletCore
+import Testing
+
+@testable import MartletBackends
+
+/// A contiguous matrix of one element type that lives as long as the test.
+private final class Matrix<Element> {
+  let values: UnsafeMutablePointer<Element>
+  let view: MatrixView
+  let count: Int
+
+  init(_ rows: Int, _ columns: Int, _ dtype: DType, _ element: (Int) -> Element) {
+    count = rows * columns
+    values = .allocate(capacity: max(count, 1))
+    for index in 0..<count { (values + index).initialize(to: element(index)) }
+    view = MatrixView(UnsafeMutableRawPointer(values), dtype, rowStride: columns)
+  }
+
+  deinit { values.deallocate() }
+}
+
+@Suite(.serialized) struct BackendsTests {
+  private func multiply<Element: Numeric>(
+    _: Element.Type, _ dtype: DType, _ make: @escaping (Int) -> Element
+  ) throws -> Bool {
+    let (m, n, k) = (70, 65, 80)
+    let a = Matrix<Element>(m, k, dtype) { make($0 % 13) }
+    let b = Matrix<Element>(k, n, dtype) { make($0 % 11) }
+    let c = Matrix<Element>(m, n, dtype) { _ in make(0) }
+    let problem = GEMMProblem(m: m, n: n, k: k, lhs: a.view, rhs: b.view, dst: c.view, mode: .bf16)
+    _ = try Backends.run(problem)
+    return (0..<m * n).allSatisfy { cell in
+      var sum: Element = 0
+      for p in 0..<k { sum += a.values[cell / n * k + p] * b.values[p * n + cell % n] }
+      return sum == c.values[cell]
+    }
+  }
+
+  @Test("multiplies float64 and integers exactly") func plainTypes() throws {
+    #expect(try multiply(Double.self, .float64) { Double($0) / 4 })
+    #expect(try multiply(Int32.self, .int32) { Int32($0) - 5 })
+    #expect(try multiply(Int64.self, .int64) { Int64($0) - 5 })
+    #expect(try multiply(UInt32.self, .uint32) { UInt32($0) })
+    #expect(try multiply(UInt64.self, .uint64) { UInt64($0) })
+    #expect(try multiply(Int16.self, .int16) { Int16($0) })
+  }
+
+  @Test("integers wrap around") func wrapping() throws {
+    let a = Matrix<UInt8>(1, 2, .uint8) { _ in 255 }
+    let c = Matrix<UInt8>(1, 1, .uint8) { _ in 0 }
+    let b = Matrix<UInt8>(2, 1, .uint8) { _ in 3 }
+    _ = try Backends.run(
+      GEMMProblem(m: 1, n: 1, k: 2, lhs: a.view, rhs: b.view, dst: c.view, mode: .fp32))
+    #expect(c.values[0] == UInt8(truncatingIfNeeded: 255 * 3 * 2))
+  }
+
+  @Test("float16 sums in float32 and rounds once") func half() throws {
+    let a = Matrix<UInt16>(3, 40, .float16) { Float16(Double($0 % 7) / 8).bitPattern }
+    let b = Matrix<UInt16>(40, 5, .float16) { Float16(Double($0 % 9) / 8 - 0.5).bitPattern }
+    let c = Matrix<UInt16>(3, 5, .float16) { _ in 0 }
+    let problem = GEMMProblem(
+      m: 3, n: 5, k: 40, lhs: a.view, rhs: b.view, dst: c.view, mode: .bf16)
+    let execution = try Backends.run(problem)
+    #expect(execution.precision == "fp32" && !execution.reason.isEmpty)
+    let actual = (0..<15).map { c.values[$0] }
+    _ = try ReferenceBackend().run(problem, pool: .shared)
+    #expect(actual == (0..<15).map { c.values[$0] })
+  }
+
+  @Test("refuses what no backend can run") func errors() throws {
+    let a = Matrix<Float>(4, 4, .float32) { Float($0) }
+    let d = Matrix<Double>(4, 4, .float64) { Double($0) }
+    let c = Matrix<Float>(4, 4, .float32) { _ in 0 }
+    let good = GEMMProblem(m: 4, n: 4, k: 4, lhs: a.view, rhs: a.view, dst: c.view, mode: .fp32)
+    var mixed = good
+    mixed.rhs = d.view
+    #expect(throws: MartletError.self) { try Backends.run(mixed) }
+    var narrow = good
+    narrow.dst.columnStride = 2
+    #expect(throws: MartletError.self) { try Backends.run(narrow) }
+    var packed = good
+    packed.packedRHS = try Backends.pack(a.view, k: 4, n: 3, mode: .fp32)
+    #expect(throws: MartletError.self) { try Backends.run(packed) }
+    #expect(throws: MartletError.self) { try Backends.pack(d.view, k: 4, n: 4, mode: .fp32) }
+    #expect(throws: MartletError.self) { try Backends.use("abacus") }
+    #expect(throws: MartletError.self) {
+      try Backends.pack(a.view, k: Int.max / 2, n: Int.max / 2, mode: .fp32)
+    }
+  }
+
+  @Test("other backends run what they support when asked for") func choice() throws {
+    defer { try? Backends.use("native") }
+    let a = Matrix<Float>(20, 30, .float32) { Float($0 % 7) }
+    let b = Matrix<Float>(30, 10, .float32) { Float($0 % 5) }
+    let c = Matrix<Float>(20, 10, .float32) { _ in 0 }
+    let problem = GEMMProblem(
+      m: 20, n: 10, k: 30, lhs: a.view, rhs: b.view, dst: c.view, mode: .fp32)
+    #expect(try Backends.run(problem).backend == "native")
+    let expected = (0..<200).map { c.values[$0] }
+    try Backends.use("reference")
+    #expect(try Backends.run(problem).backend == "reference")
+    #expect(expected == (0..<200).map { c.values[$0] })
+    do throws(MartletError) {
+      try Backends.use("openblas")
+    } catch {
+      #expect(error.code == .notFound && error.message.contains("libopenblas"))
+      return
+    }
+    #expect(try Backends.run(problem).backend == "openblas")
+    #expect(expected == (0..<200).map { c.values[$0] })
+    var biased = problem
+    biased.epilogue.beta = 0.5
+    biased.epilogue.residual = a.view
+    #expect(try Backends.run(biased).backend == "native")
+  }
+
+  @Test("a packed rhs serves the modes that it was packed for") func packedModes() throws {
+    let a = Matrix<Float>(5, 6, .float32) { Float($0) / 8 }
+    let b = Matrix<Float>(6, 7, .float32) { Float($0) / 8 }
+    let c = Matrix<Float>(5, 7, .float32) { _ in 0 }
+    var problem = GEMMProblem(m: 5, n: 7, k: 6, lhs: a.view, rhs: b.view, dst: c.view, mode: .bf16)
+    problem.packedRHS = try Backends.pack(b.view, k: 6, n: 7, mode: .fp32)
+    let execution = try Backends.run(problem)
+    #expect(execution.precision == "fp32" && !execution.reason.isEmpty)
+    let packed = try Backends.pack(b.view, k: 6, n: 7, mode: .bf16)
+    problem.packedRHS = packed
+    if Backends.precision(for: .bf16).usesBF16 {
+      #expect(packed.dtype == .bfloat16)
+      #expect(try Backends.run(problem).precision == "bf16")
+      problem.mode = .fp32
+      let error = #expect(throws: MartletError.self) { try Backends.run(problem) }
+      #expect(error?.code == .invalidState)
+    } else {
+      #expect(packed.dtype == .float32)
+    }
+  }
+}
