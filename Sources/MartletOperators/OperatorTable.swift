@@ -79,9 +79,11 @@ package enum OperatorTable {
     Conv.self,
     // LinearAlgebra
     Attention.self,
+    Einsum.self,
     Gemm.self,
     Linear.self,
     MatMul.self,
+    RotaryEmbedding.self,
     // Pooling
     AveragePool.self,
     GlobalAveragePool.self,

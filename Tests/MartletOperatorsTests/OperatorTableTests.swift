@@ -61,6 +61,44 @@ import Testing
     }
   }
 
+  /// Calls that are large enough to be cut into pieces.
+  static let largeCalls: [(name: String, shape: [Int], axis: Int?)] = [
+    ("Gelu", [70_001], nil), ("Exp", [3, 30_011], nil), ("Softmax", [61, 1_003], -1),
+    ("Softmax", [7, 333, 31], 1), ("ReduceSum", [5, 40_001], -1), ("ReduceSum", [2_003, 67], 0),
+    ("ReduceLogSumExp", [3, 5_001, 7], 1), ("ReduceMean", [5, 7, 1_111, 3], 2),
+    ("LpNormalization", [201, 303], -1), ("CumSum", [31, 2_001], 1),
+  ]
+
+  @Test("bits do not depend on threads, nor on where the elements lie", arguments: largeCalls)
+  func sameBits(_ call: (name: String, shape: [Int], axis: Int?)) throws {
+    let count = call.shape.reduce(1, *)
+    let padded = try Tensor(uninitialized: .float32, [count + 3])
+    let x = try Tensor(uninitialized: .float32, call.shape)
+    let shifted = try Tensor(
+      storage: padded.storage, dtype: .float32, shape: call.shape, byteOffset: 12)
+    for index in 0..<count {
+      let value = Float((index &* 7919) % 2003) / 211 - 4.5
+      x.typed(Float.self)[index] = value
+      shifted.typed(Float.self)[index] = value
+    }
+    var attributes: [String: AttributeValue] = [:]
+    var inputs: [Tensor?] = []
+    if let axis = call.axis {
+      if call.name.hasPrefix("Reduce") || call.name == "CumSum" {
+        inputs = [try ints([axis])]
+      } else {
+        attributes["axis"] = .int(axis)
+      }
+    }
+    defer { try? ThreadPool.shared.setThreadCount(0) }
+    try ThreadPool.shared.setThreadCount(1)
+    let alone = try run(call.name, [x] + inputs, attributes)[0].values
+    for threads in [2, 3] {
+      try ThreadPool.shared.setThreadCount(threads)
+      #expect(try values(call.name, [shifted] + inputs, attributes) == alone)
+    }
+  }
+
   private static func check(_ result: Tensor, _ type: ValueType, _ call: String) {
     if let dtype = type.dtype { #expect(dtype == result.dtype, "\(call)") }
     guard let shape = type.shape else { return }

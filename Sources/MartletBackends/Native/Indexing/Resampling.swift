@@ -32,35 +32,62 @@ package enum Resampling {
     _ workspace: Workspace
   ) {
     let (from, to) = (src.pointer, dst.pointer)
-    let places = taps.count
-    let rows = outer * places
-    let perChunk = max(1, (1 << 13) / max(inner, 1))
-    workspace.pool.parallelFor((rows + perChunk - 1) / perChunk) { chunk in
-      for row in chunk * perChunk..<min((chunk + 1) * perChunk, rows) {
-        let (block, place) = row.quotientAndRemainder(dividingBy: places)
-        let range = taps.starts[place]..<taps.starts[place + 1]
-        if src.dtype == .float64 {
-          mixRow(
-            from.assumingMemoryBound(to: Double.self) + block * extent * inner, inner, taps, range,
-            to.assumingMemoryBound(to: Double.self) + row * inner)
-        } else {
-          mixRow(
-            from.assumingMemoryBound(to: Float.self) + block * extent * inner, inner, taps, range,
-            to.assumingMemoryBound(to: Float.self) + row * inner)
+    // Few elements per place are worth whole lines at a time; many, single places.
+    let places = inner < 16 ? taps.count : 1
+    let units = outer * taps.count / max(places, 1)
+    let perChunk = max(1, (1 << 13) / max(inner * places, 1))
+    let starts = taps.starts
+    let (indices, weights) = (taps.indices, taps.weights)
+    workspace.pool.parallelFor((units + perChunk - 1) / perChunk) { chunk in
+      starts.withUnsafeBufferPointer { starts in
+        indices.withUnsafeBufferPointer { indices in
+          weights.withUnsafeBufferPointer { weights in
+            let mixer = Mixer(
+              extent: extent, inner: inner, count: taps.count, starts: starts, indices: indices,
+              weights: weights)
+            let first = chunk * perChunk * places
+            let range = first..<min(first + perChunk * places, outer * taps.count)
+            if src.dtype == .float64 {
+              mixer.run(
+                range, from.assumingMemoryBound(to: Double.self),
+                to.assumingMemoryBound(to: Double.self))
+            } else {
+              mixer.run(
+                range, from.assumingMemoryBound(to: Float.self),
+                to.assumingMemoryBound(to: Float.self))
+            }
+          }
         }
       }
     }
   }
+}
 
-  private static func mixRow<T: RealElement>(
-    _ src: UnsafePointer<T>, _ inner: Int, _ taps: ResampleTaps, _ range: Range<Int>,
-    _ dst: UnsafeMutablePointer<T>
+/// The taps of an axis as buffers, for one thread.
+private struct Mixer {
+  let extent: Int
+  let inner: Int
+  let count: Int
+  let starts: UnsafeBufferPointer<Int>
+  let indices: UnsafeBufferPointer<Int>
+  let weights: UnsafeBufferPointer<Double>
+
+  /// Rows `range` of the result, a row being `inner` elements of one place.
+  func run<T: RealElement>(
+    _ range: Range<Int>, _ src: UnsafePointer<T>, _ dst: UnsafeMutablePointer<T>
   ) {
-    dst.update(repeating: 0, count: inner)
-    for tap in range {
-      let weight = T(taps.weights[tap])
-      let line = src + taps.indices[tap] * inner
-      for i in 0..<inner { dst[i] += weight * line[i] }
+    var (block, place) = range.lowerBound.quotientAndRemainder(dividingBy: max(count, 1))
+    for row in range {
+      let lines = src + block * extent * inner
+      let out = dst + row * inner
+      for i in 0..<inner { out[i] = 0 }
+      for tap in starts[place]..<starts[place + 1] {
+        let weight = T(weights[tap])
+        let line = lines + indices[tap] * inner
+        for i in 0..<inner { out[i] += weight * line[i] }
+      }
+      place += 1
+      if place == count { (block, place) = (block + 1, 0) }
     }
   }
 }
