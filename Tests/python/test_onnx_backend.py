@@ -11,9 +11,8 @@ import pytest
 
 import martlet
 
-onnx = pytest.importorskip("onnx")
-import onnx.backend.base  # noqa: E402
-import onnx.backend.test  # noqa: E402
+base = pytest.importorskip("onnx.backend.base")
+runner = pytest.importorskip("onnx.backend.test")
 
 # Cases that cannot be held against their data, with the reason.
 KNOWN = {
@@ -23,7 +22,7 @@ KNOWN = {
 }
 
 
-class PreparedModel(onnx.backend.base.BackendRep):
+class PreparedModel(base.BackendRep):
     """A loaded model with inputs in the model's order."""
 
     def __init__(self, model: martlet.Model) -> None:
@@ -38,7 +37,7 @@ class PreparedModel(onnx.backend.base.BackendRep):
         return [np.asarray(value) for value in values]
 
 
-class MartletBackend(onnx.backend.base.Backend):
+class MartletBackend(base.Backend):
     """Martlet as ONNX's tests see it."""
 
     @classmethod
@@ -54,7 +53,7 @@ class MartletBackend(onnx.backend.base.Backend):
         return device == "CPU"
 
 
-suite = onnx.backend.test.BackendTest(MartletBackend, __name__)
+suite = runner.BackendTest(MartletBackend, __name__)
 for name in KNOWN:
     suite.exclude(name)
 globals().update(
