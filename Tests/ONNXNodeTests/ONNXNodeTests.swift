@@ -73,7 +73,9 @@ import Testing
       return .passed
     } catch {
       let text = "\(error)"
-      if let error = error as? MartletError, error.code == .unsupported { return .unsupported(text) }
+      if let error = error as? MartletError, error.code == .unsupported {
+        return .unsupported(text)
+      }
       return .failed(text)
     }
   }
