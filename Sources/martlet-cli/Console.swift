@@ -28,12 +28,14 @@ enum Console {
       try body()
     } catch let error as MartletError {
       complain("martlet: \(error)")
-      throw ExitCode(exitCode(of: error.code))
+      throw ExitCode(exitCode(of: error))
     }
   }
 
-  private static func exitCode(of code: MartletError.Code) -> Int32 {
-    switch code {
+  private static func exitCode(of error: MartletError) -> Int32 {
+    switch error.code {
+    // A name that the model does not have is wrong usage; otherwise a file was not found.
+    case .notFound where error.input != nil: 64
     case .invalidArgument, .invalidShape, .invalidDType: 64
     case .invalidModel: 65
     case .notFound: 66
