@@ -276,7 +276,8 @@ def test_nothing_leaks(digits_path, images):
 
 def test_control_c_stops_a_loop_of_runs(digits_path):
     script = f"""
-import sys, numpy as np, martlet
+import signal, sys, numpy as np, martlet
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may have it ignored
 model = martlet.load({digits_path!r})
 x = np.zeros((20000, 1, 8, 8), np.float32)
 print("ready", flush=True)
@@ -290,5 +291,8 @@ except KeyboardInterrupt:
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    try:
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert output == "stopped (1, 10)\n" and process.returncode == 0
