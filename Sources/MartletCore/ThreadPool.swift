@@ -144,7 +144,8 @@ package final class ThreadPool: @unchecked Sendable {
     job = section
     nextChunk.store(0, ordering: .relaxed)
     // Only `helpers` of the workers take part: each takes one ticket.
-    tickets.store(helpers, ordering: .relaxed)
+    // A worker that is late from the section before may take one at once: it must see the job.
+    tickets.store(helpers, ordering: .sequentiallyConsistent)
     mp_word_increment(epoch)
     if sleepers.load(ordering: .sequentiallyConsistent) > 0 {
       mp_futex_wake(epoch, Int32(helpers))
@@ -153,7 +154,7 @@ package final class ThreadPool: @unchecked Sendable {
     // Take back the tickets nobody used, then wait for the workers that did use one.
     tickets.store(0, ordering: .sequentiallyConsistent)
     var spins = 0
-    while busyWorkers.load(ordering: .acquiring) > 0 {
+    while busyWorkers.load(ordering: .sequentiallyConsistent) > 0 {
       mp_spin_hint()
       spins += 1
       // More threads than processors: let the worker that we wait for run.
