@@ -9,7 +9,9 @@ enum { MK_GENERIC_ROWS = 3, MK_AVX2_ROWS = 3, MK_AVX512_ROWS = 1, MK_AVX512BF16_
 
 extern const mk_gemm_row mk_gemm_rows_generic[MK_GENERIC_ROWS];
 extern const mk_vector_table mk_vectors_generic;
+extern const mk_int8_row mk_int8_row_generic;
 int64_t mk_peak_f32_generic(int64_t rounds);
+int64_t mk_peak_int8_generic(int64_t rounds);
 
 #if defined(__x86_64__)
 extern const mk_gemm_row mk_gemm_rows_avx2[MK_AVX2_ROWS];
@@ -17,9 +19,15 @@ extern const mk_gemm_row mk_gemm_rows_avx512[MK_AVX512_ROWS];
 extern const mk_gemm_row mk_gemm_rows_avx512bf16[MK_AVX512BF16_ROWS];
 extern const mk_vector_table mk_vectors_avx2;
 extern const mk_vector_table mk_vectors_avx512;
+extern const mk_int8_row mk_int8_row_avx2;
+extern const mk_int8_row mk_int8_row_avxvnni;
+extern const mk_int8_row mk_int8_row_avx512vnni;
 int64_t mk_peak_f32_avx2(int64_t rounds);
 int64_t mk_peak_f32_avx512(int64_t rounds);
 int64_t mk_peak_bf16_avx512bf16(int64_t rounds);
+int64_t mk_peak_int8_avx2(int64_t rounds);
+int64_t mk_peak_int8_avxvnni(int64_t rounds);
+int64_t mk_peak_int8_avx512vnni(int64_t rounds);
 
 // Whether VDPBF16PS gives the bits that its definition promises. Needs MK_CPU_AVX512_BF16.
 bool mk_probe_vdpbf16ps(void);
@@ -27,5 +35,7 @@ bool mk_probe_vdpbf16ps(void);
 
 // Runs small products with edges on every row and compares them with plain C.
 bool mk_probe_gemm_rows(const mk_gemm_row *rows, int32_t count);
+// The same for integer products, extreme values included.
+bool mk_probe_int8_row(const mk_int8_row *row);
 
 #endif

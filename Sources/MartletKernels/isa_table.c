@@ -2,7 +2,8 @@
 #include "internal.h"
 
 static bool probe_generic(void) {
-  return mk_probe_gemm_rows(mk_gemm_rows_generic, MK_GENERIC_ROWS);
+  return mk_probe_gemm_rows(mk_gemm_rows_generic, MK_GENERIC_ROWS) &&
+         mk_probe_int8_row(&mk_int8_row_generic);
 }
 
 static const mk_isa isa_generic = {
@@ -13,18 +14,26 @@ static const mk_isa isa_generic = {
   .gemm_row_count = MK_GENERIC_ROWS,
   .vectors = &mk_vectors_generic,
   .peak_f32 = mk_peak_f32_generic,
+  .int8_row = &mk_int8_row_generic,
+  .peak_int8 = mk_peak_int8_generic,
 };
 
 #if defined(__x86_64__)
 enum {
   NEEDS_AVX2 = MK_CPU_AVX2 | MK_CPU_FMA | MK_CPU_F16C,
+  NEEDS_AVXVNNI = NEEDS_AVX2 | MK_CPU_AVX_VNNI,
   NEEDS_AVX512 = NEEDS_AVX2 | MK_CPU_AVX512,
+  NEEDS_AVX512VNNI = NEEDS_AVX512 | MK_CPU_AVX512_VNNI,
   NEEDS_AVX512BF16 = NEEDS_AVX512 | MK_CPU_AVX512_BF16
 };
 
 static bool probe_avx2(void) {
-  return mk_probe_gemm_rows(mk_gemm_rows_avx2, MK_AVX2_ROWS);
+  return mk_probe_gemm_rows(mk_gemm_rows_avx2, MK_AVX2_ROWS) &&
+         mk_probe_int8_row(&mk_int8_row_avx2);
 }
+
+static bool probe_avxvnni(void) { return mk_probe_int8_row(&mk_int8_row_avxvnni); }
+static bool probe_avx512vnni(void) { return mk_probe_int8_row(&mk_int8_row_avx512vnni); }
 
 static bool probe_avx512(void) {
   return mk_probe_gemm_rows(mk_gemm_rows_avx512, MK_AVX512_ROWS);
@@ -43,6 +52,17 @@ static const mk_isa isa_avx2 = {
   .gemm_row_count = MK_AVX2_ROWS,
   .vectors = &mk_vectors_avx2,
   .peak_f32 = mk_peak_f32_avx2,
+  .int8_row = &mk_int8_row_avx2,
+  .peak_int8 = mk_peak_int8_avx2,
+};
+
+static const mk_isa isa_avxvnni = {
+  .name = "avxvnni",
+  .needs = NEEDS_AVXVNNI,
+  .probe = probe_avxvnni,
+  .vectors = &mk_vectors_avx2,
+  .int8_row = &mk_int8_row_avxvnni,
+  .peak_int8 = mk_peak_int8_avxvnni,
 };
 
 static const mk_isa isa_avx512 = {
@@ -53,6 +73,15 @@ static const mk_isa isa_avx512 = {
   .gemm_row_count = MK_AVX512_ROWS,
   .vectors = &mk_vectors_avx512,
   .peak_f32 = mk_peak_f32_avx512,
+};
+
+static const mk_isa isa_avx512vnni = {
+  .name = "avx512vnni",
+  .needs = NEEDS_AVX512VNNI,
+  .probe = probe_avx512vnni,
+  .vectors = &mk_vectors_avx512,
+  .int8_row = &mk_int8_row_avx512vnni,
+  .peak_int8 = mk_peak_int8_avx512vnni,
 };
 
 static const mk_isa isa_avx512bf16 = {
@@ -71,7 +100,9 @@ static const mk_isa *const isa_list[] = {
   &isa_generic,
 #if defined(__x86_64__)
   &isa_avx2,
+  &isa_avxvnni,
   &isa_avx512,
+  &isa_avx512vnni,
   &isa_avx512bf16,
 #endif
 };

@@ -84,3 +84,42 @@ void mk_copy_2d(int32_t size, int64_t n0, int64_t n1, const void *src, int64_t s
     else general_8(n0, n1, src, ss0, ss1, dst, ds0, ds1);
   }
 }
+
+void mk_im2col_8bit(const mk_pack_conv *c, const uint8_t *src, uint8_t fill, uint8_t *dst,
+                    int64_t dst_stride) {
+  for (int64_t p = 0; p < c->k; p++, dst += dst_stride) {
+    int64_t t = c->k0 + p;
+    const int64_t kw = t % c->ker_w, kh = (t /= c->ker_w) % c->ker_h, kd = (t /= c->ker_h) % c->ker_d;
+    const uint8_t *image = src + t / c->ker_d * c->in_d * c->in_h * c->in_w;
+    int64_t j = 0;
+    while (j < c->n) {  // one line of output pixels at a time
+      const int64_t o = c->n0 + j, ow = o % c->out_w, oh = o / c->out_w % c->out_h;
+      const int64_t od = o / c->out_w / c->out_h;
+      const int64_t count = c->out_w - ow < c->n - j ? c->out_w - ow : c->n - j;
+      const int64_t z = od * c->stride_d - c->pad_d + kd * c->dil_d;
+      const int64_t y = oh * c->stride_h - c->pad_h + kh * c->dil_h;
+      uint8_t *to = dst + j;
+      j += count;
+      if (z < 0 || z >= c->in_d || y < 0 || y >= c->in_h) {
+        memset(to, fill, (size_t)count);
+        continue;
+      }
+      const uint8_t *line = image + (z * c->in_h + y) * c->in_w;
+      const int64_t x0 = ow * c->stride_w - c->pad_w + kw * c->dil_w;
+      int64_t i = 0;
+      if (c->stride_w == 1) {
+        const int64_t before = x0 < 0 ? (-x0 < count ? -x0 : count) : 0;
+        int64_t inside = c->in_w - x0 < count ? c->in_w - x0 : count;
+        inside = inside > before ? inside - before : 0;
+        memset(to, fill, (size_t)before);
+        if (inside > 0) memcpy(to + before, line + x0 + before, (size_t)inside);
+        memset(to + before + inside, fill, (size_t)(count - before - inside));
+        continue;
+      }
+      for (; i < count; i++) {
+        const int64_t x = x0 + i * c->stride_w;
+        to[i] = x >= 0 && x < c->in_w ? line[x] : fill;
+      }
+    }
+  }
+}

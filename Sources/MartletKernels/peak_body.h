@@ -28,4 +28,19 @@ enum { PEAK_CHAINS = 12 };  // more than latency times units on every processor 
     return rounds * PEAK_CHAINS * VL * (OPERATIONS_PER_LANE);              \
   }
 
+// The same for integers: `DOT(sum, a, b)` is one vector of multiply-adds of `kr` pairs a lane.
+#define PEAK_INTEGER(NAME, DOT, KR)                                          \
+  int64_t NAME(int64_t rounds) {                                             \
+    vi sum[PEAK_CHAINS], a = vi_set1(0x01020304u);                           \
+    MK_UNROLL for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = vi_set1(0);     \
+    for (int64_t round = 0; round < rounds; round++) {                       \
+      MK_UNROLL for (int i = 0; i < PEAK_CHAINS; i++) {                      \
+        PEAK_KEEP(a); /* or one product would serve all chains */            \
+        sum[i] = DOT(sum[i], a, a);                                          \
+        PEAK_KEEP(sum[i]);                                                   \
+      }                                                                      \
+    }                                                                        \
+    return rounds * PEAK_CHAINS * VL * 2 * (KR);                             \
+  }
+
 #endif

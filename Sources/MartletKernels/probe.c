@@ -83,3 +83,59 @@ bool mk_probe_gemm_rows(const mk_gemm_row *rows, int32_t count) {
   }
   return true;
 }
+
+// Every third value is the lowest or the highest, where saturating instructions would show.
+static uint8_t probe_byte(int64_t i) {
+  return i % 3 == 0 ? (i % 2 ? 0x80 : 0x7f) : i % 3 == 1 ? 0xff : (uint8_t)(i * 37);
+}
+static int32_t probe_value(int64_t i, bool is_signed) {
+  return is_signed ? (int8_t)probe_byte(i) : probe_byte(i);
+}
+
+static bool probe_int8_shape(const mk_int8_row *row, int64_t m, int64_t n, int64_t k,
+                             bool is_signed) {
+  uint8_t source[PROBE_MAX_K * PROBE_MAX_N], panel[PROBE_MAX_K * PROBE_MAX_N];
+  int16_t lhs[PROBE_MAX_M * PROBE_MAX_K];
+  int32_t dst[PROBE_MAX_M * PROBE_MAX_N + 1], row_sum[PROBE_MAX_M] = {0};
+  int32_t row_zero[PROBE_MAX_M], column_zero[PROBE_MAX_N], column_sum[PROBE_MAX_N] = {0};
+  const int32_t untouched = 99, half = 128, lhs_zero = row->lhs == MK_U8 && is_signed ? half : 0;
+  for (int64_t i = 0; i < k * n; i++) source[i] = probe_byte(i + 1);
+  for (int64_t i = 0; i <= m * n; i++) dst[i] = untouched;
+  row->pack_rhs(&(mk_int8_pack_rhs){.k = k, .n = n, .src = source, .k_stride = n, .n_stride = 1,
+                                    .is_signed = is_signed, .dst = panel,
+                                    .dst_panel_stride = sizeof panel, .sums = column_sum});
+  for (int64_t i = 0; i < m * k; i++) source[i] = probe_byte(i);
+  const int64_t stride = PROBE_MAX_K * (row->lhs == MK_U8 ? 1 : 2);
+  row->pack_lhs(&(mk_int8_pack_lhs){.m = m, .k = k, .src = source, .m_stride = k, .k_stride = 1,
+                                    .is_signed = is_signed, .dst = lhs, .dst_stride = stride,
+                                    .sums = row_sum});
+  row->tile(&(mk_int8_tile){.m = m, .n = n, .k = k, .lhs = lhs, .lhs_stride = stride,
+                            .rhs = panel, .dst = dst, .dst_stride = n * 4});
+  for (int64_t i = 0; i < m; i++) row_zero[i] = lhs_zero, row_sum[i] -= (int32_t)k * lhs_zero;
+  for (int64_t j = 0; j < n; j++) column_zero[j] = is_signed ? 0 : -half;
+  row->finish(&(mk_int8_finish){.m = m, .n = n, .src = dst, .src_stride = n * 4, .dst = dst,
+                                .dst_stride = n * 4, .dst_type = MK_I32, .row_zero = row_zero,
+                                .column_sum = column_sum, .row_sum = row_sum,
+                                .column_zero = column_zero});
+  for (int64_t i = 0; i < m; i++) {
+    for (int64_t j = 0; j < n; j++) {
+      int32_t sum = 0;
+      for (int64_t p = 0; p < k; p++)
+        sum += probe_value(i * k + p, is_signed) * probe_value(p * n + j + 1, is_signed);
+      if (dst[i * n + j] != sum) return false;
+    }
+  }
+  return dst[m * n] == untouched;
+}
+
+bool mk_probe_int8_row(const mk_int8_row *row) {
+  const int64_t ms[] = {1, row->mr}, ns[] = {1, row->nr - 1, row->nr};
+  const int64_t ks[] = {0, 1, 5, PROBE_MAX_K};
+  if (row->mr > PROBE_MAX_M || row->nr > PROBE_MAX_N) return false;
+  for (int m = 0; m < 2; m++)
+    for (int n = 0; n < 3; n++)
+      for (int k = 0; k < 4; k++)
+        for (int is_signed = 0; is_signed < 2; is_signed++)
+          if (!probe_int8_shape(row, ms[m], ns[n], ks[k], is_signed)) return false;
+  return true;
+}

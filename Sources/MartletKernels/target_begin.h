@@ -21,6 +21,12 @@
 #include <immintrin.h>
 #if defined(MK_TARGET_AVX2)
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#elif defined(MK_TARGET_AVXVNNI)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avxvnni"))), apply_to = function)
+#elif defined(MK_TARGET_AVX512VNNI)
+#pragma clang attribute push(                                                                   \
+    __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx512vnni"))), \
+    apply_to = function)
 #elif defined(MK_TARGET_AVX512)
 #pragma clang attribute push( \
     __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512cd"))), \

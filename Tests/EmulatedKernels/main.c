@@ -145,6 +145,7 @@ int main(int argc, char **argv) {
     check(isa->probe(), "the probe fails");
     for (int32_t r = 0; r < isa->gemm_row_count; r++)
       test_gemm_row(isa, &isa->gemm_rows[r], order_of(isa, pinned));
+    if (isa->int8_row) test_int8_row(isa);
     // A later instruction set that has nothing of its own points at its predecessor's table.
     bool tested = false;
     for (int k = 1; k < i; k++)

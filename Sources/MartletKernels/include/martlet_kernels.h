@@ -112,6 +112,103 @@ typedef struct mk_gemm_row {
   void (*pack_conv)(const mk_pack_conv *);      // source f32
 } mk_gemm_row;
 
+// ------------------------------------------------------------ integer products, quantising
+
+// Products of 8-bit integers of either sign on either side, exact modulo 2^32, on kernels that know
+// one combination only: whatever the signs, the rhs is packed as s8 (128 subtracted from u8) and the
+// lhs as the row's own type (`lhs`): s16 as it is, or u8 with 128 added to s8. Zero points move along,
+// and `finish` takes them out of the sums:
+//   sum (a - za)(b - zb) = sum a b - za sum b - zb (sum a - K za).
+
+// One tile: dst[m x n] = or += lhs[m x k] * rhs[k x n]; int32, wrapping.
+typedef struct mk_int8_tile {
+  int64_t m, n, k;            // 0 <= m <= row.mr, 0 <= n <= row.nr, k >= 0
+  const void *lhs;            // packed rows (pack_lhs); read up to roundup(k, kr)
+  int64_t lhs_stride;         // bytes between rows
+  const void *rhs;            // packed panel (pack_rhs)
+  int32_t *dst;
+  int64_t dst_stride;         // bytes
+  bool accumulates;           // dst is added to, else written
+  const void *prefetch;       // fetched line by line, or null for what follows this panel
+} mk_int8_tile;
+
+// dst row i: the k elements at src + i*m_stride + p*k_stride as the row's lhs type, then zeros up to
+// roundup(k, kr).
+typedef struct mk_int8_pack_lhs {
+  int64_t m, k;
+  const void *src; int64_t m_stride, k_stride;
+  bool is_signed;
+  void *dst; int64_t dst_stride;
+  int32_t *sums;              // [m]: each row's sum as packed is added; or null
+} mk_int8_pack_lhs;
+
+// Panels as mk_pack_rhs describes them, of s8.
+typedef struct mk_int8_pack_rhs {
+  int64_t k, n;
+  const void *src; int64_t k_stride, n_stride;
+  bool is_signed;
+  void *dst; int64_t dst_panel_stride;
+  int32_t *sums;              // [roundup(n, nr)]: each column's sum as packed is added; or null
+} mk_int8_pack_rhs;
+
+// Sums on their way out, element by element in this order; null pointers are skipped:
+//   v -= row_zero[i] * column_sum[j];  v -= row_sum[i] * column_zero[j];
+//   v += row_bias[i];  v += column_bias[j]                                     (int32, wrapping)
+// Then dst is v itself (MK_I32), or f = float(v) * (scale * row_scale[i] * column_scale[j]), each
+// product rounded, and
+//   MK_F32: f + row_addend[i] + column_addend[j];
+//   MK_U8, MK_I8: clamp(round(f) + zero, lo, hi), half to even; NaN gives lo.
+typedef struct mk_int8_finish {
+  int64_t m, n;
+  const int32_t *src; int64_t src_stride;
+  void *dst; int64_t dst_stride;  // may be src where the element sizes agree
+  int32_t dst_type;
+  const int32_t *row_zero, *column_sum, *row_sum, *column_zero, *row_bias, *column_bias;
+  float scale;
+  const float *row_scale, *column_scale, *row_addend, *column_addend;
+  int32_t zero, lo, hi;           // |hi - lo| and |zero| at most 65535
+} mk_int8_finish;
+
+// dst[i] = clamp(round(src[i] / scale) + zero, lo, hi): the quotient rounded to f32, then to the
+// nearest integer, half to even; NaN gives lo. `scales` and `zeros`, where not null, hold one
+// per element in the place of scale and zero.
+typedef struct mk_quantize {
+  int64_t n;
+  const float *src;
+  void *dst; int32_t dst_type;    // MK_U8, MK_I8, MK_U16, MK_I16
+  float scale; int32_t zero;
+  const float *scales; const int32_t *zeros;
+} mk_quantize;
+
+// dst[i] = float(src[i] - zero) * scale; int32 differences wrap.
+typedef struct mk_dequantize {
+  int64_t n;
+  const void *src; int32_t src_type;  // MK_U8, MK_I8, MK_U16, MK_I16, MK_I32
+  float *dst;
+  float scale; int32_t zero;
+  const float *scales; const int32_t *zeros;
+} mk_dequantize;
+
+// The integer kernels of one ISA.
+typedef struct mk_int8_row {
+  const char *name;                // e.g. "gemm_s32_s16_s8_6x16"; names the largest tile
+  int32_t lhs;                     // MK_I16 or MK_U8: what a packed lhs holds
+  int32_t mr, nr, kr;
+  int32_t kc, mc;                  // suggested cache blocks (kc a multiple of kr)
+  void (*tile)(const mk_int8_tile *);
+  void (*pack_lhs)(const mk_int8_pack_lhs *);
+  void (*pack_rhs)(const mk_int8_pack_rhs *);
+  void (*finish)(const mk_int8_finish *);
+  void (*quantize)(const mk_quantize *);
+  void (*dequantize)(const mk_dequantize *);
+} mk_int8_row;
+
+// Rows k0..k0+k by columns n0..n0+n of the im2col matrix of one image and group of 8-bit elements,
+// row-major with dst_stride bytes between rows; taps outside the image are `fill`. `conv` gives the
+// geometry and what part (src, k0, k, n0, n as in mk_pack_conv; its dst is not read).
+void mk_im2col_8bit(const mk_pack_conv *conv, const uint8_t *src, uint8_t fill, uint8_t *dst,
+                    int64_t dst_stride);
+
 // ------------------------------------------------------- depthwise convolution, pooling
 
 // One channel plane: dst[oh x ow] = act(bias + sum over taps of w[kh x kw] * src). f32, any kernel.
@@ -221,7 +318,7 @@ enum {
 };
 
 typedef struct mk_isa {
-  const char *name;            // "generic", "avx2", "avx512", "avx512bf16"
+  const char *name;            // "generic", "avx2", "avx512", "avx512bf16", ...
   uint32_t needs;              // MK_CPU_* bits
   bool (*probe)(void);         // one self-check against plain C; run once, after the bits allow it
   const mk_gemm_row *gemm_rows; int32_t gemm_row_count;
@@ -230,6 +327,10 @@ typedef struct mk_isa {
   // floating-point operations done, for the caller to time. peak_bf16 is null without bf16 units.
   int64_t (*peak_f32)(int64_t rounds);
   int64_t (*peak_bf16)(int64_t rounds);
+  // Integer products, or null to take them from the ISA before; with them the limit of its 8-bit
+  // multiply-adds as its tile does them, two operations each.
+  const mk_int8_row *int8_row;
+  int64_t (*peak_int8)(int64_t rounds);
 } mk_isa;
 
 // The compiled-in ISAs from the most portable to the most capable; the count through *count.

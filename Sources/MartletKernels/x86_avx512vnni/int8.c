@@ -1,0 +1,40 @@
+// Integer products for AVX-512 VNNI.
+//
+// 6x64: 24 sums, four vectors of the panel and one broadcast fill 29 of the 32 registers.
+#define MK_TARGET_AVX512VNNI
+#include "../target_begin.h"
+#if MK_TARGET_PRESENT
+// clang-format off
+#include "../x86_avx512/lanes.h"
+#define INT8_KR 4
+MK_INLINE vi int8_line(const void *p) { return vi_load(p); }
+MK_INLINE vi int8_dot(vi c, vi a, vi b) { return _mm512_dpbusd_epi32(c, a, b); }
+#include "../int8_body.h"
+#include "../peak_body.h"
+#include "../quantize_body.h"
+// clang-format on
+
+enum { MR = 6, NR = 64, PANEL_VECTORS = NR / VL };
+
+#define TILES(M)                                                \
+  INT8_TILE(M, 1, PANEL_VECTORS) INT8_TILE(M, 2, PANEL_VECTORS) \
+  INT8_TILE(M, 3, PANEL_VECTORS) INT8_TILE(M, 4, PANEL_VECTORS)
+TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
+#define ROW(M) {int8_tile_##M##x1, int8_tile_##M##x2, int8_tile_##M##x3, int8_tile_##M##x4}
+static const int8_tile_fn tiles[MR][PANEL_VECTORS] = {ROW(1), ROW(2), ROW(3),
+                                                      ROW(4), ROW(5), ROW(6)};
+
+static void tile(const mk_int8_tile *t) {
+  if (t->m > 0 && t->n > 0) tiles[t->m - 1][(t->n - 1) / VL](t);
+}
+static void pack_rhs(const mk_int8_pack_rhs *p) { int8_pack_rhs_body(NR, p); }
+
+PEAK_INTEGER(mk_peak_int8_avx512vnni, int8_dot, INT8_KR)
+
+const mk_int8_row mk_int8_row_avx512vnni = {
+  .name = "gemm_s32_u8_s8_6x64", .lhs = MK_U8, .mr = MR, .nr = NR, .kr = INT8_KR, .kc = 2048,
+  .mc = 144, .tile = tile, .pack_lhs = int8_pack_lhs, .pack_rhs = pack_rhs, .finish = int8_finish,
+  .quantize = int8_quantize, .dequantize = int8_dequantize,
+};
+#endif
+#include "../target_end.h"
