@@ -6,16 +6,20 @@ import MartletPlatform
 /// Benchmarks quote their figures as shares of it, so that they hold on other machines and clocks.
 package enum HardwarePeak {
   package enum Unit: Sendable {
-    case float32, bfloat16
+    case float32, bfloat16, int8
   }
 
-  /// FLOP/s of `unit` on `threads` threads, the best of a few rounds of about 10 ms; nil where the
+  /// Operations per second of `unit` on `threads` threads, the best of a few rounds of about 10 ms; nil where the
   /// chosen instruction set has no such unit.
   package static func measure(_ unit: Unit, threads: Int, pool: ThreadPool = .shared) -> Double? {
     let kernels = KernelSet.current
-    guard
-      let kernel = unit == .float32 ? kernels.peakFloat32 : kernels.peakBFloat16, threads > 0
-    else { return nil }
+    let measured =
+      switch unit {
+      case .float32: kernels.peakFloat32
+      case .bfloat16: kernels.peakBFloat16
+      case .int8: kernels.peakInt8
+      }
+    guard let kernel = measured, threads > 0 else { return nil }
     var rounds: Int64 = 1000
     var best = 0.0
     var counted = 0

@@ -19,6 +19,9 @@ final class KernelSet: @unchecked Sendable {
   /// The units' own limits, see `HardwarePeak`; nil where there is no such unit.
   let peakFloat32: (@convention(c) (Int64) -> Int64)?
   let peakBFloat16: (@convention(c) (Int64) -> Int64)?
+  let peakInt8: (@convention(c) (Int64) -> Int64)?
+  /// The kernels of integer products and of quantising; nil only where a table lacks them.
+  let integer: IntegerRow?
 
   /// The kernels this process runs.
   static var current: KernelSet { ISASelection.current.kernels }
@@ -31,6 +34,9 @@ final class KernelSet: @unchecked Sendable {
     peakBFloat16 =
       noBF16Reason.isEmpty
       ? chain.last { $0.pointee.peak_bf16 != nil }?.pointee.peak_bf16 : nil
+    let last = chain.last { $0.pointee.int8_row != nil }?.pointee
+    peakInt8 = last?.peak_int8
+    integer = last?.int8_row.flatMap { IntegerRow($0.pointee) }
     var rows: [GEMMRow] = []
     // The table is nothing but function pointers: merge it word by word, nulls inherited.
     let words = MemoryLayout<mk_vector_table>.size / MemoryLayout<UInt>.size

@@ -1,0 +1,160 @@
+import MartletCore
+
+/// The integers that stand for zero: one for a whole matrix, or one for each row (or column) of it.
+package enum ZeroPoints {
+  case one(Int32)
+  case each(UnsafePointer<Int32>)
+}
+
+/// What happens to a product's int32 sums on their way out: `v = sum + rowBias + columnBias`,
+/// wrapping. dst is v where it is int32. Otherwise `f = float(v) * (scale * rowScale * columnScale)`,
+/// and dst is `f + rowAddend + columnAddend` where it is float32, and
+/// `saturate(round(f) + zero)`, half to even, where it is int8 or uint8.
+package struct IntegerEpilogue {
+  /// One value per row or column of dst.
+  package var rowBias: UnsafePointer<Int32>?
+  package var columnBias: UnsafePointer<Int32>?
+  package var scale: Float = 1
+  package var rowScale: UnsafePointer<Float>?
+  package var columnScale: UnsafePointer<Float>?
+  package var rowAddend: UnsafePointer<Float>?
+  package var columnAddend: UnsafePointer<Float>?
+  /// dst's own zero point.
+  package var zero: Int32 = 0
+
+  package init() {}
+}
+
+/// dst[M, N] = epilogue((lhs[M, K] - lhsZero) @ (rhs[K, N] - rhsZero)), summed exactly modulo 2^32.
+///
+/// lhs and rhs are int8 or uint8, each on its own, of any strides; dst is int32, float32, int8 or
+/// uint8, its columns contiguous. dst must not overlap the operands.
+package struct IntegerProblem {
+  package var m: Int
+  package var n: Int
+  package var k: Int
+  package var lhs: MatrixView
+  package var rhs: MatrixView
+  /// rhs packed before; then `rhs` is not read.
+  package var packedRHS: PackedIntegerMatrix?
+  /// One per row of lhs, or per column of rhs.
+  package var lhsZero = ZeroPoints.one(0)
+  package var rhsZero = ZeroPoints.one(0)
+  package var dst: MatrixView
+  package var epilogue = IntegerEpilogue()
+
+  package init(m: Int, n: Int, k: Int, lhs: MatrixView, rhs: MatrixView, dst: MatrixView) {
+    self.m = m
+    self.n = n
+    self.k = k
+    self.lhs = lhs
+    self.rhs = rhs
+    self.dst = dst
+  }
+}
+
+/// A right-hand matrix of int8 or uint8, packed once for the integer kernels with the sums of its
+/// columns.
+///
+/// @unchecked Sendable: immutable after init.
+package final class PackedIntegerMatrix: @unchecked Sendable {
+  package let k: Int
+  package let n: Int
+  /// The source's type.
+  package let dtype: DType
+  /// Names the panel layout.
+  let layout: String
+  let panelStride: Int
+  /// Panels, then one int32 per column of them.
+  let storage: Storage
+  let sumsOffset: Int
+
+  init(
+    k: Int, n: Int, dtype: DType, layout: String, panelStride: Int, storage: Storage,
+    sumsOffset: Int
+  ) {
+    self.k = k
+    self.n = n
+    self.dtype = dtype
+    self.layout = layout
+    self.panelStride = panelStride
+    self.storage = storage
+    self.sumsOffset = sumsOffset
+  }
+
+  /// Bytes that the panels and sums occupy.
+  package var byteCount: Int { storage.byteCount }
+}
+
+/// Convolution of integers, exact modulo 2^32: dst[N, OC, out] = epilogue(sum over taps of
+/// (src - srcZero) * (weights - weightZero)), its rows being the output channels.
+///
+/// Contiguous: src [N, C, in], weights [OC, C / groups, kernel], dst [N, OC, out]; types as in
+/// `IntegerProblem`. Taps outside the image count as srcZero.
+package struct IntegerConvolution {
+  package var batch: Int
+  package var groups: Int
+  package var inChannels: Int
+  package var outChannels: Int
+  package var input: SpatialExtents
+  package var kernel: SpatialExtents
+  package var output: SpatialExtents
+  package var stride = SpatialExtents(d: 1, h: 1, w: 1)
+  package var dilation = SpatialExtents(d: 1, h: 1, w: 1)
+  package var padding = SpatialExtents(d: 0, h: 0, w: 0)
+  package var src: UnsafeMutableRawPointer
+  package var srcType: DType
+  package var srcZero: Int32 = 0
+  package var weights: UnsafeMutableRawPointer
+  package var weightType: DType
+  /// One, or one per output channel.
+  package var weightZero = ZeroPoints.one(0)
+  package var dst: UnsafeMutableRawPointer
+  package var dstType: DType
+  package var epilogue = IntegerEpilogue()
+
+  package init(
+    batch: Int, groups: Int, inChannels: Int, outChannels: Int, input: SpatialExtents,
+    kernel: SpatialExtents, output: SpatialExtents, src: Tensor, weights: Tensor, dst: Tensor
+  ) {
+    self.batch = batch
+    self.groups = groups
+    self.inChannels = inChannels
+    self.outChannels = outChannels
+    self.input = input
+    self.kernel = kernel
+    self.output = output
+    self.src = src.pointer
+    srcType = src.dtype
+    self.weights = weights.pointer
+    weightType = weights.dtype
+    self.dst = dst.pointer
+    dstType = dst.dtype
+  }
+}
+
+extension Backends {
+  /// Multiplies each of `problems`, which must not depend on each other.
+  ///
+  /// - Throws: `invalidShape`, `invalidDType`, `outOfMemory`.
+  /// - Complexity: 2·M·N·K integer operations each.
+  package static func multiply(
+    _ problems: [IntegerProblem], pool: ThreadPool = .shared
+  ) throws(MartletError) -> Execution {
+    try native.multiply(problems, pool: pool)
+  }
+
+  /// Packs `rhs` (k by n, int8 or uint8) once for many integer products.
+  package static func packIntegers(
+    _ rhs: MatrixView, k: Int, n: Int, pool: ThreadPool = .shared
+  ) throws(MartletError) -> PackedIntegerMatrix {
+    try native.packIntegers(rhs, k: k, n: n, pool: pool)
+  }
+
+  /// - Throws: `invalidShape`, `invalidDType`, `outOfMemory`.
+  package static func convolve(
+    _ problem: IntegerConvolution, pool: ThreadPool = .shared
+  ) throws(MartletError) -> Execution {
+    try native.convolve(problem, pool: pool)
+  }
+}

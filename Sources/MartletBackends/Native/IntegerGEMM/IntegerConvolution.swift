@@ -1,0 +1,98 @@
+import MartletCore
+import MartletKernels
+import Synchronization
+
+extension NativeBackend {
+  /// One product per image and group: weights [OC / g, K] by the image's im2col matrix, of which only
+  /// blocks of pixels ever exist.
+  func convolve(
+    _ problem: IntegerConvolution, pool: ThreadPool
+  ) throws(MartletError) -> Execution {
+    try problem.validate()
+    let row = try integerRow()
+    let matrices = problem.batch * problem.groups
+    let isSplit = matrices < 4 * pool.threadCount
+    let failures = Atomic<Int>(0)
+    func run(_ index: Int, threads: Int) {
+      let product = problem.product(index, row)
+      if !product.run(on: pool, threads: threads) { failures.add(1, ordering: .relaxed) }
+    }
+    if isSplit || pool.threadCount == 1 {
+      for index in 0..<matrices { run(index, threads: pool.threadCount) }
+    } else {
+      pool.parallelFor(matrices) { run($0, threads: 1) }
+    }
+    guard failures.load(ordering: .relaxed) == 0 else {
+      throw MartletError(.outOfMemory, "integer conv: no memory for a block of pixels")
+    }
+    return Execution(backend: name, kernel: row.name, precision: "int8")
+  }
+}
+
+extension IntegerConvolution {
+  fileprivate func validate() throws(MartletError) {
+    func isByte(_ dtype: DType) -> Bool { dtype == .int8 || dtype == .uint8 }
+    guard isByte(srcType) else {
+      throw .dtype("integer conv", "src", expected: "int8 or uint8", actual: srcType)
+    }
+    guard isByte(weightType) else {
+      throw .dtype("integer conv", "weights", expected: "int8 or uint8", actual: weightType)
+    }
+    guard isByte(dstType) || dstType == .int32 || dstType == .float32 else {
+      throw .dtype(
+        "integer conv", "dst", expected: "int32, float32, int8 or uint8", actual: dstType)
+    }
+    guard groups > 0, batch >= 0, inChannels >= 0, outChannels >= 0, inChannels % groups == 0,
+      outChannels % groups == 0, kernel.count > 0
+    else {
+      throw MartletError(
+        .invalidShape, "integer conv: channels do not divide into \(groups) groups")
+    }
+  }
+
+  /// Image `index / groups`, group `index % groups`.
+  fileprivate func product(_ index: Int, _ row: IntegerRow) -> IntegerProduct {
+    let (image, group) = index.quotientAndRemainder(dividingBy: groups)
+    let groupIn = inChannels / groups
+    let groupOut = outChannels / groups
+    let depth = groupIn * kernel.count
+    let pixels = output.count
+    let firstOut = group * groupOut
+    let plane = src + (image * inChannels + group * groupIn) * input.count
+    let isPointwise =
+      kernel.count == 1 && stride.count == 1 && padding == SpatialExtents(d: 0, h: 0, w: 0)
+      && input == output
+    let right: IntegerLoop.Right =
+      isPointwise
+      ? .strided(UnsafeRawPointer(plane), kStride: pixels, nStride: 1)
+      : .image(
+        geometry, UnsafePointer(plane.assumingMemoryBound(to: UInt8.self)),
+        fill: UInt8(truncatingIfNeeded: srcZero))
+    var epilogue = self.epilogue
+    epilogue.rowBias = epilogue.rowBias.map { $0 + firstOut }
+    epilogue.rowScale = epilogue.rowScale.map { $0 + firstOut }
+    epilogue.rowAddend = epilogue.rowAddend.map { $0 + firstOut }
+    let dstBytes = dstType.byteCount
+    let loop = IntegerLoop(
+      row: row, k: depth, kc: row.kc, mc: row.mc,
+      lhs: MatrixView(weights + firstOut * depth, weightType, rowStride: depth), right: right,
+      rhsType: srcType, lhsZero: weightZero.moved(by: firstOut), rhsZero: .one(srcZero),
+      dst: dst + (image * outChannels + firstOut) * pixels * dstBytes, dstType: dstType,
+      dstStride: pixels * dstBytes, epilogue: epilogue)
+    return IntegerProduct(m: groupOut, n: pixels, row: row, loop: loop)
+  }
+
+  private var geometry: mk_pack_conv {
+    func int64s(_ extents: SpatialExtents) -> (Int64, Int64, Int64) {
+      (Int64(extents.d), Int64(extents.h), Int64(extents.w))
+    }
+    var image = mk_pack_conv()
+    (image.in_d, image.in_h, image.in_w) = int64s(input)
+    (image.ker_d, image.ker_h, image.ker_w) = int64s(kernel)
+    (image.out_d, image.out_h, image.out_w) = int64s(output)
+    (image.stride_d, image.stride_h, image.stride_w) = int64s(stride)
+    (image.dil_d, image.dil_h, image.dil_w) = int64s(dilation)
+    (image.pad_d, image.pad_h, image.pad_w) = int64s(padding)
+    return image
+  }
+}

@@ -1,0 +1,63 @@
+import MartletCore
+import MartletKernels
+
+/// The integer kernels of one instruction set: their tile and their functions.
+///
+/// @unchecked Sendable: constants of MartletKernels.
+final class IntegerRow: @unchecked Sendable {
+  let name: String
+  let mr: Int
+  let nr: Int
+  let kr: Int
+  let kc: Int
+  let mc: Int
+  /// Whether a packed lhs is u8 (128 added to int8), else int16.
+  let packsUnsigned: Bool
+  let tile: @convention(c) (UnsafePointer<mk_int8_tile>?) -> Void
+  let packLHS: @convention(c) (UnsafePointer<mk_int8_pack_lhs>?) -> Void
+  let packRHS: @convention(c) (UnsafePointer<mk_int8_pack_rhs>?) -> Void
+  let finish: @convention(c) (UnsafePointer<mk_int8_finish>?) -> Void
+  let quantize: @convention(c) (UnsafePointer<mk_quantize>?) -> Void
+  let dequantize: @convention(c) (UnsafePointer<mk_dequantize>?) -> Void
+
+  /// Nil for an incomplete row.
+  init?(_ row: mk_int8_row) {
+    guard let tile = row.tile, let packLHS = row.pack_lhs, let packRHS = row.pack_rhs,
+      let finish = row.finish, let quantize = row.quantize, let dequantize = row.dequantize,
+      row.mr > 0, row.nr > 0, row.kr > 0
+    else { return nil }
+    name = String(cString: row.name)
+    mr = Int(row.mr)
+    nr = Int(row.nr)
+    kr = Int(row.kr)
+    kc = max(Int(row.kc), kr)
+    mc = max(Int(row.mc), mr)
+    packsUnsigned = row.lhs == Int32(MK_U8)
+    self.tile = tile
+    self.packLHS = packLHS
+    self.packRHS = packRHS
+    self.finish = finish
+    self.quantize = quantize
+    self.dequantize = dequantize
+  }
+
+  /// Names the panel layout; rows of equal layout read each other's packed matrices.
+  var layout: String { "int8 \(kr)x\(nr)" }
+
+  /// Bytes of one panel of `k` rows.
+  func panelBytes(_ k: Int) -> Int { (k + kr - 1) / kr * kr * nr }
+
+  /// Bytes between packed rows of lhs: an odd number of cache lines, so that the rows of a tile fall
+  /// into different sets.
+  func lhsStride(_ depth: Int) -> Int {
+    let bytes = (depth + kr - 1) / kr * 4
+    return ((bytes + 63) / 64 | 1) * 64
+  }
+
+  /// Bytes of one element of a packed lhs.
+  var lhsBytes: Int { 4 / kr }
+
+  /// What packing adds to the elements of each side, hence to their zero points.
+  func lhsShift(_ dtype: DType) -> Int32 { packsUnsigned && dtype == .int8 ? 128 : 0 }
+  func rhsShift(_ dtype: DType) -> Int32 { dtype == .uint8 ? -128 : 0 }
+}
