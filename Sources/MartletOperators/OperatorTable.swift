@@ -89,6 +89,14 @@ package enum OperatorTable {
     GlobalAveragePool.self,
     GlobalMaxPool.self,
     MaxPool.self,
+    // Quantization
+    ConvInteger.self,
+    DequantizeLinear.self,
+    DynamicQuantizeLinear.self,
+    MatMulInteger.self,
+    QLinearConv.self,
+    QLinearMatMul.self,
+    QuantizeLinear.self,
     // Tensor
     Cast.self,
     CastLike.self,

@@ -1,0 +1,47 @@
+import MartletBackends
+import MartletCore
+
+/// y = conv(x - x_zero_point, w - w_zero_point) in int32, exact modulo 2^32; padding counts as
+/// x_zero_point, that is as 0.
+///
+/// x [N, C, ...], w [M, C / group, ...]: int8 or uint8 each; w's zero point per tensor or output
+/// channel. Complexity: 2·N·M·(C/group)·taps·pixels integer operations.
+/// Source: ONNX ConvInteger-10.
+package struct ConvInteger: Operator {
+  package static let schema = OperatorSchema(
+    name: "ConvInteger", inputs: ["x", "w", "x_zero_point", "w_zero_point"], requiredInputs: 2,
+    outputs: ["y"], attributes: IntegerConvolutionShape.attributes)
+
+  private let shape: IntegerConvolutionShape
+
+  package init(_ node: OperatorNode) throws(MartletError) {
+    shape = try IntegerConvolutionShape(node.attributes)
+  }
+
+  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
+    try shape.infer(inputs.type(0), inputs.type(1), .int32)
+  }
+
+  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
+    let inputs = Inputs(inputs, Self.schema)
+    let x = try context.contiguous(try inputs.byte(0))
+    let w = try context.contiguous(try inputs.byte(1))
+    let (outputShape, window) = try shape.resolve(x, w)
+    let output = try context.output(0, .int32, outputShape)
+    var problem = shape.problem(x, w, into: output, window)
+    if try inputs.optional(2, like: x.dtype) != nil {
+      problem.srcZero = Int32(try inputs.integer(2))
+    }
+    var zeros: Tensor?
+    if let zero = try inputs.optional(3, like: w.dtype) {
+      try shape.perChannel(zero, w.shape[0], "w_zero_point")
+      let values = try context.dense(zero, .int32)
+      let pointer = UnsafePointer(values.typed(Int32.self))
+      problem.weightZero = values.count == 1 ? .one(pointer.pointee) : .each(pointer)
+      zeros = values
+    }
+    context.note(try Backends.convolve(problem, pool: context.pool))
+    for tensor in [x, w, zeros, output] { tensor?.keepAlive() }
+    return [output]
+  }
+}

@@ -1,0 +1,60 @@
+import MartletBackends
+import MartletCore
+
+/// x quantised to uint8 by its own range, which always contains 0: y_scale = (max - min) / 255,
+/// y_zero_point = saturate(round(-min / y_scale)), y = saturate(round(x / y_scale) + y_zero_point).
+///
+/// x: float32 of any shape. Where all of x is 0 (or there is none) the scale is 1.
+/// Source: ONNX DynamicQuantizeLinear-11; the scale of zeros as ONNX Runtime has it.
+package struct DynamicQuantizeLinear: Operator {
+  package static let schema = OperatorSchema(
+    name: "DynamicQuantizeLinear", inputs: ["x"], outputs: ["y", "y_scale", "y_zero_point"])
+
+  package init(_ node: OperatorNode) throws(MartletError) {}
+
+  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
+    [
+      ValueType(dtype: .uint8, shape: inputs.type(0)?.shape),
+      ValueType(dtype: .float32, shape: []), ValueType(dtype: .uint8, shape: []),
+    ]
+  }
+
+  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
+    let inputs = Inputs(inputs, Self.schema)
+    let x = try context.contiguous(try inputs.required(0, like: .float32))
+    var least: Float = 0
+    var most: Float = 0
+    if x.count > 0 {
+      let flat = try x.reshaped([x.count])
+      let extremes = try context.scratch(.float32, [2])
+      let values = extremes.typed(Float.self)
+      for (index, function) in [ReduceFunction.min, .max].enumerated() {
+        let target = extremes.sliced(axis: 0, start: index, count: 1, step: 1)
+        try Reduction.reduce(function, flat, axes: [0], into: target, context.workspace)
+      }
+      least = min(values[0], 0)
+      most = max(values[1], 0)
+      extremes.keepAlive()
+    }
+    let y = try context.output(0, .uint8, x.shape)
+    let scale = try context.output(1, .float32, [])
+    let zero = try context.output(2, .uint8, [])
+    let step = least == most ? 1 : (most - least) / 255
+    let exact = (-least / step).rounded(.toNearestOrEven)
+    // A range of NaN has no zero point of its own.
+    let zeroPoint: Float = exact.isNaN ? 0 : min(max(exact, 0), 255)
+    scale.typed(Float.self).pointee = step
+    zero.typed(UInt8.self).pointee = UInt8(zeroPoint)
+    var wideZero = Int32(zeroPoint)
+    withUnsafePointer(to: &wideZero) { zeros in
+      Quantizing.quantize(
+        UnsafePointer(x.typed(Float.self)), into: y.pointer, .uint8,
+        Quantizing.Parameters(
+          scales: UnsafePointer(scale.typed(Float.self)), zeros: zeros, outer: 1, axis: 1,
+          inner: x.count),
+        pool: context.pool)
+    }
+    for tensor in [x, y, scale, zero] { tensor.keepAlive() }
+    return [y, scale, zero]
+  }
+}
