@@ -247,6 +247,45 @@ def resident_kilobytes():
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
+ANONYMOUS_MEMORY = """
+import sys, numpy as np, martlet
+def anonymous():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon"))
+before = anonymous()
+model = martlet.load(sys.argv[1])
+loaded = anonymous()
+model(np.ones((1, 1700), np.float32))
+print(loaded - before, anonymous() - before)
+"""
+
+
+def test_loading_copies_no_weights(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    layers, width = 8, 1700  # 92 MB
+    weights = [
+        onnx.numpy_helper.from_array(np.full((width, width), 1 / width, np.float32), f"w{i}")
+        for i in range(layers)
+    ]
+    names = ["x", *(f"h{i}" for i in range(layers - 1)), "y"]
+    nodes = [
+        onnx.helper.make_node("MatMul", [names[i], f"w{i}"], [names[i + 1]]) for i in range(layers)
+    ]
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        nodes, "wide", [value("x", 1, ["n", width])], [value("y", 1, ["n", width])], weights
+    )
+    path = tmp_path / "wide.onnx"
+    onnx.save(onnx.helper.make_model(graph, ir_version=8), path)
+    result = subprocess.run(
+        [sys.executable, "-c", ANONYMOUS_MEMORY, path], capture_output=True, text=True, check=True
+    )
+    loaded, ran = map(int, result.stdout.split())
+    weights_kib = layers * width * width * 4 // 1024
+    assert loaded < 4096, f"loading took {loaded} KiB of memory of its own"
+    assert ran < weights_kib * 1.25, f"a run took {ran} KiB: weights are kept more than once"
+
+
 def test_nothing_leaks(digits_path, images):
     x = images[:8]
     bad = x.astype(np.float64)
