@@ -1,12 +1,11 @@
 """Matrix products of Martlet and of oneDNN and OpenBLAS, interleaved in one process (gemm.c).
 
-Usage: python Benchmarks/peers/gemm.py [--threads 1 2] [--rounds N] [--cases MxNxK ...]
-                                       [--json FILE] [--plot FILE.png]
+Usage: $(scripts/peers-env) Benchmarks/peers/gemm.py [--threads 1 2] [--rounds N] [--cases MxNxK ...]
+                                                     [--json FILE] [--plot FILE.png]
 
 Prints, for each case and variant, Martlet's rate, its share of the measured limit (the peak of the
 multiply-add units, or the rate of reading memory where the weights do not fit in the caches), the
-best peer and the ratio to it, and the bar with whether it is met. The peers come from the package
-registry into an environment of their own in the cache; nothing is installed into .venv.
+best peer and the ratio to it, and the bar with whether it is met.
 """
 
 import argparse
@@ -18,7 +17,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PEERS = ["numpy==2.4.6", "onednn-cpu-gomp==2023.2.0", "onednn-devel-cpu-gomp==2023.2.0"]
+PEERS = pathlib.Path(sys.prefix)  # scripts/peers-env puts oneDNN there, and NumPy with OpenBLAS
 DIST = ROOT / ".build-dist"
 
 SQUARES = ["256x256x256", "512x512x512", "1024x1024x1024", "2048x2048x2048"]
@@ -40,35 +39,24 @@ BARS = {
 }  # fmt: skip
 
 
-def environment() -> pathlib.Path:
-    """The environment with the peers in it."""
-    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    folder = pathlib.Path(base) / "martlet" / "peers"
-    if not (folder / "include" / "dnnl.h").exists():
-        print(f"installing {', '.join(PEERS)} into {folder}", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([folder / "bin" / "pip", "install", "-q", *PEERS], check=True)
-    return folder
-
-
-def build(folder: pathlib.Path, program: str) -> None:
+def build(program: str) -> None:
     """Compiles gemm.c against libmartlet, oneDNN and the OpenBLAS that NumPy brings."""
-    blas = next(folder.glob("lib/python*/site-packages/numpy.libs/libscipy_openblas64_*.so"))
-    libraries = [DIST / "lib", folder / "lib", blas.parent]
+    blas = next(PEERS.glob("lib/python*/site-packages/numpy.libs/libscipy_openblas64_*.so"))
+    libraries = [DIST / "lib", PEERS / "lib", blas.parent]
     subprocess.run(
         [os.environ.get("CC", "cc"), "-O2", "-std=c11", "-D_GNU_SOURCE", f"-I{ROOT / 'include'}",
-         f"-I{folder / 'include'}", "-DHAVE_ONEDNN", "-DSGEMM=scipy_cblas_sgemm64_",
+         f"-I{PEERS / 'include'}", "-DHAVE_ONEDNN", "-DSGEMM=scipy_cblas_sgemm64_",
          "-DSET_THREADS=scipy_openblas_set_num_threads64_",
          pathlib.Path(__file__).with_suffix(".c"), "-o", program, f"-L{DIST / 'lib'}", "-lmartlet",
-         f"-L{folder / 'lib'}", "-ldnnl", "-lgomp", blas, *(f"-Wl,-rpath,{x}" for x in libraries)],
+         f"-L{PEERS / 'lib'}", "-ldnnl", "-lgomp", blas, *(f"-Wl,-rpath,{x}" for x in libraries)],
         check=True)  # fmt: skip
 
 
 def limits(threads: int) -> dict[str, float]:
     """GFLOP/s of multiply-adds on registers, and GB/s of reading memory where it is measured."""
-    text = subprocess.run(
-        [DIST / "bin" / "martlet", "bench", "gemm", "--m", "256", "--n", "256", "--k", "256",
-         "--threads", str(threads), "--json"], check=True, capture_output=True, text=True).stdout  # fmt: skip
+    command = [DIST / "bin" / "martlet", "bench", "gemm", "--m", "256", "--n", "256", "--k", "256",
+               "--threads", str(threads), "--json"]  # fmt: skip
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return {key: value for key, value in json.loads(text).items() if isinstance(value, float)}
 
 
@@ -162,10 +150,11 @@ def main() -> None:
     arguments = parser.parse_args()
     if not (DIST / "lib" / "libmartlet.so").exists() or not (DIST / "bin" / "martlet").exists():
         sys.exit("build the library first: scripts/build-library")
-    folder = environment()
+    if not (PEERS / "include" / "dnnl.h").exists():
+        sys.exit("oneDNN is not installed beside this interpreter: use that of scripts/peers-env")
     with tempfile.TemporaryDirectory() as work:
         program = f"{work}/gemm"
-        build(folder, program)
+        build(program)
         rows = []
         for threads in arguments.threads:
             rows += measure(program, threads, arguments.rounds, arguments.cases)

@@ -1,0 +1,101 @@
+"""Martlet and its peers behind one door, and turns for them: what the benchmarks of models share.
+
+An engine is a function without parameters that runs an ONNX model once on given inputs. Peers that
+are not installed are left out; scripts/bench installs them all.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+import martlet
+
+Engine = Callable[[], object]
+Feeds = dict[str, np.ndarray]
+
+
+def onnxruntime_engine(model: bytes, feeds: Feeds, threads: int) -> Engine | None:
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    # A spinning pool of one engine would take the processors from the next engine's turn.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(None, feeds)
+
+
+def openvino_engine(model: bytes, feeds: Feeds, threads: int, precision: str) -> Engine | None:
+    """`precision` is f32 or bf16; what OpenVINO does without being asked depends on the chip."""
+    try:
+        import openvino
+    except ImportError:
+        return None
+    core = openvino.Core()
+    compiled = core.compile_model(
+        core.read_model(model), "CPU",
+        {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision,
+         "PERFORMANCE_HINT": "LATENCY"})  # fmt: skip
+    request = compiled.create_infer_request()
+    inputs = [feeds[value.get_any_name()] for value in compiled.inputs]
+    return lambda: request.infer(inputs, share_inputs=True, share_outputs=True)
+
+
+def engines_for(model: bytes | pathlib.Path, feeds: Feeds, threads: int) -> dict[str, Engine]:
+    """Every engine that is there, by name: "martlet fp32", "onnxruntime fp32", ... BF16 mode, and
+    the peers' own bf16, only where the processor has bf16 units: elsewhere they run FP32."""
+    data = model.read_bytes() if isinstance(model, pathlib.Path) else model
+    martlet.set_num_threads(threads)
+    engines: dict[str, Engine | None] = {}
+    modes = ["FP32", "BF16"] if martlet.cpu_info().has_bf16 else ["FP32"]
+    for mode in modes:
+        loaded = martlet.load(data, mode=mode)
+        engines[f"martlet {mode.lower()}"] = lambda loaded=loaded: loaded.run(feeds)
+    engines["onnxruntime fp32"] = onnxruntime_engine(data, feeds, threads)
+    for mode in modes:
+        precision = {"FP32": "f32", "BF16": "bf16"}[mode]
+        engines[f"openvino {mode.lower()}"] = openvino_engine(data, feeds, threads, precision)
+    return {name: run for name, run in engines.items() if run is not None}
+
+
+def milliseconds(engines: dict[str, Engine], rounds: int, turn: float = 0.0) -> dict[str, float]:
+    """The median time of one run of each engine. In a round the engines take turns, so that drift
+    of the machine's speed meets all alike; a turn is one run that wakes the engine's threads, then
+    runs that are timed together: one, or as many as fill `turn` seconds."""
+    repeats = dict.fromkeys(engines, 1)
+    for name, run in engines.items():
+        run()
+        start = time.perf_counter()
+        run()
+        repeats[name] = 1 + int(turn / (time.perf_counter() - start + 1e-9))
+    times: dict[str, list[float]] = {name: [] for name in engines}
+    for _ in range(rounds):
+        for name, run in engines.items():
+            run()
+            start = time.perf_counter()
+            for _ in range(repeats[name]):
+                run()
+            times[name].append((time.perf_counter() - start) / repeats[name] * 1e3)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def compared(ms: dict[str, float]) -> dict[str, object]:
+    """For each mode of Martlet its time as a share of the best peer's of that precision: below 1
+    is ahead. The peers' FP32 stands in where none has a bf16 of its own."""
+    rows: dict[str, object] = {"ms": {name: round(value, 4) for name, value in ms.items()}}
+    for mode in ("fp32", "bf16"):
+        peers = {name: value for name, value in ms.items()
+                 if not name.startswith("martlet") and name.endswith(mode)}  # fmt: skip
+        if f"martlet {mode}" not in ms or not peers:
+            continue
+        best = min(peers, key=peers.__getitem__)
+        rows[mode] = {"best peer": best, "ratio": round(ms[f"martlet {mode}"] / peers[best], 3)}
+    return rows
