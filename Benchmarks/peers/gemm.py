@@ -1,7 +1,7 @@
 """Matrix products of Martlet and of oneDNN and OpenBLAS, interleaved in one process (gemm.c).
 
-Usage: $(scripts/peers-env) Benchmarks/peers/gemm.py [--threads 1 2] [--rounds N] [--cases MxNxK ...]
-                                                     [--json FILE] [--plot FILE.png]
+Usage: $(scripts/peers-env) Benchmarks/peers/gemm.py [--threads 1 2] [--rounds N]
+                                 [--cases MxNxK ...] [--json FILE] [--plot FILE.png]
 
 Prints, for each case and variant, Martlet's rate, its share of the measured limit (the peak of the
 multiply-add units, or the rate of reading memory where the weights do not fit in the caches), the
