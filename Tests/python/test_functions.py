@@ -252,3 +252,21 @@ def test_functions_from_eight_threads():
     for thread in threads:
         thread.join()
     assert not failures
+
+
+@pytest.mark.parametrize("name, shapes", [
+    ("MatMulInteger", [(2**40, 0, 4), (2**40, 4, 0)]),
+    ("MatMul", [(2**40, 0, 4), (2**40, 4, 0)]),
+    ("ConvInteger", [(2**40, 0, 4, 4), (0, 0, 1, 1)]),
+    ("Conv", [(2**40, 0, 4, 4), (0, 0, 1, 1)]),
+])  # fmt: skip
+def test_any_number_of_empty_matrices_is_no_work(name, shapes):
+    dtype = np.uint8 if "Integer" in name else np.float32
+    result = martlet.op(name, *(np.zeros(shape, dtype) for shape in shapes))
+    assert result.shape[0] == 2**40 and 0 in result.shape
+
+
+def test_a_quantisation_block_of_any_size():
+    x, one, zero = np.ones((4, 6), np.float32), np.ones((4, 1), np.float32), np.zeros((4, 1), np.uint8)
+    result = martlet.op("QuantizeLinear", x, one, zero, axis=1, block_size=2**63 - 1)
+    np.testing.assert_array_equal(result.numpy(), x)

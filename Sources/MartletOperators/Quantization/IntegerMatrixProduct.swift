@@ -92,6 +92,7 @@ struct IntegerMatrixProduct {
   func run(
     into dst: Tensor, _ terms: Terms, weight: PackedIntegerWeight?, _ context: RunContext
   ) throws(MartletError) {
+    guard dst.count > 0 else { return }  // an empty matrix may come in any number
     let sharesRHS = rhs.shape.dropLast(2).allSatisfy { $0 == 1 }
     // One rhs for all: its products are one product of all rows, unless columns differ by matrix.
     let columnsDiffer = [terms.rhsZero, terms.columnScale].contains { $0?.isOne == false }

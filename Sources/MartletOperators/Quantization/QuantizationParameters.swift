@@ -52,7 +52,7 @@ struct QuantizationParameters {
     if blockSize > 0 {
       var expected = shape
       let position = axis < 0 ? axis + shape.count : axis
-      expected[position] = (extent + blockSize - 1) / blockSize
+      expected[position] = extent == 0 ? 0 : 1 + (extent - 1) / blockSize
       guard scale.shape == expected else { throw scaleError(expected, scale) }
       parameters.block = blockSize
       parameters.outerStep = expected[position] * inner

@@ -10,7 +10,8 @@ extension NativeBackend {
   ) throws(MartletError) -> Execution {
     try problem.validate()
     let row = try integerRow()
-    let matrices = problem.batch * problem.groups
+    let matrices =
+      problem.outChannels > 0 && problem.output.count > 0 ? problem.batch * problem.groups : 0
     let isSplit = matrices < 4 * pool.threadCount
     let failures = Atomic<Int>(0)
     func run(_ index: Int, threads: Int) {
