@@ -267,6 +267,7 @@ def test_any_number_of_empty_matrices_is_no_work(name, shapes):
 
 
 def test_a_quantisation_block_of_any_size():
-    x, one, zero = np.ones((4, 6), np.float32), np.ones((4, 1), np.float32), np.zeros((4, 1), np.uint8)
-    result = martlet.op("QuantizeLinear", x, one, zero, axis=1, block_size=2**63 - 1)
+    x, scale = np.ones((4, 6), np.float32), np.ones((4, 1), np.float32)
+    zero = np.zeros((4, 1), np.uint8)
+    result = martlet.op("QuantizeLinear", x, scale, zero, axis=1, block_size=2**63 - 1)
     np.testing.assert_array_equal(result.numpy(), x)
