@@ -117,4 +117,12 @@ package protocol Backend: Sendable {
   var name: String { get }
   func supports(_ problem: GEMMProblem) -> Bool
   func run(_ problem: GEMMProblem, pool: ThreadPool) throws(MartletError) -> Execution
+  /// Attends, or returns nil where the backend has no attention of its own.
+  func attend(_ problem: AttentionProblem, pool: ThreadPool) throws(MartletError) -> Execution?
+}
+
+extension Backend {
+  package func attend(
+    _ problem: AttentionProblem, pool: ThreadPool
+  ) throws(MartletError) -> Execution? { nil }
 }

@@ -75,7 +75,7 @@ package enum Backends {
     }
   }
 
-  private static func preferredBackend() throws(MartletError) -> (any Backend)? {
+  static func preferredBackend() throws(MartletError) -> (any Backend)? {
     if isNative.load(ordering: .acquiring) { return nil }
     let current = choice.withLock { $0 }
     if case .chosen(let backend) = current { return backend }

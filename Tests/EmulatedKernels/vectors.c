@@ -385,6 +385,139 @@ static double value_of_half(uint16_t h) {
 
 static bool is_nan_16(uint16_t h, uint16_t infinity) { return (h & 0x7fff) > infinity; }
 
+// ------------------------------------------------------------------- softmax of attention
+
+// Rows of scores as a caller lays them out: room for a multiple of 16, rows apart by `stride`.
+static void test_attention_softmax(int round) {
+  enum { ROWS = 5, MOST = 300 };
+  const int64_t rows = 1 + random_below(ROWS), filled = 16 * (1 + random_below(MOST / 16));
+  const int64_t stride = filled * 4 + 64 * random_below(2);
+  const bool is_bf16 = round % 3 == 0;
+  const int32_t kind = round % 4 == 0 ? MK_MASK_NONE : 1 + round % 2;
+  const float softcap = round % 5 == 0 ? 3.0f : 0.0f;
+  const struct rows scores = make_rows(X, rows, filled * 4, stride, round % 2);
+  int64_t kept[ROWS];
+  const void *masks[ROWS];
+  float max[ROWS], sum[ROWS], again_max[ROWS], again_sum[ROWS];
+  static double exact[ROWS][MOST];
+  static float first[ROWS][MOST];
+  char *mask = slot_memory(Y, rows * filled * 4, false);
+  for (int64_t r = 0; r < rows; r++) {
+    kept[r] = random_below(4) ? random_below(filled + 1) : filled;
+    float *row = (float *)(scores.first + r * stride);
+    masks[r] = mask + r * filled * 4;
+    for (int64_t j = 0; j < filled; j++) {
+      row[j] = random_below(30) ? 8 * random_unit() : random_below(2) ? -INFINITY : -200;
+      const bool hidden = random_below(5) == 0 || (round % 7 == 0 && j > filled / 2);
+      double x = row[j];
+      if (kind == MK_MASK_BYTES) {
+        ((uint8_t *)masks[r])[j] = hidden ? 0 : (uint8_t)(1 + random_below(255));
+      } else if (kind == MK_MASK_ADD) {
+        const float added = hidden ? -INFINITY : random_unit();
+        memcpy((char *)mask + (r * filled + j) * 4, &added, 4);
+        x = (double)(row[j] + added);
+      }
+      if (softcap > 0) x = (double)softcap * tanh(x / (double)softcap);
+      exact[r][j] = (kind != MK_MASK_NONE && hidden) || j >= kept[r] ? -INFINITY : x;
+      first[r][j] = row[j];
+    }
+  }
+  mk_attention_rows a = {.rows = rows, .scores = (float *)scores.first, .stride = stride,
+                         .weights_bf16 = is_bf16, .kept = kept, .filled = filled,
+                         .masks = kind == MK_MASK_NONE ? NULL : masks, .mask_kind = kind,
+                         .softcap = softcap, .max = max, .sum = sum};
+  table->attention_softmax(&a);
+  bool right = true;
+  static float weights[ROWS][MOST];
+  for (int64_t r = 0; r < rows; r++) {
+    double top = -INFINITY, total = 0;
+    for (int64_t j = 0; j < filled; j++) top = fmax(top, exact[r][j]);
+    const double base = isinf(top) ? 0 : top;
+    for (int64_t j = 0; j < filled; j++) total += exp(exact[r][j] - base);
+    right &= isinf(top) ? max[r] == -INFINITY && sum[r] == 0 : fabs(max[r] - top) <= 3e-6;
+    right &= fabs(sum[r] - total) <= 1e-5 * total;
+    for (int64_t j = 0; j < filled; j++) {
+      uint16_t half;
+      memcpy(&half, scores.first + r * stride + 2 * j, 2);
+      float whole;
+      memcpy(&whole, scores.first + r * stride + 4 * j, 4);
+      const float weight = is_bf16 ? widen(half) : whole;
+      const double value = exp(exact[r][j] - base);
+      right &= fabs((double)weight - value) <= (is_bf16 ? 4e-3 : 1e-5) * value + 0x1p-125;
+      right &= value > 0 || weight == 0;
+      weights[r][j] = weight;
+    }
+  }
+  check(right, "attention_softmax of %lldx%lld, kind %d, softcap %g, bf16 %d", (long long)rows,
+        (long long)filled, kind, (double)softcap, is_bf16);
+
+  // The same entries with what is hidden behind the last visible one cut off: the same bits.
+  for (int64_t r = 0; r < rows; r++) {
+    int64_t last = 0;
+    for (int64_t j = 0; j < kept[r]; j++)
+      if (!isinf(exact[r][j])) last = j + 1;
+    kept[r] = last;
+    memcpy(scores.first + r * stride, first[r], (size_t)filled * 4);
+  }
+  a.max = again_max;
+  a.sum = again_sum;
+  table->attention_softmax(&a);
+  bool equal = memcmp(max, again_max, (size_t)rows * 4) == 0 &&
+               memcmp(sum, again_sum, (size_t)rows * 4) == 0;
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t j = 0; j < filled; j++) {
+      uint16_t half;
+      memcpy(&half, scores.first + r * stride + 2 * j, 2);
+      float whole;
+      memcpy(&whole, scores.first + r * stride + 4 * j, 4);
+      equal &= (is_bf16 ? widen(half) : whole) == weights[r][j];
+    }
+  check(equal && wipe_rows(&scores), "attention_softmax of %lldx%lld: hidden entries change bits",
+        (long long)rows, (long long)filled);
+}
+
+static void test_attention_merge(int round) {
+  enum { ROWS = 4, MOST = 70 };
+  const int64_t rows = 1 + random_below(ROWS), width = 1 + random_below(MOST);
+  const struct rows sums = make_rows(X, rows, width * 4, width * 4 + 4 * random_below(3), round % 2);
+  const struct rows block = make_rows(Y, rows, width * 4, width * 4, true);
+  float max[ROWS], sum[ROWS], block_max[ROWS], block_sum[ROWS];
+  double values[ROWS][MOST], tops[ROWS], totals[ROWS];
+  for (int64_t r = 0; r < rows; r++) {
+    const bool empty = random_below(6) == 0, block_empty = random_below(6) == 0;
+    max[r] = empty ? -INFINITY : 20 * random_unit();
+    block_max[r] = block_empty ? -INFINITY : 20 * random_unit();
+    sum[r] = empty ? 0 : 1 + fabsf(random_unit());
+    block_sum[r] = block_empty ? 0 : 1 + fabsf(random_unit());
+    tops[r] = fmax(max[r], block_max[r]);
+    const double base = isinf(tops[r]) ? 0 : tops[r];
+    const double keep = exp(max[r] - base), take = exp(block_max[r] - base);
+    totals[r] = keep * (double)sum[r] + take * (double)block_sum[r];
+    for (int64_t j = 0; j < width; j++) {
+      const float x = empty ? 0 : random_unit(), y = block_empty ? 0 : random_unit();
+      memcpy(sums.first + r * sums.stride + 4 * j, &x, 4);
+      memcpy(block.first + r * block.stride + 4 * j, &y, 4);
+      values[r][j] = keep * (double)x + take * (double)y;
+    }
+  }
+  const mk_attention_union u = {
+    .rows = rows, .width = width, .sums = (float *)sums.first, .sums_stride = sums.stride,
+    .max = max, .sum = sum, .block = (const float *)block.first, .block_stride = block.stride,
+    .block_max = block_max, .block_sum = block_sum};
+  table->attention_merge(&u);
+  bool right = true;
+  for (int64_t r = 0; r < rows; r++) {
+    right &= max[r] == (float)tops[r] && fabs((double)sum[r] - totals[r]) <= 1e-6 * totals[r];
+    for (int64_t j = 0; j < width; j++) {
+      float x;
+      memcpy(&x, sums.first + r * sums.stride + 4 * j, 4);
+      right &= fabs((double)x - values[r][j]) <= 1e-6;
+    }
+  }
+  check(right && wipe_rows(&sums), "attention_merge of %lldx%lld", (long long)rows,
+        (long long)width);
+}
+
 static void test_conversions(void) {
   enum { ALL = 65536 };
   uint16_t *halves = slot_memory(X, ALL * 2, true);
@@ -604,9 +737,13 @@ void test_vectors(const mk_isa *isa, bool fused) {
   for (int op = 0; op < MK_REDUCE_COUNT; op++)
     if (check(table->reduce[op] && table->accumulate[op], "reduction %d is missing", op))
       test_reduce(op);
-  if (!check(table->softmax && table->pool2d, "the rest is missing")) return;
+  if (!check(table->softmax && table->pool2d && table->attention_merge, "the rest is missing"))
+    return;
   begin_section(isa->name, "rows");
   test_rows();
+  begin_section(isa->name, "attention");
+  for (int round = 0; round < 300; round++) test_attention_softmax(round);
+  for (int round = 0; round < 100; round++) test_attention_merge(round);
   begin_section(isa->name, "conversions");
   test_conversions();
   begin_section(isa->name, "transpose");

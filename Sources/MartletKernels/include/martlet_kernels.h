@@ -271,6 +271,38 @@ typedef float (*mk_reduce_fn)(int64_t n, const float *src);
 // Column-wise accumulation for reductions over an outer axis: acc[i] = f(acc[i], src[i]).
 typedef void (*mk_accumulate_fn)(int64_t n, const float *src, float *acc);
 
+// ------------------------------------------------------------------ softmax of attention
+
+enum { MK_MASK_NONE = 0, MK_MASK_ADD = 1 /* f32, added */, MK_MASK_BYTES = 2 /* 0 hides */ };
+
+// Rows of scores against one block of keys become weights, in place:
+//   x = scores + mask;  x = softcap * tanh(x / softcap) where softcap > 0;  weights = e^(x - max x)
+// What is masked by -Inf stays so under softcap. Weights below 2^-126 are zero. A row without any
+// visible key has the maximum -Inf, the sum 0 and weights 0; a NaN makes its row's sum NaN.
+// Entries that weigh nothing leave the bits of the others and of the sum alone.
+typedef struct mk_attention_rows {
+  int64_t rows;
+  float *scores;              // rows have room for `filled` elements
+  int64_t stride;             // bytes between rows
+  bool weights_bf16;          // weights are written as bf16 from each row's start, not as f32
+  const int64_t *kept;        // per row: its first entries that count, 0 ... filled
+  int64_t filled;             // weights that are written, zeros after `kept`; a multiple of 16
+  const void *const *masks;   // per row: at least `kept` entries; null without a mask
+  int32_t mask_kind;          // MK_MASK_*
+  float softcap;
+  float *max, *sum;           // per row, written
+} mk_attention_rows;
+
+// The union of what two blocks of keys came to: sums[rows x width] are the values weighed by
+// e^(x - max), `sum` the weights' sum, against each side's own maximum.
+typedef struct mk_attention_union {
+  int64_t rows, width;
+  float *sums; int64_t sums_stride;           // bytes; updated
+  float *max, *sum;                           // per row, updated
+  const float *block; int64_t block_stride;   // bytes
+  const float *block_max, *block_sum;
+} mk_attention_union;
+
 typedef struct mk_vector_table {
   mk_unary_fn unary[MK_UNARY_COUNT];
   mk_binary_fn binary[MK_BINARY_COUNT];
@@ -293,6 +325,8 @@ typedef struct mk_vector_table {
                       void *dst, int64_t dst_stride);
   void (*depthwise)(const mk_depthwise *);
   void (*pool2d)(const mk_pool2d *);
+  void (*attention_softmax)(const mk_attention_rows *);
+  void (*attention_merge)(const mk_attention_union *);
 } mk_vector_table;
 
 // ---------------------------------------------------------------------------- movement

@@ -1,6 +1,6 @@
 // The table of one instantiation: MK_VECTOR_TABLE is its name.
+#include "vectors_attention.h"
 #include "vectors_conv.h"
-#include "vectors_convert.h"
 #include "vectors_norm.h"
 #include "vectors_pool.h"
 
@@ -74,4 +74,6 @@ const mk_vector_table MK_VECTOR_TABLE = {
   .transpose32 = transpose32,
   .depthwise = depthwise,
   .pool2d = pool2d,
+  .attention_softmax = attention_softmax,
+  .attention_merge = attention_merge,
 };

@@ -7,9 +7,10 @@ import MartletCore
 /// inside the last axis ([B, L, Hq * E], …). Key and value may be preceded by past ones. The mask is
 /// bool (true: attend) or added. Both products run in the mode's precision; softmax is f32 (f64 for
 /// f64). Masked entries stay masked under softcap. Token t's result does not depend on what comes
-/// after it.
+/// after it, on other queries or on the batch.
 ///
-/// Complexity: 2·B·Hq·L·T·(E + Ev) floating-point operations; scratch for the scores of some rows.
+/// Complexity: 2·B·Hq·L·T·(E + Ev) floating-point operations; scratch for a block of keys (f32) or for
+/// the scores of some rows (f64, and where scores are an output).
 /// Source: ONNX Attention-24.
 package struct Attention: Operator {
   package static let schema = OperatorSchema(
@@ -29,19 +30,13 @@ package struct Attention: Operator {
       "softmax_precision": "Accepted; softmax never runs in less than float32.",
     ])
 
-  private enum Scores: Int {
-    case product, masked, capped, probabilities
-  }
-
   private let isCausal: Bool
   private let queryHeads: Int?
   private let keyHeads: Int?
   private let scale: Float?
   private let softcap: Float
-  private let scoresOutput: Scores
+  private let scoresOutput: AttentionCall.Stage
   private let outputCount: Int
-  /// Bytes of scores that are held at a time.
-  private static let scoreBytes = 16 << 20
 
   package init(_ node: OperatorNode) throws(MartletError) {
     let attributes = node.attributes
@@ -52,7 +47,7 @@ package struct Attention: Operator {
     softcap = try attributes.float("softcap", default: 0)
     _ = try attributes.optionalInt("softmax_precision")
     let mode = try attributes.int("qk_matmul_output_mode", default: 0)
-    guard let scores = Scores(rawValue: mode) else {
+    guard let scores = AttentionCall.Stage(rawValue: mode) else {
       throw MartletError(
         .invalidArgument, "Attention: qk_matmul_output_mode is \(mode)",
         operatorName: "Attention", input: "qk_matmul_output_mode", expected: "0 to 3",
@@ -126,57 +121,35 @@ package struct Attention: Operator {
       v = try joined(try past(inputs, 5, type, context), v, "past_value", context)
     }
     try check(q, k, v)
-    let (batch, length, total) = (q.shape[0], q.shape[2], k.shape[2])
-    let valueWidth = v.shape[3]
-    let mask = try AttentionMask(
-      inputs.optional(3), shape: [batch, q.shape[1], length, total], type,
-      needsWall: softcap > 0, context)
     let lengths = try inputs.optionalIntegers(6)
-    if let lengths, lengths.count != batch {
+    if let lengths, lengths.count != q.shape[0] {
       throw .shape(
-        "Attention", "nonpad_kv_seqlen", expected: "[\(batch)]", actual: "[\(lengths.count)]",
-        input: "nonpad_kv_seqlen")
+        "Attention", "nonpad_kv_seqlen", expected: "[\(q.shape[0])]",
+        actual: "[\(lengths.count)]", input: "nonpad_kv_seqlen")
     }
+    let scoresShape = [q.shape[0], q.shape[1], q.shape[2], k.shape[2]]
+    let mask = try AttentionMask(inputs.optional(3), shape: scoresShape, context)
+    let call = AttentionCall(
+      q: q, k: k, v: v, mask: mask,
+      scale: scale.map { Double($0) } ?? 1 / Double(max(q.shape[3], 1)).squareRoot(),
+      softcap: softcap, causalOffset: isCausal ? pastLength : nil, lengths: lengths)
 
+    let valueWidth = v.shape[3]
     let shape =
       query.rank == 3
-      ? [batch, length, q.shape[1] * valueWidth] : [batch, q.shape[1], length, valueWidth]
+      ? [q.shape[0], q.shape[2], q.shape[1] * valueWidth]
+      : [q.shape[0], q.shape[1], q.shape[2], valueWidth]
     let result =
       try query.dtype == type ? context.output(0, type, shape) : context.scratch(type, shape)
     let resultHeads = try heads(
       result, query.rank == 3 ? q.shape[1] : nil, "Y", "q_num_heads")
-    let exposed =
-      outputCount > 3
-      ? try context.scratch(type, [batch, q.shape[1], length, total]) : nil
-
-    // Some rows of all heads at a time: no row's result depends on its neighbours.
-    let rowBytes = Double(batch * q.shape[1]) * Double(total) * Double(type.byteCount)
-    let rows = max(1, min(length, Int(Double(Self.scoreBytes) / max(rowBytes, 1))))
-    let alreadyNoted = context.executions.count
-    for first in stride(from: 0, to: length, by: rows) {
-      // The report names each of the two products once.
-      defer { context.executions.removeLast(max(0, context.executions.count - alreadyNoted - 2)) }
-      let count = min(rows, length - first)
-      func part(_ tensor: Tensor) -> Tensor {
-        tensor.sliced(axis: 2, start: first, count: count, step: 1)
-      }
-      let scores = try context.scratch(type, [batch, q.shape[1], count, total])
-      try fillScores(
-        scores, part(q), k, mask?.part(part), exposed.map(part), context)
-      MaskedSoftmax.run(scores, pool: context.pool) { row in
-        let limit = lengths.map { $0[row / (count * q.shape[1])] } ?? total
-        return isCausal ? min(limit, pastLength + first + row % count + 1) : limit
-      }
-      if let exposed, scoresOutput == .probabilities {
-        Copying.copy(scores, into: part(exposed), context.workspace)
-      }
-      try multiply(scores, v, into: part(resultHeads), alpha: 1, adding: nil, context)
-    }
-    if let exposed, scoresOutput == .masked || scoresOutput == .capped {
-      MaskedSoftmax.hide(exposed) { row in
-        let limit = lengths.map { $0[row / (length * q.shape[1])] } ?? total
-        return isCausal ? min(limit, pastLength + row % length + 1) : limit
-      }
+    let exposed = outputCount > 3 ? try context.scratch(type, scoresShape) : nil
+    if type == .float32 {
+      try call.runFused(into: resultHeads, context)
+      if let exposed { try call.runPlain(into: nil, exposing: (scoresOutput, exposed), context) }
+    } else {
+      try call.runPlain(
+        into: resultHeads, exposing: exposed.map { (scoresOutput, $0) }, context)
     }
 
     var outputs = [try context.finish(result, as: query.dtype)]
@@ -185,80 +158,6 @@ package struct Attention: Operator {
       outputs.append(try delivered(tensor, index + 1, query.dtype, context))
     }
     return outputs
-  }
-
-  // MARK: - Scores
-
-  /// scores = cap(scale * q @ k^T + mask), with the caller's copy on the way.
-  private func fillScores(
-    _ scores: Tensor, _ q: Tensor, _ k: Tensor, _ mask: AttentionMask?, _ exposed: Tensor?,
-    _ context: RunContext
-  ) throws(MartletError) {
-    let workspace = context.workspace
-    func expose(_ stage: Scores) {
-      if let exposed, scoresOutput == stage { Copying.copy(scores, into: exposed, workspace) }
-    }
-    let isDouble = scores.dtype == .float64
-    let factor = scale.map { Double($0) } ?? 1 / Double(max(q.shape[3], 1)).squareRoot()
-    let fusesMask = !isDouble && (exposed == nil || scoresOutput != .product)
-    try multiply(
-      q, k.matrixTransposed, into: scores, alpha: isDouble ? 1 : Float(factor),
-      adding: fusesMask ? mask?.additive : nil, context)
-    if isDouble {
-      let scalar = try Tensor(uninitialized: .float64, [])
-      SmallTensors.write(factor, to: scalar)
-      try Elementwise.binary(.mul, scores, scalar, into: scores, workspace)
-    }
-    expose(.product)
-    if let mask, !fusesMask {
-      try Elementwise.binary(.add, scores, mask.additive, into: scores, workspace)
-    }
-    expose(.masked)
-    if softcap > 0 {
-      let stages: [UnaryFunction] = [
-        .affine(scale: 1 / softcap, offset: 0), .tanh, .affine(scale: softcap, offset: 0),
-      ]
-      for function in stages {
-        try Elementwise.unary(function, scores, into: scores, workspace)
-      }
-      // tanh has made the -Inf of masked entries finite: hide them again.
-      if let wall = mask?.wall {
-        try Elementwise.binary(.add, scores, wall, into: scores, workspace)
-      }
-    }
-    expose(.capped)
-  }
-
-  /// dst [B, H, L, N] = alpha * lhs [B, H, L, K] @ rhs [B, H / group, K, N] + addend.
-  private func multiply(
-    _ lhs: Tensor, _ rhs: Tensor, into dst: Tensor, alpha: Float, adding addend: Tensor?,
-    _ context: RunContext
-  ) throws(MartletError) {
-    func view(_ tensor: Tensor) -> MatrixView {
-      MatrixView(
-        tensor.pointer, tensor.dtype, rowStride: tensor.strides[2],
-        columnStride: tensor.strides[3])
-    }
-    var problem = GEMMProblem(
-      m: lhs.shape[2], n: rhs.shape[3], k: lhs.shape[3], lhs: view(lhs), rhs: view(rhs),
-      dst: view(dst), mode: context.mode)
-    let group = rhs.shape[1] == 0 ? 1 : lhs.shape[1] / rhs.shape[1]
-    let added = addend?.strides ?? [0, 0, 0, 0]
-    problem.batch = [
-      BatchAxis(
-        count: lhs.shape[0], lhsStride: lhs.strides[0], rhsStride: rhs.strides[0],
-        dstStride: dst.strides[0], residualStride: added[0]),
-      BatchAxis(
-        count: rhs.shape[1], lhsStride: lhs.strides[1] * group, rhsStride: rhs.strides[1],
-        dstStride: dst.strides[1] * group, residualStride: added[1] * group),
-      BatchAxis(
-        count: group, lhsStride: lhs.strides[1], rhsStride: 0, dstStride: dst.strides[1],
-        residualStride: added[1]),
-    ]
-    problem.epilogue.alpha = alpha
-    if let addend { problem.epilogue.residual = view(addend) }
-    context.note(try Backends.run(problem, pool: context.pool))
-    for tensor in [lhs, rhs, dst, addend] { tensor?.keepAlive() }
   }
 
   // MARK: - Operands

@@ -1,80 +1,80 @@
 import MartletBackends
 import MartletCore
 
-/// A mask in the scores' own type, broadcast to [B, H, L, T].
+/// A mask for scores [B, H, L, T]: added numbers, or bools of which false hides.
 struct AttentionMask {
-  /// Added to the scores: 0 and -Inf for a bool mask.
-  var additive: Tensor
-  /// -Inf where the mask is -Inf, 0 elsewhere: for adding once more after softcap.
-  var wall: Tensor?
+  /// Broadcast to [B, H, L, `width`], contiguous along the last axis; bool or float.
+  let values: Tensor
+  /// Keys that it covers; it hides those behind them.
+  let width: Int
 
   /// Nil without a mask. A last axis that is shorter than T masks what it leaves out.
   init?(
-    _ mask: Tensor?, shape: [Int], _ type: DType, needsWall: Bool, _ context: RunContext
+    _ mask: Tensor?, shape: [Int], _ context: RunContext
   ) throws(MartletError) {
     guard let mask else { return nil }
     guard mask.dtype == .bool || mask.dtype.isFloatingPoint else {
       throw .dtype("Attention", "attn_mask", expected: "bool or a float", actual: mask.dtype)
     }
-    var own = mask.shape
-    let total = shape[3]
-    if let last = own.last, last != 1, last < total { own[own.count - 1] = total }
-    let values = try context.scratch(.float64, own)
-    try AttentionMask.fill(values, from: mask, context)
-    let additive = try context.converted(values, to: type)
-    guard Shape.broadcast(own, shape) == shape else {
+    var target = shape
+    if let last = mask.shape.last, last != 1, last < shape[3] { target[3] = last }
+    guard Shape.broadcast(mask.shape, target) == target else {
       throw .shape(
         "Attention", "attn_mask",
         expected: "a shape that broadcasts to \(Shape.text(shape))",
         actual: Shape.text(mask.shape), input: "attn_mask")
     }
-    self.additive = try additive.broadcast(to: shape)
-    if needsWall {
-      for index in 0..<values.count {
-        let value = values.typed(Double.self)[index]
-        values.typed(Double.self)[index] = value == -.infinity ? value : 0
+    width = target[3]
+    var rows = mask
+    if mask.shape.last != width || mask.strides.last != 1 {
+      let own = mask.shape.dropLast() + [width]
+      rows = try context.contiguous(try mask.broadcast(to: Array(own)))
+    }
+    values = try rows.broadcast(to: target)
+  }
+
+  /// For the fused kernel: bools as they are, numbers as float32.
+  func view(_ context: RunContext) throws(MartletError) -> (tensor: Tensor, AttentionMaskView) {
+    let isBool = values.dtype == .bool
+    let tensor = isBool ? values : try converted(to: .float32, context)
+    return (
+      tensor,
+      AttentionMaskView(
+        isBool ? .shown : .added, tensor.pointer, batchStride: tensor.strides[0],
+        headStride: tensor.strides[1], rowStride: tensor.strides[2])
+    )
+  }
+
+  /// For scores [B, H, L, T] of `type`: what is added to them, -Inf where the mask hides, and the same
+  /// once more without the finite numbers, for adding after softcap.
+  func additive(
+    _ shape: [Int], _ type: DType, _ context: RunContext
+  ) throws(MartletError) -> (values: Tensor, wall: Tensor) {
+    let numbers = try context.scratch(.float64, shape)
+    let wall = try context.scratch(.float64, shape)
+    let given = try context.contiguous(try context.converted(values, to: .float64))
+    let isBool = values.dtype == .bool
+    for index in 0..<(shape[3] == 0 ? 0 : numbers.count) {
+      let (row, column) = index.quotientAndRemainder(dividingBy: shape[3])
+      var value = -Double.infinity
+      if column < width {
+        value = given.typed(Double.self)[row * width + column]
+        if isBool { value = value == 0 ? -.infinity : 0 }
       }
-      values.keepAlive()
-      wall = try context.converted(values, to: type).broadcast(to: shape)
+      numbers.typed(Double.self)[index] = value
+      wall.typed(Double.self)[index] = value == -.infinity ? value : 0
     }
+    given.keepAlive()
+    return (try context.converted(numbers, to: type), try context.converted(wall, to: type))
   }
 
-  func part(_ slice: (Tensor) -> Tensor) -> AttentionMask {
-    var result = self
-    result.additive = slice(additive)
-    result.wall = wall.map(slice)
-    return result
-  }
-
-  /// The mask as numbers, -Inf behind its end.
-  private static func fill(
-    _ values: Tensor, from mask: Tensor, _ context: RunContext
-  ) throws(MartletError) {
-    let source = try context.contiguous(try context.converted(mask, to: .float64))
-    guard let width = values.shape.last, let given = source.shape.last else {
-      values.typed(Double.self)[0] = source.typed(Double.self)[0]
-      return finish(values, mask.dtype == .bool)
+  /// The values as `type`, without repeating what is broadcast.
+  private func converted(to type: DType, _ context: RunContext) throws(MartletError) -> Tensor {
+    if values.dtype == type { return values }
+    var own = values
+    for axis in 0..<3 where values.strides[axis] == 0 {
+      own = own.sliced(axis: axis, start: 0, count: min(1, own.shape[axis]), step: 1)
     }
-    let target = values.typed(Double.self)
-    for row in 0..<(width == 0 ? 0 : values.count / width) {
-      for column in 0..<width {
-        let isGiven = column < given
-        target[row * width + column] =
-          isGiven
-          ? source.typed(Double.self)[row * given + column]
-          : mask.dtype == .bool ? 0 : -.infinity
-      }
-    }
-    source.keepAlive()
-    finish(values, mask.dtype == .bool)
-  }
-
-  private static func finish(_ values: Tensor, _ isBool: Bool) {
-    guard isBool else { return values.keepAlive() }
-    for index in 0..<values.count {
-      let attends = values.typed(Double.self)[index] != 0
-      values.typed(Double.self)[index] = attends ? 0 : -.infinity
-    }
-    values.keepAlive()
+    return try context.contiguous(try context.converted(own, to: type)).broadcast(to: values.shape)
   }
 }

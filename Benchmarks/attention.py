@@ -1,0 +1,192 @@
+"""Time attention in Martlet (FP32 and BF16) and in ONNX Runtime, interleaved in one run.
+
+Usage: python Benchmarks/attention.py [--threads N ...] [--rounds N] [--json FILE]
+
+ONNX Runtime runs each case twice: as the nodes that exporters write (MatMul, Mul, Softmax, MatMul on
+[batch, heads, sequence, width]) and as its own fused com.microsoft.MultiHeadAttention (on
+[batch, sequence, heads * width]). Each round runs every engine in turn; the figures are medians over
+the rounds, the ratios are of the faster of ONNX Runtime's two to Martlet (above 1: Martlet is
+ahead). "peak" is the multiply-add peak of as many cores, which Benchmarks/kernels measures in the
+same run.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper
+
+import martlet
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+# batch, heads, key heads, queries, keys, width, causal
+CASES = {
+    "BERT-base 128": (1, 12, 12, 128, 128, 64, False),
+    "BERT-base 512": (1, 12, 12, 512, 512, 64, False),
+    "BERT-base 128, batch 8": (8, 12, 12, 128, 128, 64, False),
+    "MiniLM 128": (1, 12, 12, 128, 128, 32, False),
+    "causal 1024": (1, 12, 12, 1024, 1024, 64, True),
+    "grouped 4 to 1, 512": (1, 8, 2, 512, 512, 128, False),
+    "one query, 2048 keys": (1, 12, 12, 1, 2048, 64, False),
+}
+
+
+def nodes_model(case: tuple) -> bytes:
+    """The scores' matrix in memory, as exporters write it (keys come transposed for nothing)."""
+    batch, heads, _, queries, keys, width, _ = case
+
+    def value(name: str, *shape: int):
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+    scale = helper.make_tensor("scale", TensorProto.FLOAT, [], [width**-0.5])
+    graph = helper.make_graph(
+        [
+            helper.make_node("Transpose", ["k"], ["kt"], perm=[0, 1, 3, 2]),
+            helper.make_node("MatMul", ["q", "kt"], ["qk"]),
+            helper.make_node("Mul", ["qk", "scale"], ["scaled"]),
+            helper.make_node("Softmax", ["scaled"], ["p"], axis=-1),
+            helper.make_node("MatMul", ["p", "v"], ["y"]),
+        ],
+        "attention",
+        [
+            value("q", batch, heads, queries, width),
+            value("k", batch, heads, keys, width),
+            value("v", batch, heads, keys, width),
+        ],
+        [value("y", batch, heads, queries, width)],
+        [scale],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    return model.SerializeToString()
+
+
+def fused_model(case: tuple) -> bytes:
+    batch, heads, _, queries, keys, width, causal = case
+
+    def value(name: str, length: int):
+        return helper.make_tensor_value_info(
+            name, TensorProto.FLOAT, [batch, length, heads * width])
+
+    node = helper.make_node(
+        "MultiHeadAttention", ["q", "k", "v"], ["y"], domain="com.microsoft", num_heads=heads,
+        unidirectional=int(causal))
+    graph = helper.make_graph(
+        [node], "attention", [value("q", queries), value("k", keys), value("v", keys)],
+        [value("y", queries)])
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)])
+    model.ir_version = 8
+    return model.SerializeToString()
+
+
+def session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # A spinning pool of one engine would take the processors from the next engine's turn.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def peak(threads: int) -> float:
+    """GFLOP/s of multiply-adds on float32 registers, all threads together."""
+    folder = ROOT / "Benchmarks" / "kernels"
+    subprocess.run(["make", "-s", "-C", folder, ".build/limits"], check=True)
+    text = subprocess.run([folder / ".build" / "limits"], check=True, capture_output=True).stdout
+    return json.loads(text)["fma_gflops"] * threads
+
+
+def measure(name: str, case: tuple, threads: int, rounds: int) -> dict:
+    batch, heads, key_heads, queries, keys, width, causal = case
+    rng = np.random.default_rng(3)
+    q = rng.standard_normal((batch, heads, queries, width), np.float32)
+    k = rng.standard_normal((batch, key_heads, keys, width), np.float32)
+    v = rng.standard_normal((batch, key_heads, keys, width), np.float32)
+    # ONNX Runtime's CPU provider has no grouped form: it gets every head's own keys.
+    wide_k, wide_v = (np.repeat(x, heads // key_heads, axis=1) for x in (k, v))
+
+    def inside(x: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(x.transpose(0, 2, 1, 3)).reshape(x.shape[0], x.shape[2], -1)
+
+    engines = {
+        "martlet fp32": lambda: martlet.scaled_dot_product_attention(
+            q, k, v, is_causal=causal, mode="FP32"),
+        "martlet bf16": lambda: martlet.scaled_dot_product_attention(
+            q, k, v, is_causal=causal, mode="BF16"),
+    }
+    if not causal:
+        nodes = session(nodes_model(case), threads)
+        nodes_feed = {"q": q, "k": wide_k, "v": wide_v}
+        engines["onnxruntime nodes"] = lambda: nodes.run(None, nodes_feed)[0]
+    fused = session(fused_model(case), threads)
+    fused_feed = {"q": inside(q), "k": inside(wide_k), "v": inside(wide_v)}
+    engines["onnxruntime fused"] = lambda: fused.run(None, fused_feed)[0]
+
+    ours = np.asarray(engines["martlet fp32"]())
+    theirs = engines["onnxruntime fused"]()
+    difference = float(np.abs(inside(ours) - theirs).max())
+    assert difference < 1e-4, f"{name}: the results differ by {difference}"
+    times: dict[str, list[float]] = {engine: [] for engine in engines}
+    for index in range(rounds + 3):
+        for engine, run in engines.items():
+            run()  # wakes this engine's threads
+            start = time.perf_counter()
+            run()
+            if index >= 3:
+                times[engine].append(time.perf_counter() - start)
+    operations = 4.0 * batch * heads * queries * keys * width
+    if causal:
+        operations *= (keys + 1) / (2 * keys)
+    medians = {engine: statistics.median(t) for engine, t in times.items()}
+    theirs_best = [min(row) for row in zip(
+        *(t for engine, t in times.items() if engine.startswith("onnx")), strict=True)]
+    result = {
+        "case": name,
+        "threads": threads,
+        "us": {engine: round(1e6 * t, 1) for engine, t in medians.items()},
+        "gflops": {engine: round(operations / t / 1e9, 1) for engine, t in medians.items()},
+        "best onnxruntime / martlet fp32": round(statistics.median(
+            a / b for a, b in zip(theirs_best, times["martlet fp32"], strict=True)), 2),
+        "best onnxruntime / martlet bf16": round(statistics.median(
+            a / b for a, b in zip(theirs_best, times["martlet bf16"], strict=True)), 2),
+        "largest difference": difference,
+    }
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--json", help="also write the figures to this file")
+    arguments = parser.parse_args()
+    assert onnx.__version__
+    rows = []
+    print(f"{'case':24} {'threads':>7} {'fp32 us':>9} {'GFLOP/s':>8} {'of peak':>8} "
+          f"{'bf16 us':>9} {'ort us':>9} {'ort/fp32':>8}")
+    for threads in arguments.threads:
+        martlet.set_num_threads(threads)
+        for name, case in CASES.items():
+            row = measure(name, case, threads, arguments.rounds)
+            row["peak_gflops"] = round(peak(threads), 1)
+            row["share of peak"] = round(row["gflops"]["martlet fp32"] / row["peak_gflops"], 3)
+            rows.append(row)
+            ort = min(t for engine, t in row["us"].items() if engine.startswith("onnx"))
+            print(f"{name:24} {threads:7} {row['us']['martlet fp32']:9.1f} "
+                  f"{row['gflops']['martlet fp32']:8.1f} {row['share of peak']:8.1%} "
+                  f"{row['us']['martlet bf16']:9.1f} {ort:9.1f} "
+                  f"{row['best onnxruntime / martlet fp32']:8.2f}", flush=True)
+    if arguments.json:
+        pathlib.Path(arguments.json).write_text(json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

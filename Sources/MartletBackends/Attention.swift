@@ -1,0 +1,152 @@
+import MartletCore
+
+/// One operand of attention by head: element (b, h, i, e) of a float32 array, strides in elements.
+///
+/// Strides may be zero or negative. The memory must outlive the call.
+package struct HeadsView {
+  package var pointer: UnsafeMutablePointer<Float>
+  package var batchStride: Int
+  package var headStride: Int
+  package var rowStride: Int
+  package var columnStride: Int
+
+  package init(
+    _ pointer: UnsafeMutablePointer<Float>, batchStride: Int, headStride: Int, rowStride: Int,
+    columnStride: Int = 1
+  ) {
+    self.pointer = pointer
+    self.batchStride = batchStride
+    self.headStride = headStride
+    self.rowStride = rowStride
+    self.columnStride = columnStride
+  }
+
+  func row(_ batch: Int, _ head: Int, _ row: Int) -> UnsafeMutablePointer<Float> {
+    pointer + (batch * batchStride + head * headStride + row * rowStride)
+  }
+}
+
+/// What attention adds to its scores or hides of them, by batch, query head, query and key. Keys are
+/// contiguous; other strides, in elements, are zero where the mask is broadcast.
+package struct AttentionMaskView {
+  package enum Kind: Sendable { case added, shown }
+
+  /// float32 that is added, or bytes of which zero hides.
+  package var kind: Kind
+  package var pointer: UnsafeRawPointer
+  package var batchStride: Int
+  package var headStride: Int
+  package var rowStride: Int
+
+  package init(
+    _ kind: Kind, _ pointer: UnsafeRawPointer, batchStride: Int, headStride: Int, rowStride: Int
+  ) {
+    self.kind = kind
+    self.pointer = pointer
+    self.batchStride = batchStride
+    self.headStride = headStride
+    self.rowStride = rowStride
+  }
+
+  var elementBytes: Int { kind == .added ? 4 : 1 }
+
+  func row(_ batch: Int, _ head: Int, _ row: Int) -> UnsafeRawPointer {
+    pointer + (batch * batchStride + head * headStride + row * rowStride) * elementBytes
+  }
+}
+
+/// dst = softmax(cap(scale * query @ key^T + mask)) @ value by head, float32.
+///
+/// query [B, Hq, L, E], key [B, Hk, T, E], value [B, Hk, T, Ev], dst [B, Hq, L, Ev]; Hq is a multiple
+/// of Hk, and query head h reads key head h / (Hq / Hk). cap(x) is softcap * tanh(x / softcap) where
+/// softcap > 0; what the mask hides by -Inf stays hidden. A query that sees no key gives NaN; without
+/// keys (T = 0) the result is zero. dst's columns are contiguous and it overlaps no input.
+package struct AttentionProblem {
+  package var batch: Int
+  package var queryHeads: Int
+  package var keyHeads: Int
+  package var queries: Int
+  package var keys: Int
+  package var width: Int
+  package var valueWidth: Int
+  package var query: HeadsView
+  package var key: HeadsView
+  package var value: HeadsView
+  package var dst: HeadsView
+  package var scale: Float
+  package var softcap: Float = 0
+  package var mask: AttentionMaskView?
+  /// Query i sees keys up to i + this, or, where it is nil, all.
+  package var causalOffset: Int?
+  /// Per batch, how many keys there are to see; nil: all.
+  package var keyLengths: [Int]?
+  package var mode: MathMode
+
+  package init(
+    batch: Int, queryHeads: Int, keyHeads: Int, queries: Int, keys: Int, width: Int,
+    valueWidth: Int, query: HeadsView, key: HeadsView, value: HeadsView, dst: HeadsView,
+    scale: Float, mode: MathMode
+  ) {
+    self.batch = batch
+    self.queryHeads = queryHeads
+    self.keyHeads = keyHeads
+    self.queries = queries
+    self.keys = keys
+    self.width = width
+    self.valueWidth = valueWidth
+    self.query = query
+    self.key = key
+    self.value = value
+    self.dst = dst
+    self.scale = scale
+    self.mode = mode
+  }
+
+  /// Query heads that read one key head.
+  var group: Int { keyHeads == 0 ? 0 : queryHeads / keyHeads }
+
+  /// How many keys, from the first, query `row` of `batch` may see but for the mask.
+  func limit(_ batch: Int, _ row: Int) -> Int {
+    let length = min(max(keyLengths?[batch] ?? keys, 0), keys)
+    guard let causalOffset else { return length }
+    let (last, overflow) = causalOffset.addingReportingOverflow(row + 1)
+    return overflow ? length : min(max(last, 0), length)
+  }
+
+  /// Throws `invalidShape` for what no backend can run.
+  func validate() throws(MartletError) {
+    let extents = [batch, queryHeads, keyHeads, queries, keys, width, valueWidth]
+    guard extents.allSatisfy({ $0 >= 0 }) else {
+      throw MartletError(.invalidShape, "attention: an extent is negative")
+    }
+    guard keyHeads == 0 ? queryHeads == 0 : queryHeads % keyHeads == 0 else {
+      throw .shape(
+        "attention", "query heads", expected: "a multiple of \(keyHeads)", actual: "\(queryHeads)")
+    }
+    if let keyLengths, keyLengths.count != batch {
+      throw .shape(
+        "attention", "key lengths", expected: "[\(batch)]", actual: "[\(keyLengths.count)]")
+    }
+    guard dst.columnStride == 1 || valueWidth <= 1 else {
+      throw MartletError(.invalidShape, "attention: dst's columns are not contiguous")
+    }
+  }
+}
+
+extension Backends {
+  /// Attends.
+  ///
+  /// - Throws: `invalidShape`, `outOfMemory`.
+  /// - Complexity: 2·B·Hq·L·T·(E + Ev) floating-point operations, half of it where it is causal; scratch
+  ///   for a block of keys and values and the results of some queries, never for the score matrix.
+  package static func attend(
+    _ problem: AttentionProblem, pool: ThreadPool = .shared
+  ) throws(MartletError) -> Execution {
+    if let preferred = try preferredBackend(),
+      let execution = try preferred.attend(problem, pool: pool)
+    {
+      return execution
+    }
+    return try native.attend(problem, pool: pool)
+  }
+}

@@ -1,0 +1,275 @@
+import MartletCore
+import MartletKernels
+
+/// One task's queries against one block of keys.
+struct AttentionBlock {
+  private let attention: FusedAttention
+  private let task: FusedAttention.Task
+  private let scratch: UnsafeMutableRawPointer
+  private let layout: FusedAttention.ScratchLayout
+  /// The block's first key.
+  private let firstKey: Int
+  /// Keys of the block that the query which sees most of them sees, and that which sees fewest.
+  private let most: Int
+  private let fewest: Int
+
+  private var problem: AttentionProblem { attention.problem }
+  private var row: GEMMRow { attention.row }
+  private var kernels: KernelSet { attention.kernels }
+
+  init(
+    _ attention: FusedAttention, _ task: FusedAttention.Task, _ block: Int,
+    _ scratch: UnsafeMutableRawPointer, _ layout: FusedAttention.ScratchLayout
+  ) {
+    self.attention = attention
+    self.task = task
+    self.scratch = scratch
+    self.layout = layout
+    firstKey = block * FusedAttention.keyBlock
+    let problem = attention.problem
+    func kept(_ query: Int) -> Int {
+      let limit = problem.limit(task.batch, query)
+      return min(max(limit - block * FusedAttention.keyBlock, 0), FusedAttention.keyBlock)
+    }
+    // A later query sees no fewer keys; rows that run over several heads meet all queries.
+    let queries = problem.queries
+    let first = task.rows.lowerBound % queries
+    let last = (task.rows.upperBound - 1) % queries
+    let isOneHead = task.rows.lowerBound / queries == (task.rows.upperBound - 1) / queries
+    fewest = kept(isOneHead ? first : 0)
+    most = kept(isOneHead ? last : queries - 1)
+  }
+
+  private func kept(_ row: Int) -> Int {
+    let limit = problem.limit(task.batch, row % problem.queries)
+    return min(max(limit - firstKey, 0), FusedAttention.keyBlock)
+  }
+
+  /// Adds the block to `sums`, whose row 0 is the task's first; it is the first of them or not.
+  func run(into sums: AttentionSums, isFirst: Bool) {
+    guard most > 0 else {
+      if isFirst { sums.clear(task.rows.count) }
+      return
+    }
+    pack()
+    let separatesRows = fewest < most && !valuesAreFinite(fewest..<most)
+    var start = task.rows.lowerBound
+    while start < task.rows.upperBound {
+      let strip = strip(from: start)
+      let target = (start - task.rows.lowerBound)..<(strip.upperBound - task.rows.lowerBound)
+      start = strip.upperBound
+      if isFirst {
+        attend(strip, into: sums, at: target.lowerBound, separatesRows)
+      } else {
+        let partial = AttentionSums(
+          scratch + layout.partial, rows: layout.stripRows, width: problem.valueWidth)
+        attend(strip, into: partial, at: 0, separatesRows)
+        sums.unite(partial, rows: target, kernels)
+      }
+    }
+  }
+
+  /// The next rows to take together: of one head, unless heads have few queries.
+  private func strip(from start: Int) -> Range<Int> {
+    let end = min(start + layout.stripRows, task.rows.upperBound)
+    guard problem.queries * 2 > layout.stripRows else { return start..<end }
+    return start..<min(end, (start / problem.queries + 1) * problem.queries)
+  }
+
+  // MARK: - Operands
+
+  /// Keys and values as right-hand panels: [E, keys] and [keys, Ev].
+  private func pack() {
+    let key = problem.key
+    let value = problem.value
+    var job = mk_pack_rhs()
+    job.k = Int64(problem.width)
+    job.n = Int64(most)
+    job.src = UnsafeRawPointer(key.row(task.batch, task.keyHead, firstKey))
+    job.k_stride = Int64(key.columnStride * 4)
+    job.n_stride = Int64(key.rowStride * 4)
+    job.dst = scratch + layout.keys
+    job.dst_panel_stride = Int64(row.panelBytes(problem.width))
+    row.packF32(&job)
+    job.k = Int64(most)
+    job.n = Int64(problem.valueWidth)
+    job.src = UnsafeRawPointer(value.row(task.batch, task.keyHead, firstKey))
+    job.k_stride = Int64(value.rowStride * 4)
+    job.n_stride = Int64(value.columnStride * 4)
+    job.dst = scratch + layout.values
+    job.dst_panel_stride = Int64(row.panelBytes(most))
+    row.packF32(&job)
+  }
+
+  /// Whether the values of these keys of the block are finite (and not huge): then a weight of zero
+  /// adds nothing to a sum.
+  private func valuesAreFinite(_ keys: Range<Int>) -> Bool {
+    let value = problem.value
+    let sumAbs = kernels.reduce(Int(MK_REDUCE_SUM_ABS))
+    var total: Float = 0
+    for j in keys {
+      let line = value.row(task.batch, task.keyHead, firstKey + j)
+      if value.columnStride == 1 {
+        total += sumAbs(Int64(problem.valueWidth), line)
+      } else {
+        for e in 0..<problem.valueWidth { total += abs(line[e * value.columnStride]) }
+      }
+    }
+    return total.isFinite
+  }
+
+  /// The strip's queries in the kernel row's type with their elements contiguous.
+  private func queries(_ strip: Range<Int>) -> (UnsafeRawPointer, strideBytes: Int) {
+    let query = problem.query
+    func source(_ r: Int) -> UnsafeMutablePointer<Float> {
+      let (head, i) = r.quotientAndRemainder(dividingBy: problem.queries)
+      return query.row(task.batch, task.keyHead * problem.group + head, i)
+    }
+    let isOneHead =
+      strip.lowerBound / problem.queries == (strip.upperBound - 1) / problem.queries
+    if row.lhs == .float32, query.columnStride == 1 || problem.width <= 1, isOneHead {
+      return (UnsafeRawPointer(source(strip.lowerBound)), query.rowStride * 4)
+    }
+    let target = scratch + layout.lhs
+    for (index, r) in strip.enumerated() {
+      let line = target + index * layout.lhsStride
+      let from = source(r)
+      if row.lhs == .float32 {
+        let to = line.assumingMemoryBound(to: Float.self)
+        for e in 0..<problem.width { to[e] = from[e * query.columnStride] }
+        continue
+      }
+      let to = line.assumingMemoryBound(to: UInt16.self)
+      if query.columnStride == 1 {
+        kernels.vectors.pointee.f32_to_bf16?(Int64(problem.width), from, to)
+      } else {
+        for e in 0..<problem.width { to[e] = BFloat16.bits(from[e * query.columnStride]) }
+      }
+    }
+    return (UnsafeRawPointer(target), layout.lhsStride)
+  }
+
+  // MARK: - Strips
+
+  /// Scores, weights and weighed values of one strip, into rows of `sums` from `target`.
+  private func attend(
+    _ strip: Range<Int>, into sums: AttentionSums, at target: Int, _ separatesRows: Bool
+  ) {
+    let kept = (scratch + layout.kept).assumingMemoryBound(to: Int64.self)
+    var deepest = 0
+    for (index, r) in strip.enumerated() {
+      let count = self.kept(r)
+      kept[index] = Int64(count)
+      deepest = max(deepest, count)
+    }
+    guard deepest > 0 else { return sums.clear(target..<target + strip.count) }
+    let scores = scratch + layout.scores
+    multiplyByKeys(strip, kept, deepest, scores)
+
+    var rows = mk_attention_rows()
+    rows.rows = Int64(strip.count)
+    rows.scores = scores.assumingMemoryBound(to: Float.self)
+    rows.stride = Int64(layout.scoresStride)
+    rows.weights_bf16 = row.lhs == .bfloat16
+    rows.kept = UnsafePointer(kept)
+    rows.filled = Int64((deepest + 15) / 16 * 16)
+    rows.softcap = problem.softcap
+    rows.max = sums.max + target
+    rows.sum = sums.sum + target
+    if let mask = problem.mask {
+      let pointers = (scratch + layout.masks)
+        .assumingMemoryBound(to: UnsafeRawPointer?.self)
+      for (index, r) in strip.enumerated() {
+        let (head, i) = r.quotientAndRemainder(dividingBy: problem.queries)
+        let line = mask.row(task.batch, task.keyHead * problem.group + head, i)
+        pointers[index] = line + firstKey * mask.elementBytes
+      }
+      rows.masks = UnsafePointer(pointers)
+      rows.mask_kind = mask.kind == .added ? Int32(MK_MASK_ADD) : Int32(MK_MASK_BYTES)
+    }
+    kernels.vectors.pointee.attention_softmax?(&rows)
+
+    multiplyByValues(strip.count, kept, scores, sums, target, separatesRows)
+  }
+
+  /// scores = scale * queries @ keys^T, for each tile as far as one of its queries sees.
+  private func multiplyByKeys(
+    _ strip: Range<Int>, _ kept: UnsafePointer<Int64>, _ deepest: Int,
+    _ scores: UnsafeMutableRawPointer
+  ) {
+    let (lhs, lhsStride) = queries(strip)
+    let panelStride = row.panelBytes(problem.width)
+    let panels = scratch + layout.keys
+    var epilogue = mk_epilogue()
+    epilogue.alpha = problem.scale
+    epilogue.beta = 1
+    var tile = mk_gemm_tile()
+    tile.k = Int64(problem.width)
+    tile.lhs_stride = Int64(lhsStride)
+    tile.acc_stride = Int64(layout.scoresStride)
+    tile.dst_stride = Int64(layout.scoresStride)
+    tile.flags = UInt32(MK_FIRST_K) | UInt32(MK_LAST_K)
+    withUnsafePointer(to: &epilogue) { epilogue in
+      tile.epilogue = epilogue
+      for j in stride(from: 0, to: deepest, by: row.nr) {
+        tile.rhs = UnsafeRawPointer(panels + j / row.nr * panelStride)
+        forEachTile(strip.count) { i, count in
+          let depth = (i..<i + count).reduce(0) { max($0, Int(kept[$1])) }
+          guard depth > j else { return }
+          tile.n = Int64(min(row.nr, depth - j))
+          tile.m = Int64(count)
+          tile.lhs = lhs + i * lhsStride
+          let place = scores + (i * layout.scoresStride + j * 4)
+          tile.acc = place.assumingMemoryBound(to: Float.self)
+          tile.dst = place
+          row.tile(&tile)
+        }
+      }
+    }
+  }
+
+  /// sums = weights @ values. A tile runs as deep as one of its queries sees; where values that some
+  /// of them do not see are not finite, every query goes alone.
+  private func multiplyByValues(
+    _ count: Int, _ kept: UnsafePointer<Int64>, _ weights: UnsafeMutableRawPointer,
+    _ sums: AttentionSums, _ target: Int, _ separatesRows: Bool
+  ) {
+    let panelStride = row.panelBytes(most)
+    let panels = scratch + layout.values
+    var tile = mk_gemm_tile()
+    tile.lhs_stride = Int64(layout.scoresStride)
+    tile.acc_stride = Int64(sums.stride * 4)
+    tile.dst_stride = Int64(sums.stride * 4)
+    tile.flags = UInt32(MK_FIRST_K) | UInt32(MK_LAST_K)
+    for j in stride(from: 0, to: problem.valueWidth, by: row.nr) {
+      tile.n = Int64(min(row.nr, problem.valueWidth - j))
+      tile.rhs = UnsafeRawPointer(panels + j / row.nr * panelStride)
+      forEachTile(count, atMost: separatesRows ? 1 : row.mr) { i, rows in
+        tile.k = (i..<i + rows).reduce(0) { max($0, kept[$1]) }
+        tile.m = Int64(rows)
+        tile.lhs = UnsafeRawPointer(weights + i * layout.scoresStride)
+        tile.acc = sums.row(target + i) + j
+        tile.dst = UnsafeMutableRawPointer(sums.row(target + i) + j)
+        row.tile(&tile)
+      }
+    }
+  }
+
+  /// Calls `body` with the first row and the height of each tile; rows are dealt evenly.
+  @inline(__always)
+  private func forEachTile(_ rows: Int, _ body: (Int, Int) -> Void) {
+    forEachTile(rows, atMost: row.mr, body)
+  }
+
+  @inline(__always)
+  private func forEachTile(_ rows: Int, atMost height: Int, _ body: (Int, Int) -> Void) {
+    let tiles = (rows + height - 1) / height
+    let (base, extra) = rows.quotientAndRemainder(dividingBy: max(tiles, 1))
+    var i = 0
+    for index in 0..<tiles {
+      let count = index < extra ? base + 1 : base
+      body(i, count)
+      i += count
+    }
+  }
+}

@@ -1,0 +1,164 @@
+// The softmax of fused attention: rows of scores against one block of keys, and the union of two
+// blocks. An entry's place in the sums is that of its key, so entries that weigh nothing, wherever
+// they are, leave the others' bits alone.
+#ifndef MARTLET_VECTORS_ATTENTION_H
+#define MARTLET_VECTORS_ATTENTION_H
+
+#include "vectors_convert.h"
+#include "vectors_norm.h"
+
+// e^x for x <= 0; results below 2^-126 are zero.
+MK_INLINE vf vf_exp_weight(vf x) {
+  exponential e = exp_split(vf_at_least(x, vf_splat(-104.0f)));
+  vf s = (vf)(__builtin_elementwise_max(e.exponent + 127, vi_splat(0)) << 23);
+  return vf_fma(e.fraction, s, s);
+}
+
+// The subtrahend of a row whose maximum is `max`: -Inf - -Inf must stay -Inf.
+MK_INLINE float attention_base(float max) { return max == -__builtin_inff() ? 0.0f : max; }
+
+MK_INLINE float max_of_lanes(vf v) {
+  float t[LANES];
+  vf_store(t, v);
+  for (int half = LANES / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; i++) t[i] = t[i + half] > t[i] ? t[i + half] : t[i];
+  }
+  return t[0];
+}
+
+// -Inf in the lanes whose flag, of `count` at most LANES, is zero.
+MK_INLINE vf hide_flagged(vf x, const uint8_t *flags, int64_t count) {
+  typedef uint8_t bytes __attribute__((vector_size(LANES)));
+  bytes b = {0};
+  if (count >= LANES) {
+    __builtin_memcpy(&b, flags, LANES);
+  } else {
+    copy_elements(&b, flags, count, 1);
+  }
+  vi shown = __builtin_convertvector(b, vi) != 0;
+  return vf_select(shown, x, vf_splat(-__builtin_inff()));
+}
+
+// The mask and softcap on `count` scores, the lanes past them being -Inf already.
+MK_INLINE vf attention_adjusted(vf x, const void *mask, int32_t kind, int64_t i, int64_t count,
+                                float softcap) {
+  vf added = vf_splat(0.0f);
+  if (kind == MK_MASK_ADD) {
+    const float *m = (const float *)mask + i;
+    added = count >= LANES ? vf_load(m) : vf_load_part(m, count, 0.0f);
+    x = x + added;
+  }
+  if (softcap > 0.0f) {
+    vf capped = softcap * vf_tanh(x * (1.0f / softcap));
+    vi hidden = added == -__builtin_inff();
+    if (count < LANES) hidden |= vi_lane_numbers() >= (int32_t)count;
+    x = vf_select(hidden, vf_splat(-__builtin_inff()), capped);
+  }
+  if (kind == MK_MASK_BYTES) x = hide_flagged(x, (const uint8_t *)mask + i, count);
+  return x;
+}
+
+// The row's maximum, NaNs passed over (they come back through the sum).
+MK_INLINE float attention_row_max(const mk_attention_rows *a, float *scores, const void *mask,
+                                  int64_t kept) {
+  const vf lowest = vf_splat(-__builtin_inff());
+  vf b0 = lowest, b1 = lowest, b2 = lowest, b3 = lowest;
+  int64_t i = 0;
+  if (mask || a->softcap > 0.0f) {
+    const int32_t kind = mask ? a->mask_kind : MK_MASK_NONE;
+    for (; i < kept; i += LANES) {
+      int64_t count = kept - i;
+      vf x = count >= LANES ? vf_load(scores + i)
+                            : vf_load_part(scores + i, count, -__builtin_inff());
+      x = attention_adjusted(x, mask, kind, i, count, a->softcap);
+      vf_store(scores + i, x);
+      b0 = vf_larger(x, b0);
+    }
+    return max_of_lanes(b0);
+  }
+  for (; kept - i >= REDUCE_STRIDE; i += REDUCE_STRIDE) {
+    b0 = vf_larger(vf_load(scores + i), b0);
+    b1 = vf_larger(vf_load(scores + i + LANES), b1);
+    b2 = vf_larger(vf_load(scores + i + 2 * LANES), b2);
+    b3 = vf_larger(vf_load(scores + i + 3 * LANES), b3);
+  }
+  for (; i < kept; i += LANES) {
+    vf x = kept - i >= LANES ? vf_load(scores + i)
+                             : vf_load_part(scores + i, kept - i, -__builtin_inff());
+    b0 = vf_larger(x, b0);
+  }
+  b0 = vf_larger(b1, b0);
+  b2 = vf_larger(b3, b2);
+  return max_of_lanes(vf_larger(b2, b0));
+}
+
+MK_INLINE void store_weights(bool is_bf16, void *weights, int64_t i, vf w) {
+  if (is_bf16) {
+    vh h = bf16_from_f32(w);
+    __builtin_memcpy((uint16_t *)weights + i, &h, sizeof h);
+  } else {
+    vf_store((float *)weights + i, w);
+  }
+}
+
+// Weights and their sum: the entry at i belongs to partial sum i / LANES % 4.
+MK_INLINE float attention_row_weights(bool is_bf16, const float *scores, void *weights, vf base,
+                                      int64_t kept, int64_t filled) {
+  vf s[4] = {vf_splat(0.0f), vf_splat(0.0f), vf_splat(0.0f), vf_splat(0.0f)};
+  int64_t i = 0;
+  for (; kept - i >= REDUCE_STRIDE; i += REDUCE_STRIDE) {
+    MK_UNROLL for (int v = 0; v < 4; v++) {
+      vf w = vf_exp_weight(vf_load(scores + i + v * LANES) - base);
+      store_weights(is_bf16, weights, i + v * LANES, w);
+      s[v] = s[v] + w;
+    }
+  }
+  MK_UNROLL for (int v = 0; v < 4; v++) {
+    int64_t count = kept - i;
+    if (count > 0) {
+      vf x = count >= LANES ? vf_load(scores + i)
+                            : vf_load_part(scores + i, count, -__builtin_inff());
+      vf w = vf_exp_weight(x - base);
+      store_weights(is_bf16, weights, i, w);
+      s[v] = s[v] + w;
+      i += LANES;
+    }
+  }
+  for (; i < filled; i += LANES) store_weights(is_bf16, weights, i, vf_splat(0.0f));
+  return sum_of_lanes((s[0] + s[1]) + (s[2] + s[3]));
+}
+
+static void attention_softmax(const mk_attention_rows *a) {
+  for (int64_t row = 0; row < a->rows; row++) {
+    float *scores = (float *)((char *)a->scores + row * a->stride);
+    int64_t kept = a->kept[row];
+    float max = attention_row_max(a, scores, a->masks ? a->masks[row] : 0, kept);
+    vf base = vf_splat(attention_base(max));
+    a->max[row] = max;
+    a->sum[row] = a->weights_bf16
+                      ? attention_row_weights(true, scores, scores, base, kept, a->filled)
+                      : attention_row_weights(false, scores, scores, base, kept, a->filled);
+  }
+}
+
+static void attention_merge(const mk_attention_union *u) {
+  for (int64_t row = 0; row < u->rows; row++) {
+    float *sums = (float *)((char *)u->sums + row * u->sums_stride);
+    const float *block = (const float *)((const char *)u->block + row * u->block_stride);
+    float old = u->max[row], new = u->block_max[row];
+    float max = new > old ? new : old;
+    float base = attention_base(max);
+    vf keep = vf_exp_weight(vf_splat(old - base)), take = vf_exp_weight(vf_splat(new - base));
+    u->max[row] = max;
+    u->sum[row] = scalar_of(
+        vf_fma(keep, vf_splat(u->sum[row]), take * vf_splat(u->block_sum[row])));
+    for (int64_t i = 0; i < u->width; i += LANES) {
+      int64_t count = u->width - i;
+      vf x = count >= LANES ? vf_load(sums + i) : vf_load_part(sums + i, count, 0.0f);
+      vf y = count >= LANES ? vf_load(block + i) : vf_load_part(block + i, count, 0.0f);
+      store_lanes(sums + i, vf_fma(keep, x, take * y), count);
+    }
+  }
+}
+
+#endif

@@ -1,0 +1,157 @@
+import MartletBackends
+import MartletCore
+
+/// One attention on operands that fit: q [B, Hq, L, E], k [B, Hk, T, E], v [B, Hk, T, Ev], all float32
+/// or all float64.
+struct AttentionCall {
+  /// What the scores are after each step.
+  enum Stage: Int {
+    case product, masked, capped, probabilities
+  }
+
+  let q: Tensor
+  let k: Tensor
+  let v: Tensor
+  let mask: AttentionMask?
+  let scale: Double
+  let softcap: Float
+  /// Query i sees keys up to i + this; nil: all.
+  let causalOffset: Int?
+  /// Keys to see per batch; nil: all.
+  let lengths: [Int]?
+
+  /// Bytes of scores that the plain way holds at a time.
+  private static let scoreBytes = 16 << 20
+
+  private var scoresShape: [Int] { [q.shape[0], q.shape[1], q.shape[2], k.shape[2]] }
+
+  /// float32, without the score matrix.
+  func runFused(into result: Tensor, _ context: RunContext) throws(MartletError) {
+    func view(_ tensor: Tensor) -> HeadsView {
+      HeadsView(
+        tensor.typed(Float.self), batchStride: tensor.strides[0], headStride: tensor.strides[1],
+        rowStride: tensor.strides[2], columnStride: tensor.strides[3])
+    }
+    var problem = AttentionProblem(
+      batch: q.shape[0], queryHeads: q.shape[1], keyHeads: k.shape[1], queries: q.shape[2],
+      keys: k.shape[2], width: q.shape[3], valueWidth: v.shape[3], query: view(q), key: view(k),
+      value: view(v), dst: view(result), scale: Float(scale), mode: context.mode)
+    problem.softcap = softcap
+    problem.causalOffset = causalOffset
+    problem.keyLengths = lengths
+    var maskValues: Tensor?
+    if let mask {
+      let (tensor, view) = try mask.view(context)
+      maskValues = tensor
+      problem.mask = view
+      if mask.width < problem.keys {
+        problem.keyLengths = (0..<problem.batch).map { min(lengths?[$0] ?? mask.width, mask.width) }
+      }
+    }
+    context.note(try Backends.attend(problem, pool: context.pool))
+    for tensor in [q, k, v, result, maskValues] { tensor?.keepAlive() }
+  }
+
+  /// With the scores of some queries of all heads in memory, step by step: for float64, and where
+  /// somebody wants to see the scores, in `exposing`'s tensor [B, Hq, L, T].
+  func runPlain(
+    into result: Tensor?, exposing exposed: (stage: Stage, scores: Tensor)?, _ context: RunContext
+  ) throws(MartletError) {
+    let type = q.dtype
+    let (heads, length, total) = (q.shape[1], q.shape[2], k.shape[2])
+    let added = try mask?.additive(scoresShape, type, context)
+    func limit(_ batch: Int, _ query: Int) -> Int {
+      let own = lengths.map { min(max($0[batch], 0), total) } ?? total
+      return causalOffset.map { min(own, $0 + query + 1) } ?? own
+    }
+    let rowBytes =
+      Double(q.shape[0]) * Double(heads) * Double(total) * Double(type.byteCount)
+    let rows = max(1, min(length, Int(Double(AttentionCall.scoreBytes) / max(rowBytes, 1))))
+    let alreadyNoted = context.executions.count
+    for first in stride(from: 0, to: length, by: rows) {
+      // The report names each of the two products once.
+      defer { context.executions.removeLast(max(0, context.executions.count - alreadyNoted - 2)) }
+      let count = min(rows, length - first)
+      func part(_ tensor: Tensor) -> Tensor {
+        tensor.sliced(axis: 2, start: first, count: count, step: 1)
+      }
+      let scores = try context.scratch(type, [q.shape[0], heads, count, total])
+      try fillScores(
+        scores, part(q), added.map { (part($0.values), part($0.wall)) },
+        exposed.map { ($0.stage, part($0.scores)) }, context)
+      MaskedSoftmax.run(scores, pool: context.pool) { row in
+        limit(row / (count * heads), first + row % count)
+      }
+      if let exposed, exposed.stage == .probabilities {
+        Copying.copy(scores, into: part(exposed.scores), context.workspace)
+      }
+      if let result { try multiply(scores, v, into: part(result), alpha: 1, context) }
+    }
+    if let exposed, exposed.stage == .masked || exposed.stage == .capped {
+      MaskedSoftmax.hide(exposed.scores) { row in limit(row / (length * heads), row % length) }
+    }
+  }
+
+  /// scores = cap(scale * q @ k^T + mask), with the caller's copy on the way.
+  private func fillScores(
+    _ scores: Tensor, _ q: Tensor, _ mask: (values: Tensor, wall: Tensor)?,
+    _ exposed: (stage: Stage, scores: Tensor)?, _ context: RunContext
+  ) throws(MartletError) {
+    let workspace = context.workspace
+    func expose(_ stage: Stage) {
+      if let exposed, exposed.stage == stage {
+        Copying.copy(scores, into: exposed.scores, workspace)
+      }
+    }
+    let isDouble = scores.dtype == .float64
+    try multiply(
+      q, k.matrixTransposed, into: scores, alpha: isDouble ? 1 : Float(scale), context)
+    if isDouble {
+      let scalar = try Tensor(uninitialized: .float64, [])
+      SmallTensors.write(scale, to: scalar)
+      try Elementwise.binary(.mul, scores, scalar, into: scores, workspace)
+    }
+    expose(.product)
+    if let mask { try Elementwise.binary(.add, scores, mask.values, into: scores, workspace) }
+    expose(.masked)
+    if softcap > 0 {
+      let stages: [UnaryFunction] = [
+        .affine(scale: 1 / softcap, offset: 0), .tanh, .affine(scale: softcap, offset: 0),
+      ]
+      for function in stages {
+        try Elementwise.unary(function, scores, into: scores, workspace)
+      }
+      // tanh has made the -Inf of masked entries finite: hide them again.
+      if let mask { try Elementwise.binary(.add, scores, mask.wall, into: scores, workspace) }
+    }
+    expose(.capped)
+  }
+
+  /// dst [B, H, L, N] = alpha * lhs [B, H, L, K] @ rhs [B, H / group, K, N].
+  private func multiply(
+    _ lhs: Tensor, _ rhs: Tensor, into dst: Tensor, alpha: Float, _ context: RunContext
+  ) throws(MartletError) {
+    func view(_ tensor: Tensor) -> MatrixView {
+      MatrixView(
+        tensor.pointer, tensor.dtype, rowStride: tensor.strides[2],
+        columnStride: tensor.strides[3])
+    }
+    var problem = GEMMProblem(
+      m: lhs.shape[2], n: rhs.shape[3], k: lhs.shape[3], lhs: view(lhs), rhs: view(rhs),
+      dst: view(dst), mode: context.mode)
+    let group = rhs.shape[1] == 0 ? 1 : lhs.shape[1] / rhs.shape[1]
+    problem.batch = [
+      BatchAxis(
+        count: lhs.shape[0], lhsStride: lhs.strides[0], rhsStride: rhs.strides[0],
+        dstStride: dst.strides[0]),
+      BatchAxis(
+        count: rhs.shape[1], lhsStride: lhs.strides[1] * group, rhsStride: rhs.strides[1],
+        dstStride: dst.strides[1] * group),
+      BatchAxis(
+        count: group, lhsStride: lhs.strides[1], rhsStride: 0, dstStride: dst.strides[1]),
+    ]
+    problem.epilogue.alpha = alpha
+    context.note(try Backends.run(problem, pool: context.pool))
+    for tensor in [lhs, rhs, dst] { tensor.keepAlive() }
+  }
+}
