@@ -32,6 +32,7 @@ package enum PassTable {
     ConvolutionFolding.pass,
     LayerNormRecognition.pass,
     ActivationRecognition.pass,
+    AttentionRecognition.pass,
     DeadCode.pass,
     EpilogueFusion.pass,
     DeadCode.pass,

@@ -17,15 +17,6 @@ MK_INLINE vf vf_exp_weight(vf x) {
 // The subtrahend of a row whose maximum is `max`: -Inf - -Inf must stay -Inf.
 MK_INLINE float attention_base(float max) { return max == -__builtin_inff() ? 0.0f : max; }
 
-MK_INLINE float max_of_lanes(vf v) {
-  float t[LANES];
-  vf_store(t, v);
-  for (int half = LANES / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; i++) t[i] = t[i + half] > t[i] ? t[i + half] : t[i];
-  }
-  return t[0];
-}
-
 // -Inf in the lanes whose flag, of `count` at most LANES, is zero.
 MK_INLINE vf hide_flagged(vf x, const uint8_t *flags, int64_t count) {
   typedef uint8_t bytes __attribute__((vector_size(LANES)));
@@ -61,35 +52,20 @@ MK_INLINE vf attention_adjusted(vf x, const void *mask, int32_t kind, int64_t i,
 // The row's maximum, NaNs passed over (they come back through the sum).
 MK_INLINE float attention_row_max(const mk_attention_rows *a, float *scores, const void *mask,
                                   int64_t kept) {
-  const vf lowest = vf_splat(-__builtin_inff());
-  vf b0 = lowest, b1 = lowest, b2 = lowest, b3 = lowest;
-  int64_t i = 0;
   if (mask || a->softcap > 0.0f) {
     const int32_t kind = mask ? a->mask_kind : MK_MASK_NONE;
-    for (; i < kept; i += LANES) {
+    vf top = vf_splat(-__builtin_inff());
+    for (int64_t i = 0; i < kept; i += LANES) {
       int64_t count = kept - i;
       vf x = count >= LANES ? vf_load(scores + i)
                             : vf_load_part(scores + i, count, -__builtin_inff());
       x = attention_adjusted(x, mask, kind, i, count, a->softcap);
       vf_store(scores + i, x);
-      b0 = vf_larger(x, b0);
+      top = vf_larger(x, top);
     }
-    return max_of_lanes(b0);
+    return max_of_lanes(top);
   }
-  for (; kept - i >= REDUCE_STRIDE; i += REDUCE_STRIDE) {
-    b0 = vf_larger(vf_load(scores + i), b0);
-    b1 = vf_larger(vf_load(scores + i + LANES), b1);
-    b2 = vf_larger(vf_load(scores + i + 2 * LANES), b2);
-    b3 = vf_larger(vf_load(scores + i + 3 * LANES), b3);
-  }
-  for (; i < kept; i += LANES) {
-    vf x = kept - i >= LANES ? vf_load(scores + i)
-                             : vf_load_part(scores + i, kept - i, -__builtin_inff());
-    b0 = vf_larger(x, b0);
-  }
-  b0 = vf_larger(b1, b0);
-  b2 = vf_larger(b3, b2);
-  return max_of_lanes(vf_larger(b2, b0));
+  return max_of_lanes(row_top(kept, scores));
 }
 
 MK_INLINE void store_weights(bool is_bf16, void *weights, int64_t i, vf w) {
@@ -101,43 +77,45 @@ MK_INLINE void store_weights(bool is_bf16, void *weights, int64_t i, vf w) {
   }
 }
 
-// Weights and their sum: the entry at i belongs to partial sum i / LANES % 4.
+// Weights and their sum: the entry at i belongs to lane i % LANES of the partial sums, of which one
+// vector keeps up with the exponential.
 MK_INLINE float attention_row_weights(bool is_bf16, const float *scores, void *weights, vf base,
                                       int64_t kept, int64_t filled) {
-  vf s[4] = {vf_splat(0.0f), vf_splat(0.0f), vf_splat(0.0f), vf_splat(0.0f)};
+  vf sum = vf_splat(0.0f);
   int64_t i = 0;
-  for (; kept - i >= REDUCE_STRIDE; i += REDUCE_STRIDE) {
-    MK_UNROLL for (int v = 0; v < 4; v++) {
-      vf w = vf_exp_weight(vf_load(scores + i + v * LANES) - base);
-      store_weights(is_bf16, weights, i + v * LANES, w);
-      s[v] = s[v] + w;
-    }
+  _Pragma(MK_HEAVY) for (; kept - i >= LANES; i += LANES) {
+    vf w = vf_exp_weight(vf_load(scores + i) - base);
+    store_weights(is_bf16, weights, i, w);
+    sum = sum + w;
   }
-  MK_UNROLL for (int v = 0; v < 4; v++) {
-    int64_t count = kept - i;
-    if (count > 0) {
-      vf x = count >= LANES ? vf_load(scores + i)
-                            : vf_load_part(scores + i, count, -__builtin_inff());
-      vf w = vf_exp_weight(x - base);
-      store_weights(is_bf16, weights, i, w);
-      s[v] = s[v] + w;
-      i += LANES;
-    }
+  if (i < kept) {
+    vf x = vf_load_part(scores + i, kept - i, -__builtin_inff());
+    vf w = vf_exp_weight(x - base);
+    store_weights(is_bf16, weights, i, w);
+    sum = sum + w;
+    i += LANES;
   }
   for (; i < filled; i += LANES) store_weights(is_bf16, weights, i, vf_splat(0.0f));
-  return sum_of_lanes((s[0] + s[1]) + (s[2] + s[3]));
+  return sum_of_lanes(sum);
 }
 
 static void attention_softmax(const mk_attention_rows *a) {
-  for (int64_t row = 0; row < a->rows; row++) {
-    float *scores = (float *)((char *)a->scores + row * a->stride);
-    int64_t kept = a->kept[row];
-    float max = attention_row_max(a, scores, a->masks ? a->masks[row] : 0, kept);
-    vf base = vf_splat(attention_base(max));
-    a->max[row] = max;
-    a->sum[row] = a->weights_bf16
-                      ? attention_row_weights(true, scores, scores, base, kept, a->filled)
-                      : attention_row_weights(false, scores, scores, base, kept, a->filled);
+  // A few rows' maxima before their weights: the way down to one lane is long.
+  enum { TOGETHER = 4 };
+  for (int64_t first = 0; first < a->rows; first += TOGETHER) {
+    const int64_t end = first + TOGETHER < a->rows ? first + TOGETHER : a->rows;
+    for (int64_t row = first; row < end; row++) {
+      float *scores = (float *)((char *)a->scores + row * a->stride);
+      a->max[row] = attention_row_max(a, scores, a->masks ? a->masks[row] : 0, a->kept[row]);
+    }
+    for (int64_t row = first; row < end; row++) {
+      float *scores = (float *)((char *)a->scores + row * a->stride);
+      const vf base = vf_splat(attention_base(a->max[row]));
+      const int64_t kept = a->kept[row];
+      a->sum[row] = a->weights_bf16
+                        ? attention_row_weights(true, scores, scores, base, kept, a->filled)
+                        : attention_row_weights(false, scores, scores, base, kept, a->filled);
+    }
   }
 }
 

@@ -198,6 +198,47 @@ MK_INLINE vf vf_load_lanes(const float *p, int64_t lo, int64_t hi, float fill) {
 #endif
 }
 
+// Lane i ^ d in lane i, d a constant.
+#if MK_VECTOR_BYTES == 16
+#define VF_SWAPPED(v, d) __builtin_shufflevector(v, v, 0 ^ (d), 1 ^ (d), 2 ^ (d), 3 ^ (d))
+#elif MK_VECTOR_BYTES == 32
+#define VF_SWAPPED(v, d)                                                                     \
+  __builtin_shufflevector(v, v, 0 ^ (d), 1 ^ (d), 2 ^ (d), 3 ^ (d), 4 ^ (d), 5 ^ (d), 6 ^ (d), \
+                          7 ^ (d))
+#else
+#define VF_SWAPPED(v, d)                                                                         \
+  __builtin_shufflevector(v, v, 0 ^ (d), 1 ^ (d), 2 ^ (d), 3 ^ (d), 4 ^ (d), 5 ^ (d), 6 ^ (d),    \
+                          7 ^ (d), 8 ^ (d), 9 ^ (d), 10 ^ (d), 11 ^ (d), 12 ^ (d), 13 ^ (d),     \
+                          14 ^ (d), 15 ^ (d))
+#endif
+
+// The lanes of v under `op`, halved down to one: lane i with lane i + half.
+#if MK_VECTOR_BYTES == 16
+#define VF_FOLDED(v, op)             \
+  ({                                 \
+    vf f = op(VF_SWAPPED(v, 2), v);  \
+    f = op(VF_SWAPPED(f, 1), f);     \
+    f[0];                            \
+  })
+#elif MK_VECTOR_BYTES == 32
+#define VF_FOLDED(v, op)             \
+  ({                                 \
+    vf f = op(VF_SWAPPED(v, 4), v);  \
+    f = op(VF_SWAPPED(f, 2), f);     \
+    f = op(VF_SWAPPED(f, 1), f);     \
+    f[0];                            \
+  })
+#else
+#define VF_FOLDED(v, op)             \
+  ({                                 \
+    vf f = op(VF_SWAPPED(v, 8), v);  \
+    f = op(VF_SWAPPED(f, 4), f);     \
+    f = op(VF_SWAPPED(f, 2), f);     \
+    f = op(VF_SWAPPED(f, 1), f);     \
+    f[0];                            \
+  })
+#endif
+
 // Even lanes of the 2 * LANES elements (a, b), then odd ones.
 MK_INLINE vf vf_even(vf a, vf b) {
 #if MK_VECTOR_BYTES == 16

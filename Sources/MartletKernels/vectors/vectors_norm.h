@@ -29,33 +29,44 @@ MK_INLINE void store_lanes(float *p, vf v, int64_t n) {
   }
 }
 
-MK_INLINE vf exp_and_store(vf x, vf max, float *dst, int64_t n) {
-  vf e = vf_exp(x - max);
-  if (dst) store_lanes(dst, e, n);
-  return e;
+// The sum of e^(x - max) over the row, each term also stored at dst unless that is null. One vector
+// of partial sums keeps up with the exponential; long rows are summed in blocks.
+MK_INLINE float sum_of_exponentials(int64_t n, const float *src, vf max, float *dst) {
+  enum { BLOCK = 64 * LANES };
+  vf total = vf_splat(0.0f);
+  int64_t i = 0;
+  while (n - i >= LANES) {
+    int64_t end = n - i < BLOCK ? n - (n - i) % LANES : i + BLOCK;
+    vf sum = vf_splat(0.0f);
+    _Pragma(MK_HEAVY) for (; i < end; i += LANES) {
+      vf e = vf_exp(vf_load(src + i) - max);
+      if (dst) vf_store(dst + i, e);
+      sum = sum + e;
+    }
+    total = total + sum;
+  }
+  if (i < n) {
+    vf e = vf_exp(vf_load_part(src + i, n - i, -__builtin_inff()) - max);
+    if (dst) vf_store_part(dst + i, e, n - i);
+    // Lanes past the end are zero unless the maximum is infinite: then the row is NaN anyhow.
+    total = total + e;
+  }
+  return sum_of_lanes(total);
 }
 
-MK_INLINE float scalar_of(vf v) {
-  float t[LANES];
-  vf_store(t, v);
-  return t[0];
-}
+MK_INLINE float scalar_of(vf v) { return v[0]; }
 
 static void softmax(int64_t n, const float *src, float *dst) {
   if (n <= 0) return;
-  vf max = vf_splat(row_max(n, src));
-#define MK_TERM(x, at, count) exp_and_store(x, max, dst + (at), count)
-  float sum = MK_SUM_TERMS(n, src, -__builtin_inff(), MK_TERM);
-#undef MK_TERM
+  vf max = vf_splat(max_of_lanes(row_top(n, src)));
+  float sum = sum_of_exponentials(n, src, max, dst);
   mul_f32(n, dst, 1, &(float){1.0f / sum}, 0, dst);
 }
 
 static void log_softmax(int64_t n, const float *src, float *dst) {
   if (n <= 0) return;
-  vf max = vf_splat(row_max(n, src));
-#define MK_TERM(x, at, count) exp_and_store(x, max, (float *)0, count)
-  float sum = MK_SUM_TERMS(n, src, -__builtin_inff(), MK_TERM);
-#undef MK_TERM
+  vf max = vf_splat(max_of_lanes(row_top(n, src)));
+  float sum = sum_of_exponentials(n, src, max, 0);
   vf log_sum = vf_log(vf_splat(sum));
   for (int64_t i = 0; i < n; i += LANES) {
     int64_t count = n - i;

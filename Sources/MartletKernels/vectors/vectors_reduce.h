@@ -9,14 +9,12 @@
 // Elements per block: keeps the error of a long sum near that of a pairwise one.
 enum { REDUCE_STRIDE = 4 * LANES, REDUCE_BLOCK = 256 * REDUCE_STRIDE };
 
-MK_INLINE float sum_of_lanes(vf v) {
-  float t[LANES];
-  vf_store(t, v);
-  for (int half = LANES / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; i++) t[i] += t[i + half];
-  }
-  return t[0];
-}
+#define MK_PLUS(x, y) ((x) + (y))
+#define MK_TIMES(x, y) ((x) * (y))
+#define MK_ITSELF(x) (x)
+#define MK_SQUARE(x) ((x) * (x))
+
+MK_INLINE float sum_of_lanes(vf v) { return VF_FOLDED(v, MK_PLUS); }
 
 // One row's total of term(x) under the operator `op` (associative but for rounding).
 // `identity` is the operator's neutral element, `fill` an x whose term is neutral.
@@ -39,19 +37,9 @@ MK_INLINE float sum_of_lanes(vf v) {
     }                                                                                             \
     for (; n - i >= LANES; i += LANES) total = op(total, term(vf_load(src + i)));                 \
     if (i < n) total = op(total, term(vf_load_part(src + i, n - i, fill)));                       \
-    float t[LANES];                                                                               \
-    vf_store(t, total);                                                                           \
-    for (int half = LANES / 2; half > 0; half /= 2) {                                             \
-      for (int j = 0; j < half; j++) t[j] = op(t[j], t[j + half]);                                \
-    }                                                                                             \
-    return t[0];                                                                                  \
+    return VF_FOLDED(total, op);                                                                  \
   }                                                                                               \
   static float reduce_##name(int64_t n, const float *src) { return name(n, src); }
-
-#define MK_PLUS(x, y) ((x) + (y))
-#define MK_TIMES(x, y) ((x) * (y))
-#define MK_ITSELF(x) (x)
-#define MK_SQUARE(x) ((x) * (x))
 
 MK_REDUCE_ROW(row_sum, 0.0f, 0.0f, MK_PLUS, MK_ITSELF)
 MK_REDUCE_ROW(row_sum_squares, 0.0f, 0.0f, MK_PLUS, MK_SQUARE)
@@ -59,8 +47,8 @@ MK_REDUCE_ROW(row_sum_abs, 0.0f, 0.0f, MK_PLUS, vf_abs)
 MK_REDUCE_ROW(row_prod, 1.0f, 1.0f, MK_TIMES, MK_ITSELF)
 
 // The row's extremum, NaN if there is one: NaNs are looked for beside the comparison, which
-// passes over them. `better` and `before` say when an element replaces the best so far.
-#define MK_REDUCE_EXTREMUM(name, worst, better, before)                                           \
+// passes over them. `better` says which of two elements is the best so far.
+#define MK_REDUCE_EXTREMUM(name, worst, better)                                                   \
   MK_INLINE float name(int64_t n, const float *src) {                                             \
     vf b0 = vf_splat(worst), b1 = b0, b2 = b0, b3 = b0;                                           \
     vi nan = vi_splat(0);                                                                         \
@@ -83,16 +71,31 @@ MK_REDUCE_ROW(row_prod, 1.0f, 1.0f, MK_TIMES, MK_ITSELF)
     b0 = better(b1, b0);                                                                          \
     b2 = better(b3, b2);                                                                          \
     b0 = better(b2, b0);                                                                          \
-    float t[LANES];                                                                               \
-    vf_store(t, b0);                                                                              \
-    for (int half = LANES / 2; half > 0; half /= 2) {                                             \
-      for (int j = 0; j < half; j++) t[j] = t[j + half] before t[j] ? t[j + half] : t[j];         \
-    }                                                                                             \
-    return t[0];                                                                                  \
+    return VF_FOLDED(b0, better);                                                                 \
   }                                                                                               \
   static float reduce_##name(int64_t n, const float *src) { return name(n, src); }
 
-MK_REDUCE_EXTREMUM(row_max, -__builtin_inff(), vf_larger, >)
-MK_REDUCE_EXTREMUM(row_min, __builtin_inff(), vf_smaller, <)
+MK_REDUCE_EXTREMUM(row_max, -__builtin_inff(), vf_larger)
+MK_REDUCE_EXTREMUM(row_min, __builtin_inff(), vf_smaller)
+
+// The row's maximum, NaNs passed over.
+MK_INLINE vf row_top(int64_t n, const float *src) {
+  const vf lowest = vf_splat(-__builtin_inff());
+  vf b0 = lowest, b1 = lowest, b2 = lowest, b3 = lowest;
+  int64_t i = 0;
+  for (; n - i >= REDUCE_STRIDE; i += REDUCE_STRIDE) {
+    b0 = vf_larger(vf_load(src + i), b0);
+    b1 = vf_larger(vf_load(src + i + LANES), b1);
+    b2 = vf_larger(vf_load(src + i + 2 * LANES), b2);
+    b3 = vf_larger(vf_load(src + i + 3 * LANES), b3);
+  }
+  for (; i < n; i += LANES) {
+    vf x = n - i >= LANES ? vf_load(src + i) : vf_load_part(src + i, n - i, -__builtin_inff());
+    b0 = vf_larger(x, b0);
+  }
+  return vf_larger(vf_larger(b3, b2), vf_larger(b1, b0));
+}
+
+MK_INLINE float max_of_lanes(vf v) { return VF_FOLDED(v, vf_larger); }
 
 #endif
