@@ -5,17 +5,16 @@ import MartletOperators
 /// products.
 ///
 /// The scores are taken apart into scale * q @ k^T + mask, wherever the exporter multiplies or divides
-/// by scalars (q, k, the product) and in whatever order it transposes k. Heads that are split off the
-/// last axis by Reshape and Transpose are left inside it, and put back together for nothing, where the
-/// shapes are known to say so.
+/// by scalars (q, k, the product) and in whatever order it transposes k. Transpositions are views, and
+/// attention reads any strides, so they stay nodes. Extents need not be known: what products and the
+/// sum broadcast, the attention broadcasts too (its attribute `broadcast`).
 enum AttentionRecognition {
   static let pass = Pass("attention-recognition") { graph throws(MartletError) in
     let index = GraphIndex(graph)
-    let readers = Readers(graph)
     for position in graph.nodes.indices {
       let node = graph.nodes[position]
       guard node.operatorName == "MatMul", let found = match(node, index, graph) else { continue }
-      rewrite(found, at: position, readers, index, &graph)
+      graph.nodes[position] = rewritten(node, found, &graph)
     }
   }
 
@@ -80,19 +79,11 @@ enum AttentionRecognition {
     else { return nil }
     k.order.swapAt(rank - 2, rank - 1)
     let scale = parts.scale * q.scale * k.scale
-    guard v.scale == 1, scale.isFinite, scale != 0, let qShape = q.shape(in: graph),
-      let kShape = k.shape(in: graph), let vShape = v.shape(in: graph)
-    else { return nil }
-    // Products broadcast more than attention does.
-    guard areEqual(qShape[0], kShape[0]), areEqual(qShape[0], vShape[0]) else { return nil }
-    if rank == 4 {
-      let sharesHead = kShape[1] == .known(1) && vShape[1] == .known(1)
-      guard sharesHead || areEqual(qShape[1], kShape[1]) && areEqual(qShape[1], vShape[1]) else {
-        return nil
-      }
-    } else if let mask = parts.mask {
-      // [B, L, T] would be taken for [heads, L, T].
-      guard let maskShape = graph.values[mask].type.shape, maskShape.count <= 2 else { return nil }
+    guard v.scale == 1, scale.isFinite, scale != 0 else { return nil }
+    if let mask = parts.mask {
+      // Beside operands of rank 3, a mask [B, L, T] would be taken for [heads, L, T].
+      guard let maskRank = graph.values[mask].type.shape?.count, maskRank <= (rank == 4 ? 4 : 2)
+      else { return nil }
     }
     return Match(
       q: q, k: k, v: v, scale: scale, mask: parts.mask, nodes: parts.nodes + [softmax])
@@ -130,14 +121,13 @@ enum AttentionRecognition {
     return nil
   }
 
-  /// Of a sum, the scores (whose shape it has) and what is added to them.
+  /// Of a sum, the scores and what is added to them.
   private static func addend(_ node: Node, _ index: GraphIndex, _ graph: Graph)
     -> (scores: ValueID, mask: ValueID)?
   {
     for (first, second) in [(0, 1), (1, 0)] {
       guard let scores = node.input(first), let mask = node.input(second), graph.isFloat32(mask),
-        index.producer(scores, "MatMul", "Mul", "Div", in: graph) != nil,
-        leadsToProduct(scores, index, graph), graph.haveSameShape(scores, node.outputs[0])
+        leadsToProduct(scores, index, graph)
       else { continue }
       return (scores, mask)
     }
@@ -166,53 +156,21 @@ enum AttentionRecognition {
     return order.sorted() == Array(0..<rank) ? order : nil
   }
 
-  private static func areEqual(_ a: Dimension, _ b: Dimension) -> Bool {
-    a == b && a != .unknown
-  }
-
   // MARK: - Rewriting
 
-  private static func rewrite(
-    _ match: Match, at position: Int, _ readers: Readers, _ index: GraphIndex,
-    _ graph: inout Graph
-  ) {
-    var attributes: [String: AttributeValue] = ["scale": .float(Float(match.scale))]
-    let node = graph.nodes[position]
+  private static func rewritten(_ node: Node, _ match: Match, _ graph: inout Graph) -> Node {
+    var attributes: [String: AttributeValue] = [
+      "scale": .float(Float(match.scale)), "broadcast": .int(1),
+    ]
     if match.q.order.count == 3 {
       attributes["q_num_heads"] = .int(1)
       attributes["kv_num_heads"] = .int(1)
-      let inputs = [match.q, match.k, match.v].map { value($0, &graph) } + [match.mask]
-      graph.nodes[position] = node.becoming(
-        "Attention", inputs: inputs, attributes: attributes, absorbing: match.nodes)
-      return
     }
-    var place = position
-    var absorbed = match.nodes
     var inputs: [ValueID?] = []
-    if let (heads, q) = whole(match.q, index, graph),
-      let end = joined(node, position, readers, index, graph)
-    {
-      attributes["q_num_heads"] = .int(heads)
-      inputs.append(q)
-      place = end.position
-      absorbed += end.nodes
-    } else {
-      inputs.append(value(match.q, &graph))
-    }
-    if let (heads, k) = whole(match.k, index, graph),
-      let (valueHeads, v) = whole(match.v, index, graph), heads == valueHeads
-    {
-      attributes["kv_num_heads"] = .int(heads)
-      inputs += [k, v]
-    } else {
-      inputs += [value(match.k, &graph), value(match.v, &graph)]
-    }
+    for operand in [match.q, match.k, match.v] { inputs.append(value(operand, &graph)) }
     if let mask = match.mask { inputs.append(mask) }
-    var fused = node.becoming(
-      "Attention", inputs: inputs, attributes: attributes, absorbing: absorbed)
-    fused.outputs = graph.nodes[place].outputs
-    if place != position { fused.fused.append(graph.nodes[place].name) }
-    graph.nodes[place] = fused
+    return node.becoming(
+      "Attention", inputs: inputs, attributes: attributes, absorbing: match.nodes)
   }
 
   /// The operand as a value of its own: the source, or a new transposition of it.
@@ -225,54 +183,5 @@ enum AttentionRecognition {
     graph.values[id].type = ValueType(
       dtype: graph.values[operand.source].type.dtype, shape: operand.shape(in: graph))
     return id
-  }
-
-  /// Where the operand [B, H, L, E] is x [B, L, H * E] with its last axis split: H and x.
-  private static func whole(_ operand: Operand, _ index: GraphIndex, _ graph: Graph)
-    -> (heads: Int, value: ValueID)?
-  {
-    guard operand.order == [0, 2, 1, 3],
-      let node = index.producer(operand.source, "Reshape", in: graph), let x = node.input(0),
-      let split = graph.values[operand.source].type.shape, split.count == 4,
-      case .known(let heads) = split[2], case .known(let width) = split[3], heads > 0,
-      let shape = graph.values[x].type.shape, shape.count == 3,
-      case .known(let all) = shape[2], all > 0, all % heads == 0, all / heads == width,
-      areEqual(shape[0], split[0]) || areEqual(shape[1], split[1])
-    else { return nil }
-    return (heads, x)
-  }
-
-  /// Where the product [B, H, L, E] is only read as [B, L, H * E]: the node that makes that.
-  private static func joined(
-    _ node: Node, _ position: Int, _ readers: Readers, _ index: GraphIndex, _ graph: Graph
-  ) -> (position: Int, nodes: [Node])? {
-    guard let turned = readers.only(of: node.outputs[0], index),
-      graph.nodes[turned].operatorName == "Transpose",
-      permutation(graph.nodes[turned], rank: 4) == [0, 2, 1, 3],
-      let end = readers.only(of: graph.nodes[turned].outputs[0], index),
-      graph.nodes[end].operatorName == "Reshape",
-      graph.nodes[end].input(0) == graph.nodes[turned].outputs[0],
-      let split = graph.values[graph.nodes[turned].outputs[0]].type.shape,
-      let shape = graph.values[graph.nodes[end].outputs[0]].type.shape, shape.count == 3,
-      case .known(let heads) = split[2], case .known(let width) = split[3],
-      case .known(let all) = shape[2], all > 0, width > 0, all % width == 0, all / width == heads,
-      areEqual(shape[0], split[0]) || areEqual(shape[1], split[1])
-    else { return nil }
-    return (end, [graph.nodes[turned]])
-  }
-
-  /// Who reads each value, for values with one reader.
-  private struct Readers {
-    private var nodes: [ValueID: Int] = [:]
-
-    init(_ graph: Graph) {
-      for (position, node) in graph.nodes.enumerated() {
-        for case let input? in node.inputs { nodes[input] = position }
-      }
-    }
-
-    func only(of id: ValueID, _ index: GraphIndex) -> Int? {
-      index.isReadOnce(id) ? nodes[id] : nil
-    }
   }
 }

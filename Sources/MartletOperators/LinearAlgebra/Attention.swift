@@ -20,6 +20,8 @@ package struct Attention: Operator {
     ], requiredInputs: 3,
     outputs: ["Y", "present_key", "present_value", "qk_matmul_output"],
     attributes: [
+      "broadcast":
+        "Whether batches, heads and the mask broadcast as those of MatMul and Add would (0); Martlet's own.",
       "is_causal": "Whether position i attends to positions up to i (plus the past) only (0).",
       "kv_num_heads": "Heads of K and V, where they are inside the last axis.",
       "q_num_heads": "Heads of Q, where they are inside the last axis.",
@@ -31,6 +33,7 @@ package struct Attention: Operator {
     ])
 
   private let isCausal: Bool
+  private let broadcasts: Bool
   private let queryHeads: Int?
   private let keyHeads: Int?
   private let scale: Float?
@@ -41,6 +44,7 @@ package struct Attention: Operator {
   package init(_ node: OperatorNode) throws(MartletError) {
     let attributes = node.attributes
     isCausal = try attributes.bool("is_causal", default: false)
+    broadcasts = try attributes.bool("broadcast", default: false)
     queryHeads = try attributes.optionalInt("q_num_heads")
     keyHeads = try attributes.optionalInt("kv_num_heads")
     scale = try attributes.optionalFloat("scale")
@@ -75,7 +79,7 @@ package struct Attention: Operator {
         }
       return [shape[0], .known(heads), shape[1], width]
     }
-    let q = split(inputs.type(0)?.shape, queryHeads)
+    var q = split(inputs.type(0)?.shape, queryHeads)
     let k = split(inputs.type(1)?.shape, keyHeads)
     let v = split(inputs.type(2)?.shape, keyHeads)
     func present(_ new: [Dimension]?, _ past: ValueType?) -> [Dimension]? {
@@ -88,6 +92,7 @@ package struct Attention: Operator {
       return new
     }
     let keys = present(k, inputs.type(4))
+    if broadcasts { q = try broadcastQuery(q, keys, v, inputs.type(3)) }
     var result: [Dimension]?
     if let q, let v {
       result =
@@ -105,6 +110,25 @@ package struct Attention: Operator {
     return Array(all.prefix(max(outputCount, 1)))
   }
 
+  /// The query's shape [B, Hq, L, E] after broadcasting against the others.
+  private func broadcastQuery(
+    _ q: [Dimension]?, _ k: [Dimension]?, _ v: [Dimension]?, _ mask: ValueType?
+  ) throws(MartletError) -> [Dimension]? {
+    guard let q, let k, let v else { return nil }
+    func broadcast(_ a: [Dimension], _ b: [Dimension]?) throws(MartletError) -> [Dimension]? {
+      try Inference.broadcast(a, b, operatorName: "Attention")
+    }
+    guard
+      var scores = try broadcast([q[0], q[1], q[2], k[2]], [k[0], k[1], .known(1), .known(1)])
+    else { return nil }
+    if let mask {
+      guard let sum = try broadcast(scores, mask.shape), sum.count == 4 else { return nil }
+      scores = sum
+    }
+    guard let whole = try broadcast(scores, [v[0], v[1], .known(1), .known(1)]) else { return nil }
+    return [whole[0], whole[1], whole[2], q[3]]
+  }
+
   package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
     let inputs = Inputs(inputs, Self.schema)
     let query = try inputs.float(0)
@@ -112,7 +136,7 @@ package struct Attention: Operator {
     func operand(_ index: Int) throws(MartletError) -> Tensor {
       try context.converted(try inputs.required(index, \.isFloatingPoint, "a float"), to: type)
     }
-    let q = try heads(try operand(0), queryHeads, "Q", "q_num_heads")
+    var q = try heads(try operand(0), queryHeads, "Q", "q_num_heads")
     var k = try heads(try operand(1), keyHeads, "K", "kv_num_heads")
     var v = try heads(try operand(2), keyHeads, "V", "kv_num_heads")
     let pastLength = inputs.optional(4)?.shape.dropFirst(2).first ?? 0
@@ -120,6 +144,7 @@ package struct Attention: Operator {
       k = try joined(try past(inputs, 4, type, context), k, "past_key", context)
       v = try joined(try past(inputs, 5, type, context), v, "past_value", context)
     }
+    if broadcasts { try broadcast(&q, &k, &v, inputs.optional(3)) }
     try check(q, k, v)
     let lengths = try inputs.optionalIntegers(6)
     if let lengths, lengths.count != q.shape[0] {
@@ -134,15 +159,7 @@ package struct Attention: Operator {
       scale: scale.map { Double($0) } ?? 1 / Double(max(q.shape[3], 1)).squareRoot(),
       softcap: softcap, causalOffset: isCausal ? pastLength : nil, lengths: lengths)
 
-    let valueWidth = v.shape[3]
-    let shape =
-      query.rank == 3
-      ? [q.shape[0], q.shape[2], q.shape[1] * valueWidth]
-      : [q.shape[0], q.shape[1], q.shape[2], valueWidth]
-    let result =
-      try query.dtype == type ? context.output(0, type, shape) : context.scratch(type, shape)
-    let resultHeads = try heads(
-      result, query.rank == 3 ? q.shape[1] : nil, "Y", "q_num_heads")
+    let (result, resultHeads) = try makeResult(query, q, v, type, context)
     let exposed = outputCount > 3 ? try context.scratch(type, scoresShape) : nil
     if type == .float32 {
       try call.runFused(into: resultHeads, context)
@@ -160,7 +177,60 @@ package struct Attention: Operator {
     return outputs
   }
 
+  /// Memory for the result, and its view [B, Hq, L, Ev]. Where nobody wants it elsewhere, it lies as the
+  /// query does: with the heads of a token together, so that joining them costs nothing.
+  private func makeResult(
+    _ query: Tensor, _ q: Tensor, _ v: Tensor, _ type: DType, _ context: RunContext
+  ) throws(MartletError) -> (result: Tensor, heads: Tensor) {
+    let tokens = [q.shape[0], q.shape[2], q.shape[1], v.shape[3]]
+    if query.rank == 3 {
+      let whole = try Shape.elementCount([tokens[2], tokens[3]])
+      let shape = [tokens[0], tokens[1], whole]
+      let result =
+        try query.dtype == type ? context.output(0, type, shape) : context.scratch(type, shape)
+      return (result, try heads(result, tokens[2], "Y", "q_num_heads"))
+    }
+    let isWanted = context.destinations.first.map { $0 != nil } ?? false
+    if query.dtype == type, !isWanted, q.strides[1] < q.strides[2] {
+      let result = try context.scratch(type, tokens).permuted([0, 2, 1, 3])
+      return (result, result)
+    }
+    let shape = [tokens[0], tokens[2], tokens[1], tokens[3]]
+    let result =
+      try query.dtype == type ? context.output(0, type, shape) : context.scratch(type, shape)
+    return (result, result)
+  }
+
   // MARK: - Operands
+
+  /// The operands as the products and the sum would broadcast them; views.
+  private func broadcast(
+    _ q: inout Tensor, _ k: inout Tensor, _ v: inout Tensor, _ mask: Tensor?
+  ) throws(MartletError) {
+    func common(_ a: [Int], _ b: [Int], _ what: String) throws(MartletError) -> [Int] {
+      guard let shape = Shape.broadcast(a, b) else {
+        throw .shape(
+          "Attention", "\(what) does not broadcast",
+          expected: "a shape that broadcasts with \(Shape.text(a))",
+          actual: Shape.text(b), input: what)
+      }
+      return shape
+    }
+    var scores = try common(
+      [q.shape[0], q.shape[1], q.shape[2], k.shape[2]], [k.shape[0], k.shape[1], 1, 1], "K")
+    if let mask { scores = try common(scores, mask.shape, "attn_mask") }
+    guard scores.count == 4, scores[3] == k.shape[2] || k.shape[2] == 1 else {
+      throw .shape(
+        "Attention", "attn_mask", expected: "a shape that broadcasts to \(Shape.text(scores))",
+        actual: Shape.text(mask?.shape ?? []), input: "attn_mask")
+    }
+    let whole = try common(scores, [v.shape[0], v.shape[1], 1, 1], "V")
+    let sharesHead = k.shape[1] == 1 && v.shape[1] == 1
+    let keyHeads = sharesHead ? 1 : whole[1]
+    q = try q.broadcast(to: [whole[0], whole[1], whole[2], q.shape[3]])
+    k = try k.broadcast(to: [whole[0], keyHeads, whole[3], k.shape[3]])
+    v = try v.broadcast(to: [whole[0], keyHeads, v.shape[2], v.shape[3]])
+  }
 
   /// A view [B, H, L, E]; `heads` says how many there are inside a last axis of rank 3.
   private func heads(
