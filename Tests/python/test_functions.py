@@ -259,10 +259,16 @@ def test_functions_from_eight_threads():
     ("MatMul", [(2**40, 0, 4), (2**40, 4, 0)]),
     ("ConvInteger", [(2**40, 0, 4, 4), (0, 0, 1, 1)]),
     ("Conv", [(2**40, 0, 4, 4), (0, 0, 1, 1)]),
+    ("MaxPool", [(2**40, 3, 0, 32)]),
+    ("AveragePool", [(2**40, 3, 5, 0)]),
+    ("LRN", [(2**40, 5, 0, 5)]),
 ])  # fmt: skip
 def test_any_number_of_empty_matrices_is_no_work(name, shapes):
     dtype = np.uint8 if "Integer" in name else np.float32
-    result = martlet.op(name, *(np.zeros(shape, dtype) for shape in shapes))
+    attributes = {"LRN": {"size": 3}}.get(name, {})
+    if "Pool" in name:
+        attributes = {"kernel_shape": [2, 2], "auto_pad": "SAME_UPPER"}
+    result = martlet.op(name, *(np.zeros(shape, dtype) for shape in shapes), **attributes)
     assert result.shape[0] == 2**40 and 0 in result.shape
 
 

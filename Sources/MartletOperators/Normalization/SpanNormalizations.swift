@@ -132,13 +132,9 @@ package struct LRN: Operator {
     for shift in max(-((size - 1) / 2), -channels)...min(size / 2, channels) {
       let count = channels - abs(shift)
       guard count > 0 else { continue }
-      for image in 0..<x.shape[0] {
-        let target = sums.sliced(axis: 0, start: image, count: 1, step: 1)
-          .sliced(axis: 1, start: max(0, -shift), count: count, step: 1)
-        let source = squares.sliced(axis: 0, start: image, count: 1, step: 1)
-          .sliced(axis: 1, start: max(0, shift), count: count, step: 1)
-        try Elementwise.binary(.add, target, source, into: target, workspace)
-      }
+      let target = sums.sliced(axis: 1, start: max(0, -shift), count: count, step: 1)
+      let source = squares.sliced(axis: 1, start: max(0, shift), count: count, step: 1)
+      try Elementwise.binary(.add, target, source, into: target, workspace)
     }
     try Elementwise.unary(
       .affine(scale: alpha / Float(size), offset: bias), sums, into: sums, workspace)

@@ -38,6 +38,7 @@ package struct PoolingProblem {
   /// float; means need f32 or f64). `indices`, int64 of dst's shape, receives where each maximum
   /// was found first, counted over all of src. NaN is the maximum of any window that has one.
   package func run(src: Tensor, dst: Tensor, indices: Tensor?, pool: ThreadPool) {
+    guard output.count > 0 else { return }  // of any number of planes
     let (from, to) = (src.pointer, dst.pointer)
     // In floating point: a window that is mostly padding may be larger than any memory.
     let work = Double(output.count) * Double(kernel.count)
