@@ -66,6 +66,7 @@ package struct MeanVarianceNormalization: Operator {
     let input = try Inputs(inputs, MeanVarianceNormalization.schema).float(0)
     let axes = try Axes.normalized(
       self.axes, rank: input.rank, operatorName: "MeanVarianceNormalization")
+    guard input.count > 0 else { return [try context.output(0, input.dtype, input.shape)] }
     let x = try context.converted(input, to: input.dtype.computeType)
     let shape = x.shape.indices.map { axes.contains($0) ? 1 : x.shape[$0] }
     let workspace = context.workspace
