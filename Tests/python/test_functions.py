@@ -262,6 +262,8 @@ def test_functions_from_eight_threads():
     ("MaxPool", [(2**40, 3, 0, 32)]),
     ("AveragePool", [(2**40, 3, 5, 0)]),
     ("LRN", [(2**40, 5, 0, 5)]),
+    ("LpNormalization", [(2**40, 0)]),
+    ("MeanVarianceNormalization", [(2**40, 3, 3, 0)]),
 ])  # fmt: skip
 def test_any_number_of_empty_matrices_is_no_work(name, shapes):
     dtype = np.uint8 if "Integer" in name else np.float32

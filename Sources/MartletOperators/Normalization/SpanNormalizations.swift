@@ -27,6 +27,7 @@ package struct LpNormalization: Operator {
     let input = try Inputs(inputs, LpNormalization.schema).float(0)
     let axis = try Shape.normalizedAxis(
       self.axis, rank: input.rank, operatorName: "LpNormalization")
+    guard input.count > 0 else { return [try context.output(0, input.dtype, input.shape)] }
     let x = try context.converted(input, to: input.dtype.computeType)
     var shape = x.shape
     shape[axis] = 1

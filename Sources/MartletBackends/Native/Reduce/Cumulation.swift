@@ -8,6 +8,7 @@ package enum Cumulation {
     _ src: Tensor, outer: Int, extent: Int, inner: Int, exclusive: Bool, reverse: Bool,
     isProduct: Bool, into dst: Tensor, _ workspace: Workspace
   ) {
+    guard dst.count > 0 else { return }
     let (from, to) = (src.pointer, dst.pointer)
     let perChunk = max(1, (1 << 14) / max(extent * inner, 1))
     workspace.pool.parallelFor((outer + perChunk - 1) / perChunk) { chunk in
