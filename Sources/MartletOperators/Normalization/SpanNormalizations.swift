@@ -123,6 +123,7 @@ package struct LRN: Operator {
         "LRN", "the input has no channel axis", expected: "[N, C, ...]",
         actual: Shape.text(input.shape), input: "X")
     }
+    guard input.count > 0 else { return [try context.output(0, input.dtype, input.shape)] }
     let x = try context.converted(input, to: input.dtype.computeType)
     let workspace = context.workspace
     let channels = x.shape[1]
