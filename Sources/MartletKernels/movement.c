@@ -23,6 +23,60 @@ static void copy_rows(int64_t n0, size_t bytes, const char *src, int64_t src_str
   }
 }
 
+// Squares of 4-byte and of 2-byte elements, turned in 16-byte vectors: dst[i][j] = src[j][i].
+typedef uint32_t v4 __attribute__((vector_size(16)));
+typedef uint16_t v8 __attribute__((vector_size(16)));
+enum { SQUARE_1 = 1, SQUARE_2 = 8, SQUARE_4 = 4, SQUARE_8 = 1 };
+
+static inline void turn_square_4(const char *src, int64_t src_stride, char *dst,
+                                 int64_t dst_stride) {
+  v4 a[4], b[4];
+  for (int j = 0; j < 4; j++) memcpy(&a[j], src + j * src_stride, 16);
+  for (int j = 0; j < 2; j++) {
+    b[j] = __builtin_shufflevector(a[2 * j], a[2 * j + 1], 0, 4, 1, 5);
+    b[j + 2] = __builtin_shufflevector(a[2 * j], a[2 * j + 1], 2, 6, 3, 7);
+  }
+  for (int i = 0; i < 2; i++) {
+    a[2 * i] = __builtin_shufflevector(b[2 * i], b[2 * i + 1], 0, 1, 4, 5);
+    a[2 * i + 1] = __builtin_shufflevector(b[2 * i], b[2 * i + 1], 2, 3, 6, 7);
+  }
+  for (int i = 0; i < 4; i++) memcpy(dst + i * dst_stride, &a[i], 16);
+}
+
+static inline void turn_square_2(const char *src, int64_t src_stride, char *dst,
+                                 int64_t dst_stride) {
+  v8 a[8], b[8];
+  for (int j = 0; j < 8; j++) memcpy(&a[j], src + j * src_stride, 16);
+  for (int j = 0; j < 4; j++) {
+    b[j] = __builtin_shufflevector(a[2 * j], a[2 * j + 1], 0, 8, 1, 9, 2, 10, 3, 11);
+    b[j + 4] = __builtin_shufflevector(a[2 * j], a[2 * j + 1], 4, 12, 5, 13, 6, 14, 7, 15);
+  }
+  for (int h = 0; h < 8; h += 4) {  // pairs: columns 0-3, then 4-7
+    for (int j = 0; j < 2; j++) {
+      const v8 x = b[h + 2 * j], y = b[h + 2 * j + 1];
+      a[h + j] = __builtin_shufflevector(x, y, 0, 1, 8, 9, 2, 3, 10, 11);
+      a[h + j + 2] = __builtin_shufflevector(x, y, 4, 5, 12, 13, 6, 7, 14, 15);
+    }
+  }
+  for (int i = 0; i < 8; i += 2) {
+    const v8 x = a[i], y = a[i + 1];
+    b[i] = __builtin_shufflevector(x, y, 0, 1, 2, 3, 8, 9, 10, 11);
+    b[i + 1] = __builtin_shufflevector(x, y, 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+  for (int i = 0; i < 8; i++) memcpy(dst + i * dst_stride, &b[i], 16);
+}
+
+static inline void turn_square_1(const char *src, int64_t src_stride, char *dst,
+                                 int64_t dst_stride) {
+  (void)src_stride, (void)dst_stride;
+  memcpy(dst, src, 1);
+}
+static inline void turn_square_8(const char *src, int64_t src_stride, char *dst,
+                                 int64_t dst_stride) {
+  (void)src_stride, (void)dst_stride;
+  memcpy(dst, src, 8);
+}
+
 #define DEFINE_COPY(T, NAME)                                                                      \
   /* src is contiguous along i, dst along j: one cache line of each stays in use per tile. */     \
   static void transpose_##NAME(int64_t n0, int64_t n1, const char *src, int64_t src_stride1,      \
@@ -31,7 +85,19 @@ static void copy_rows(int64_t n0, size_t bytes, const char *src, int64_t src_str
       int64_t i1 = i0 + TILE < n0 ? i0 + TILE : n0;                                               \
       for (int64_t j0 = 0; j0 < n1; j0 += TILE) {                                                 \
         int64_t j1 = j0 + TILE < n1 ? j0 + TILE : n1;                                             \
-        for (int64_t i = i0; i < i1; i++) {                                                       \
+        int64_t i = i0;                                                                           \
+        for (; i + SQUARE_##NAME <= i1; i += SQUARE_##NAME) {                                     \
+          char *out = dst + i * dst_stride0;                                                      \
+          const char *in = src + i * (int64_t)sizeof(T);                                          \
+          int64_t j = j0;                                                                         \
+          for (; j + SQUARE_##NAME <= j1; j += SQUARE_##NAME)                                     \
+            turn_square_##NAME(in + j * src_stride1, src_stride1, out + j * (int64_t)sizeof(T),   \
+                               dst_stride0);                                                      \
+          for (; j < j1; j++)                                                                     \
+            for (int64_t r = 0; r < SQUARE_##NAME; r++)                                           \
+              ((T *)(out + r * dst_stride0))[j] = ((const T *)(in + j * src_stride1))[r];         \
+        }                                                                                         \
+        for (; i < i1; i++) {                                                                     \
           T *out = (T *)(dst + i * dst_stride0);                                                  \
           const char *in = src + i * (int64_t)sizeof(T);                                          \
           for (int64_t j = j0; j < j1; j++) out[j] = *(const T *)(in + j * src_stride1);          \

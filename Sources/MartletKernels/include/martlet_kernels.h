@@ -303,6 +303,17 @@ typedef struct mk_attention_union {
   const float *block_max, *block_sum;
 } mk_attention_union;
 
+// The products of a few queries, without packing: for products dst[m x n] = alpha * lhs[m x k] *
+// rhs[n x k]^T, for mixtures dst[m x n] = lhs[m x k] * rhs[k x n]. f32; the bits are those of the
+// instruction set's f32 GEMM row. Strides are bytes between rows, elements of a row contiguous.
+typedef struct mk_few_rows {
+  int64_t m, n, k;
+  const float *lhs; int64_t lhs_stride;
+  const float *rhs; int64_t rhs_stride;
+  float *dst; int64_t dst_stride;
+  float alpha;
+} mk_few_rows;
+
 typedef struct mk_vector_table {
   mk_unary_fn unary[MK_UNARY_COUNT];
   mk_binary_fn binary[MK_BINARY_COUNT];
@@ -327,6 +338,11 @@ typedef struct mk_vector_table {
   void (*pool2d)(const mk_pool2d *);
   void (*attention_softmax)(const mk_attention_rows *);
   void (*attention_merge)(const mk_attention_union *);
+  void (*attention_products)(const mk_few_rows *);
+  void (*attention_mixtures)(const mk_few_rows *);
+  // dst = src * (1 / sum[row]) + 0 for rows of `width`; strides in bytes.
+  void (*attention_finish)(int64_t rows, int64_t width, const float *src, int64_t src_stride,
+                           const float *sum, float *dst, int64_t dst_stride);
 } mk_vector_table;
 
 // ---------------------------------------------------------------------------- movement

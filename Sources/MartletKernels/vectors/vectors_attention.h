@@ -139,4 +139,88 @@ static void attention_merge(const mk_attention_union *u) {
   }
 }
 
+// Keys turned by blocks on the stack: a chain over k per key, as many keys as fill the latency.
+static void attention_products(const mk_few_rows *f) {
+  enum { KEYS = 32, DEPTH = 64, VECTORS = KEYS / LANES };
+  float turned[DEPTH * KEYS];
+  for (int64_t j0 = 0; j0 < f->n; j0 += KEYS) {
+    const int64_t keys = f->n - j0 < KEYS ? f->n - j0 : KEYS;
+    const char *rhs = (const char *)f->rhs + j0 * f->rhs_stride;
+    if (keys < KEYS || f->k == 0) __builtin_memset(turned, 0, sizeof turned);
+    int64_t p0 = 0;
+    do {
+      const int64_t depth = f->k - p0 < DEPTH ? f->k - p0 : DEPTH;
+      transpose32(keys, depth, rhs + p0 * 4, f->rhs_stride, turned, KEYS * 4);
+      for (int64_t i = 0; i < f->m; i++) {
+        const float *lhs = (const float *)((const char *)f->lhs + i * f->lhs_stride) + p0;
+        float *dst = (float *)((char *)f->dst + i * f->dst_stride) + j0;
+        vf c[VECTORS];
+        MK_UNROLL for (int v = 0; v < VECTORS; v++) {
+          const int64_t left = keys - v * LANES;
+          c[v] = p0 == 0 || left <= 0 ? vf_splat(0.0f)
+                 : left >= LANES      ? vf_load(dst + v * LANES)
+                                      : vf_load_part(dst + v * LANES, left, 0.0f);
+        }
+        for (int64_t p = 0; p < depth; p++) {
+          const vf x = vf_splat(lhs[p]);
+          MK_UNROLL for (int v = 0; v < VECTORS; v++)
+            c[v] = vf_fma(x, vf_load(turned + p * KEYS + v * LANES), c[v]);
+        }
+        const bool last = p0 + depth == f->k;
+        MK_UNROLL for (int v = 0; v < VECTORS; v++) {
+          const int64_t left = keys - v * LANES;
+          const vf sum = last ? f->alpha * c[v] : c[v];
+          if (left > 0) store_lanes(dst + v * LANES, sum, left);
+        }
+      }
+      p0 += depth;
+    } while (p0 < f->k);
+  }
+}
+
+static void attention_mixtures(const mk_few_rows *f) {
+  enum { VECTORS = 8, COLUMNS = VECTORS * LANES };
+  for (int64_t i = 0; i < f->m; i++) {
+    const float *lhs = (const float *)((const char *)f->lhs + i * f->lhs_stride);
+    float *dst = (float *)((char *)f->dst + i * f->dst_stride);
+    int64_t j = 0;
+    for (; f->n - j >= COLUMNS; j += COLUMNS) {
+      vf c[VECTORS];
+      MK_UNROLL for (int v = 0; v < VECTORS; v++) c[v] = vf_splat(0.0f);
+      const char *line = (const char *)(f->rhs + j);
+      for (int64_t p = 0; p < f->k; p++, line += f->rhs_stride) {
+        const vf x = vf_splat(lhs[p]);
+        MK_UNROLL for (int v = 0; v < VECTORS; v++)
+          c[v] = vf_fma(x, vf_load((const float *)line + v * LANES), c[v]);
+      }
+      MK_UNROLL for (int v = 0; v < VECTORS; v++) vf_store(dst + j + v * LANES, c[v]);
+    }
+    for (; j < f->n; j += LANES) {
+      const int64_t count = f->n - j;
+      vf c = vf_splat(0.0f);
+      const char *line = (const char *)(f->rhs + j);
+      for (int64_t p = 0; p < f->k; p++, line += f->rhs_stride) {
+        const vf y = count >= LANES ? vf_load((const float *)line)
+                                    : vf_load_part((const float *)line, count, 0.0f);
+        c = vf_fma(vf_splat(lhs[p]), y, c);
+      }
+      store_lanes(dst + j, c, count);
+    }
+  }
+}
+
+// The addition of zero turns -0 into 0, whatever hidden keys came after.
+static void attention_finish(int64_t rows, int64_t width, const float *src, int64_t src_stride,
+                             const float *sum, float *dst, int64_t dst_stride) {
+  for (int64_t row = 0; row < rows; row++) {
+    const float *from = (const float *)((const char *)src + row * src_stride);
+    float *to = (float *)((char *)dst + row * dst_stride);
+    const vf factor = vf_splat(1.0f / sum[row]), zero = vf_splat(0.0f);
+    int64_t i = 0;
+    for (; width - i >= LANES; i += LANES) vf_store(to + i, factor * vf_load(from + i) + zero);
+    if (i < width)
+      vf_store_part(to + i, factor * vf_load_part(from + i, width - i, 0.0f) + zero, width - i);
+  }
+}
+
 #endif

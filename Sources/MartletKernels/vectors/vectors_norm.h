@@ -75,22 +75,26 @@ static void log_softmax(int64_t n, const float *src, float *dst) {
   }
 }
 
+MK_INLINE vf normalized(vf x, vf mean, vf factor, const float *scale, const float *bias, int64_t n) {
+  vf y = (x - mean) * factor;
+  if (scale) y = y * (n >= LANES ? vf_load(scale) : vf_load_part(scale, n, 0.0f));
+  if (bias) y = y + (n >= LANES ? vf_load(bias) : vf_load_part(bias, n, 0.0f));
+  return y;
+}
+
 // dst = (src - mean) * factor, then * scale and + bias where given.
 MK_INLINE void normalize_row(int64_t n, const float *src, vf mean, vf factor, const float *scale,
                              const float *bias, float *dst) {
-  for (int64_t i = 0; i < n; i += LANES) {
-    int64_t count = n - i;
-    if (count >= LANES) {
-      vf y = (vf_load(src + i) - mean) * factor;
-      if (scale) y = y * vf_load(scale + i);
-      if (bias) y = y + vf_load(bias + i);
-      vf_store(dst + i, y);
-    } else {
-      vf y = (vf_load_part(src + i, count, 0.0f) - mean) * factor;
-      if (scale) y = y * vf_load_part(scale + i, count, 0.0f);
-      if (bias) y = y + vf_load_part(bias + i, count, 0.0f);
-      vf_store_part(dst + i, y, count);
-    }
+  int64_t i = 0;
+  _Pragma(MK_LIGHT) for (; n - i >= LANES; i += LANES) {
+    vf y = normalized(vf_load(src + i), mean, factor, scale ? scale + i : 0, bias ? bias + i : 0,
+                      LANES);
+    vf_store(dst + i, y);
+  }
+  if (i < n) {
+    vf y = normalized(vf_load_part(src + i, n - i, 0.0f), mean, factor, scale ? scale + i : 0,
+                      bias ? bias + i : 0, n - i);
+    vf_store_part(dst + i, y, n - i);
   }
 }
 

@@ -76,4 +76,7 @@ const mk_vector_table MK_VECTOR_TABLE = {
   .pool2d = pool2d,
   .attention_softmax = attention_softmax,
   .attention_merge = attention_merge,
+  .attention_products = attention_products,
+  .attention_mixtures = attention_mixtures,
+  .attention_finish = attention_finish,
 };

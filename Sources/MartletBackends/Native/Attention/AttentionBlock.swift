@@ -48,10 +48,10 @@ struct AttentionBlock {
   /// Adds the block to `sums`, whose row 0 is the task's first; it is the first of them or not.
   func run(into sums: AttentionSums, isFirst: Bool) {
     guard most > 0 else {
-      if isFirst { sums.clear(task.rows.count) }
+      if isFirst { sums.clear(0..<task.rows.count) }
       return
     }
-    pack()
+    if !attention.readsInPlace { pack() }
     let separatesRows = fewest < most && !valuesAreFinite(fewest..<most)
     var start = task.rows.lowerBound
     while start < task.rows.upperBound {
@@ -164,7 +164,11 @@ struct AttentionBlock {
     }
     guard deepest > 0 else { return sums.clear(target..<target + strip.count) }
     let scores = scratch + layout.scores
-    multiplyByKeys(strip, kept, deepest, scores)
+    if attention.readsInPlace {
+      multiplyByKeysInPlace(strip, deepest, scores)
+    } else {
+      multiplyByKeys(strip, kept, deepest, scores)
+    }
 
     var rows = mk_attention_rows()
     rows.rows = Int64(strip.count)
@@ -189,8 +193,53 @@ struct AttentionBlock {
     }
     kernels.vectors.pointee.attention_softmax?(&rows)
 
-    multiplyByValues(strip.count, kept, scores, sums, target, separatesRows)
+    if attention.readsInPlace {
+      multiplyByValuesInPlace(strip.count, kept, scores, sums, target)
+    } else {
+      multiplyByValues(strip.count, kept, scores, sums, target, separatesRows)
+    }
   }
+
+  // MARK: - A few rows
+
+  private func multiplyByKeysInPlace(
+    _ strip: Range<Int>, _ deepest: Int, _ scores: UnsafeMutableRawPointer
+  ) {
+    let (lhs, lhsStride) = queries(strip)
+    var job = mk_few_rows()
+    job.m = Int64(strip.count)
+    job.n = Int64(deepest)
+    job.k = Int64(problem.width)
+    job.lhs = lhs.assumingMemoryBound(to: Float.self)
+    job.lhs_stride = Int64(lhsStride)
+    job.rhs = UnsafePointer(problem.key.row(task.batch, task.keyHead, firstKey))
+    job.rhs_stride = Int64(problem.key.rowStride * 4)
+    job.dst = scores.assumingMemoryBound(to: Float.self)
+    job.dst_stride = Int64(layout.scoresStride)
+    job.alpha = problem.scale
+    kernels.vectors.pointee.attention_products?(&job)
+  }
+
+  /// Query by query, each as deep as it sees.
+  private func multiplyByValuesInPlace(
+    _ count: Int, _ kept: UnsafePointer<Int64>, _ weights: UnsafeMutableRawPointer,
+    _ sums: AttentionSums, _ target: Int
+  ) {
+    var job = mk_few_rows()
+    job.m = 1
+    job.n = Int64(problem.valueWidth)
+    job.rhs = UnsafePointer(problem.value.row(task.batch, task.keyHead, firstKey))
+    job.rhs_stride = Int64(problem.value.rowStride * 4)
+    for i in 0..<count {
+      job.k = kept[i]
+      job.lhs = UnsafeRawPointer(weights + i * layout.scoresStride)
+        .assumingMemoryBound(to: Float.self)
+      job.dst = sums.row(target + i)
+      kernels.vectors.pointee.attention_mixtures?(&job)
+    }
+  }
+
+  // MARK: - Tiles
 
   /// scores = scale * queries @ keys^T, for each tile as far as one of its queries sees.
   private func multiplyByKeys(
@@ -209,12 +258,13 @@ struct AttentionBlock {
     tile.acc_stride = Int64(layout.scoresStride)
     tile.dst_stride = Int64(layout.scoresStride)
     tile.flags = UInt32(MK_FIRST_K) | UInt32(MK_LAST_K)
+    let depths = tileDepths(strip.count, kept, atMost: row.mr)
     withUnsafePointer(to: &epilogue) { epilogue in
       tile.epilogue = epilogue
       for j in stride(from: 0, to: deepest, by: row.nr) {
         tile.rhs = UnsafeRawPointer(panels + j / row.nr * panelStride)
-        forEachTile(strip.count) { i, count in
-          let depth = (i..<i + count).reduce(0) { max($0, Int(kept[$1])) }
+        forEachTile(strip.count, atMost: row.mr) { index, i, count in
+          let depth = depths[index]
           guard depth > j else { return }
           tile.n = Int64(min(row.nr, depth - j))
           tile.m = Int64(count)
@@ -241,11 +291,13 @@ struct AttentionBlock {
     tile.acc_stride = Int64(sums.stride * 4)
     tile.dst_stride = Int64(sums.stride * 4)
     tile.flags = UInt32(MK_FIRST_K) | UInt32(MK_LAST_K)
+    let height = separatesRows ? 1 : row.mr
+    let depths = tileDepths(count, kept, atMost: height)
     for j in stride(from: 0, to: problem.valueWidth, by: row.nr) {
       tile.n = Int64(min(row.nr, problem.valueWidth - j))
       tile.rhs = UnsafeRawPointer(panels + j / row.nr * panelStride)
-      forEachTile(count, atMost: separatesRows ? 1 : row.mr) { i, rows in
-        tile.k = (i..<i + rows).reduce(0) { max($0, kept[$1]) }
+      forEachTile(count, atMost: height) { index, i, rows in
+        tile.k = Int64(depths[index])
         tile.m = Int64(rows)
         tile.lhs = UnsafeRawPointer(weights + i * layout.scoresStride)
         tile.acc = sums.row(target + i) + j
@@ -255,20 +307,28 @@ struct AttentionBlock {
     }
   }
 
-  /// Calls `body` with the first row and the height of each tile; rows are dealt evenly.
-  @inline(__always)
-  private func forEachTile(_ rows: Int, _ body: (Int, Int) -> Void) {
-    forEachTile(rows, atMost: row.mr, body)
+  /// Per tile of a strip, the keys that one of its queries sees.
+  private func tileDepths(
+    _ rows: Int, _ kept: UnsafePointer<Int64>, atMost height: Int
+  ) -> UnsafePointer<Int> {
+    let depths = (scratch + layout.depths).assumingMemoryBound(to: Int.self)
+    forEachTile(rows, atMost: height) { index, i, count in
+      var depth: Int64 = 0
+      for row in i..<i + count { depth = max(depth, kept[row]) }
+      depths[index] = Int(depth)
+    }
+    return UnsafePointer(depths)
   }
 
+  /// Calls `body` with the number, first row and height of each tile; rows are dealt evenly.
   @inline(__always)
-  private func forEachTile(_ rows: Int, atMost height: Int, _ body: (Int, Int) -> Void) {
+  private func forEachTile(_ rows: Int, atMost height: Int, _ body: (Int, Int, Int) -> Void) {
     let tiles = (rows + height - 1) / height
     let (base, extra) = rows.quotientAndRemainder(dividingBy: max(tiles, 1))
     var i = 0
     for index in 0..<tiles {
       let count = index < extra ? base + 1 : base
-      body(i, count)
+      body(index, i, count)
       i += count
     }
   }

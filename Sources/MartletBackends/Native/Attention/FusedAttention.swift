@@ -23,6 +23,10 @@ struct FusedAttention {
   let row: GEMMRow
   let execution: Execution
 
+  /// Whether keys and values are read as they lie: packing pays from a few queries on.
+  let readsInPlace: Bool
+  private static let fewRows = 4
+
   /// Rows of a task count query heads of one key head one after another.
   private let groupRows: Int
   private let taskRows: Int
@@ -47,6 +51,10 @@ struct FusedAttention {
     let isEmpty = [problem.batch, problem.queryHeads, problem.queries].contains(0)
     groupRows = isEmpty ? 0 : problem.group * problem.queries
     blocks = (problem.keys + FusedAttention.keyBlock - 1) / FusedAttention.keyBlock
+    readsInPlace =
+      groupRows <= FusedAttention.fewRows && type == .float32
+      && (problem.key.columnStride == 1 || problem.width <= 1)
+      && (problem.value.columnStride == 1 || problem.valueWidth <= 1)
     let heads = isEmpty ? 0 : problem.batch * problem.keyHeads
     let work =
       Double(heads) * Double(groupRows) * Double(problem.keys)
@@ -109,7 +117,11 @@ struct FusedAttention {
         let task = task(index)
         let sums = AttentionSums(
           scratch + layout.sums, rows: taskRows, width: problem.valueWidth)
-        if blocks == 0 { sums.clear(task.rows.count) }
+        if blocks == 0 {
+          // Zero over one.
+          sums.clear(0..<task.rows.count)
+          sums.sum.update(repeating: 1, count: task.rows.count)
+        }
         for block in 0..<blocks {
           AttentionBlock(self, task, block, scratch, layout).run(into: sums, isFirst: block == 0)
         }
@@ -161,14 +173,16 @@ struct FusedAttention {
 
   /// The sums over the weights' sum, into dst.
   private func finish(_ task: Task, _ sums: AttentionSums) {
-    let affine = kernels.unary(Int(MK_UNARY_AFFINE))
-    let count = Int64(problem.valueWidth)
-    for (index, r) in task.rows.enumerated() {
+    var r = task.rows.lowerBound
+    while r < task.rows.upperBound {
       let (head, i) = r.quotientAndRemainder(dividingBy: problem.queries)
-      let dst = problem.dst.row(task.batch, task.keyHead * problem.group + head, i)
-      // The addition of zero turns -0 into 0, whatever hidden keys came after.
-      let factor = problem.keys == 0 ? 0 : 1 / sums.sum[index]
-      affine(count, sums.row(index), dst, factor, 0)
+      let count = min(problem.queries - i, task.rows.upperBound - r)
+      let index = r - task.rows.lowerBound
+      kernels.vectors.pointee.attention_finish?(
+        Int64(count), Int64(problem.valueWidth), sums.row(index), Int64(sums.stride * 4),
+        sums.sum + index, problem.dst.row(task.batch, task.keyHead * problem.group + head, i),
+        Int64(problem.dst.rowStride * 4))
+      r += count
     }
   }
 
@@ -185,6 +199,8 @@ struct FusedAttention {
     let scores: Int
     let lhs: Int
     let kept: Int
+    /// Per tile of a strip.
+    let depths: Int
     let masks: Int
     let partial: Int
     let sums: Int
@@ -204,7 +220,8 @@ struct FusedAttention {
       scores = values + aligned(panels(problem.valueWidth) * row.panelBytes(block))
       lhs = scores + stripRows * scoresStride
       kept = lhs + stripRows * lhsStride
-      masks = kept + aligned(stripRows * 8)
+      depths = kept + aligned(stripRows * 8)
+      masks = depths + aligned(stripRows * 8)
       partial = masks + aligned(stripRows * 8)
       sums =
         partial + AttentionSums.byteCount(rows: stripRows, width: problem.valueWidth)
@@ -253,8 +270,6 @@ struct AttentionSums {
   func row(_ index: Int) -> UnsafeMutablePointer<Float> { values + index * stride }
 
   /// The sums of no keys at all.
-  func clear(_ rows: Int) { clear(0..<rows) }
-
   func clear(_ rows: Range<Int>) {
     for index in rows {
       row(index).update(repeating: 0, count: width)
