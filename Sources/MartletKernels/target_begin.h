@@ -42,5 +42,10 @@
 #define MK_TARGET_PRESENT 0
 #endif
 
+#if defined(MK_TARGET_GENERIC) && defined(__x86_64__)
+// Processors without AVX2 are few: their kernels are compiled for size.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+#endif
+
 #define MK_INLINE static inline __attribute__((always_inline))
 #define MK_UNROLL _Pragma("clang loop unroll(full)")

@@ -161,7 +161,7 @@ static void attention_products(const mk_few_rows *f) {
                  : left >= LANES      ? vf_load(dst + v * LANES)
                                       : vf_load_part(dst + v * LANES, left, 0.0f);
         }
-        for (int64_t p = 0; p < depth; p++) {
+        _Pragma(MK_HEAVY) for (int64_t p = 0; p < depth; p++) {
           const vf x = vf_splat(lhs[p]);
           MK_UNROLL for (int v = 0; v < VECTORS; v++)
             c[v] = vf_fma(x, vf_load(turned + p * KEYS + v * LANES), c[v]);

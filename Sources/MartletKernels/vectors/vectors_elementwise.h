@@ -81,31 +81,56 @@ MK_INLINE vf vf_clamp01(vf x) { return vf_clamp(x, vf_splat(0.0f), vf_splat(1.0f
 #define MK_LIGHT "clang loop unroll_count(4)"
 #define MK_HEAVY "clang loop unroll(disable)"
 
+// The same for long expressions, with one copy of the expression in the code: the last vector, whole
+// or not, comes by the same way as the others.
+#define MK_UNARY_LONG(name, expression)                                                           \
+  MK_INLINE vf name##_lanes(vf x, vf a) {                                                         \
+    (void)a;                                                                                      \
+    return expression;                                                                            \
+  }                                                                                               \
+  static void name##_f32(int64_t n, const float *src, float *dst, float a, float b) {             \
+    (void)b;                                                                                      \
+    vf va = vf_splat(a);                                                                          \
+    if (n <= 0) return;                                                                           \
+    vf last = n < LANES ? vf_load_part(src, n, 1.0f) : vf_load(src + n - LANES);                  \
+    _Pragma(MK_HEAVY) for (int64_t i = 0; i < n; i += LANES) {                                    \
+      bool more = n - i > LANES;                                                                  \
+      vf y = name##_lanes(more ? vf_load(src + i) : last, va);                                    \
+      if (more) {                                                                                 \
+        vf_store(dst + i, y);                                                                     \
+      } else if (n >= LANES) {                                                                    \
+        vf_store(dst + n - LANES, y);                                                             \
+      } else {                                                                                    \
+        vf_store_part(dst, y, n);                                                                 \
+      }                                                                                           \
+    }                                                                                             \
+  }
+
 MK_UNARY(copy, MK_LIGHT, x)
 MK_UNARY(neg, MK_LIGHT, (vf)((vi)((vu)x ^ 0x80000000u)))
 MK_UNARY(abs, MK_LIGHT, vf_abs(x))
 MK_UNARY(sqrt, MK_LIGHT, vf_sqrt(x))
 MK_UNARY(reciprocal, MK_LIGHT, 1.0f / x)
-MK_UNARY(exp, MK_HEAVY, vf_exp(x))
-MK_UNARY(log, MK_HEAVY, vf_log(x))
-MK_UNARY(tanh, MK_HEAVY, vf_tanh(x))
-MK_UNARY(erf, MK_HEAVY, vf_erf(x))
-MK_UNARY(sigmoid, MK_HEAVY, vf_sigmoid(x))
-MK_UNARY(gelu, MK_HEAVY, vf_gelu(x))
-MK_UNARY(gelu_tanh, MK_HEAVY, vf_gelu_tanh(x))
-MK_UNARY(silu, MK_HEAVY, vf_silu(x))
+MK_UNARY_LONG(exp, vf_exp(x))
+MK_UNARY_LONG(log, vf_log(x))
+MK_UNARY_LONG(tanh, vf_tanh(x))
+MK_UNARY_LONG(erf, vf_erf(x))
+MK_UNARY_LONG(sigmoid, vf_sigmoid(x))
+MK_UNARY_LONG(gelu, vf_gelu(x))
+MK_UNARY_LONG(gelu_tanh, vf_gelu_tanh(x))
+MK_UNARY_LONG(silu, vf_silu(x))
 MK_UNARY(relu, MK_LIGHT, vf_at_least(x, vf_splat(0.0f)))
 MK_UNARY(leaky_relu, MK_LIGHT, vf_select(x < 0.0f, a *x, x))
-MK_UNARY(elu, MK_HEAVY, vf_select(x < 0.0f, a *vf_expm1_negative(x), x))
+MK_UNARY_LONG(elu, vf_select(x < 0.0f, a *vf_expm1_negative(x), x))
 MK_UNARY(clamp, MK_LIGHT, vf_clamp(x, a, b))
 MK_UNARY(hard_sigmoid, MK_LIGHT, vf_clamp01(a *x + b))
 MK_UNARY(hard_swish, MK_LIGHT, x *vf_clamp01(x * (1.0f / 6.0f) + 0.5f))
-MK_UNARY(softplus, MK_HEAVY, vf_softplus(x))
+MK_UNARY_LONG(softplus, vf_softplus(x))
 MK_UNARY(floor, MK_LIGHT, vf_floor(x))
 MK_UNARY(ceil, MK_LIGHT, vf_ceil(x))
 MK_UNARY(round, MK_LIGHT, vf_round(x))
-MK_UNARY(sin, MK_HEAVY, vf_sin(x))
-MK_UNARY(cos, MK_HEAVY, vf_cos(x))
+MK_UNARY_LONG(sin, vf_sin(x))
+MK_UNARY_LONG(cos, vf_cos(x))
 MK_UNARY(affine, MK_LIGHT, a *x + b)
 
 // ---------------------------------------------------------------------------- binary
@@ -153,8 +178,25 @@ MK_BINARY(mul, MK_LIGHT, x *y)
 MK_BINARY(div, MK_LIGHT, x / y)
 MK_BINARY(min, MK_LIGHT, vf_min(x, y))
 MK_BINARY(max, MK_LIGHT, vf_max(x, y))
-MK_BINARY(pow, MK_HEAVY, vf_pow(x, y))
 MK_BINARY(prelu, MK_LIGHT, vf_select(x < 0.0f, x *y, x))
+
+// As MK_UNARY_LONG: one copy of a long expression.
+static void pow_f32(int64_t n, const float *x, int64_t x_step, const float *y, int64_t y_step,
+                    float *dst) {
+  if (n <= 0) return;
+  const int64_t end = n < LANES ? 0 : n - LANES;
+  vf x_last = !x_step ? vf_splat(*x) : n < LANES ? vf_load_part(x, n, 1.0f) : vf_load(x + end);
+  vf y_last = !y_step ? vf_splat(*y) : n < LANES ? vf_load_part(y, n, 1.0f) : vf_load(y + end);
+  for (int64_t i = 0; i < n; i += LANES) {
+    bool more = n - i > LANES;
+    vf r = vf_pow(more && x_step ? vf_load(x + i) : x_last, more && y_step ? vf_load(y + i) : y_last);
+    if (n < LANES) {
+      vf_store_part(dst, r, n);
+    } else {
+      vf_store(dst + (more ? i : end), r);
+    }
+  }
+}
 
 // ------------------------------------------------------------------------ accumulation
 
