@@ -13,16 +13,21 @@ enum {
   INT8_MAX_NV = 4,
   INT8_UNROLL = 2,
   INT8_LINE_BYTES = VL * INT8_KR,    // of one vector of a panel's line
-  INT8_PREFETCH_BYTES = 2048         // how far ahead of itself a tile asks for panels
+  INT8_WIDE_BYTES = VL * 4,          // of the same in a widened panel
+  // How far ahead of itself a tile asks for panels: nearer, a stream from memory was up to a
+  // quarter slower (Benchmarks/kernels, 1x16384x16384).
+  INT8_PREFETCH_BYTES = 8192
 };
 
 typedef int32_t vs __attribute__((vector_size(VL * 4)));
 
-// One group of INT8_KR k: c[mr][nv] += lhs words * rhs line.
-MK_INLINE void int8_step(const int mr, const int nv, const char *const *a, int64_t lhs_stride,
-                         const int offset, const char *rhs, vi (*c)[INT8_MAX_NV]) {
+// One group of INT8_KR k: c[mr][nv] += lhs words * rhs line, `is_wide` where it was widened before.
+MK_INLINE void int8_step(const bool is_wide, const int mr, const int nv, const char *const *a,
+                         int64_t lhs_stride, const int offset, const char *rhs,
+                         vi (*c)[INT8_MAX_NV]) {
   vi line[INT8_MAX_NV];
-  MK_UNROLL for (int j = 0; j < nv; j++) line[j] = int8_line(rhs + j * INT8_LINE_BYTES);
+  MK_UNROLL for (int j = 0; j < nv; j++)
+    line[j] = is_wide ? vi_load(rhs + j * INT8_WIDE_BYTES) : int8_line(rhs + j * INT8_LINE_BYTES);
   MK_UNROLL for (int i = 0; i < mr; i++) {
     uint32_t bits;
     memcpy(&bits, a[i / 3] + i % 3 * lhs_stride + offset, 4);
@@ -32,10 +37,10 @@ MK_INLINE void int8_step(const int mr, const int nv, const char *const *a, int64
 }
 
 // One tile of exactly mr rows and nv vectors of panels of panel_vectors.
-MK_INLINE void int8_tile_body(const int mr, const int nv, const int panel_vectors,
-                              const mk_int8_tile *t) {
+MK_INLINE void int8_tile_body(const bool is_wide, const int mr, const int nv,
+                              const int panel_vectors, const mk_int8_tile *t) {
   const v_tail tail = v_first(t->n - (nv - 1) * VL);
-  const int line_bytes = panel_vectors * INT8_LINE_BYTES;
+  const int line_bytes = panel_vectors * (is_wide ? INT8_WIDE_BYTES : INT8_LINE_BYTES);
   vi c[INT8_MAX_MR][INT8_MAX_NV];
   MK_UNROLL for (int i = 0; i < mr; i++) {
     const char *row = (const char *)t->dst + i * t->dst_stride;
@@ -54,7 +59,7 @@ MK_INLINE void int8_tile_body(const int mr, const int nv, const int panel_vector
   int64_t groups = (t->k + INT8_KR - 1) / INT8_KR;
   for (; groups >= INT8_UNROLL; groups -= INT8_UNROLL) {
     MK_UNROLL for (int u = 0; u < INT8_UNROLL; u++)
-      int8_step(mr, nv, a, t->lhs_stride, 4 * u, rhs + u * line_bytes, c);
+      int8_step(is_wide, mr, nv, a, t->lhs_stride, 4 * u, rhs + u * line_bytes, c);
     MK_UNROLL for (int b = 0; b < INT8_UNROLL * line_bytes; b += 64) v_prefetch(ahead + b);
     MK_UNROLL for (int i = 0; i < mr; i += 3) {
       a[i / 3] += 4 * INT8_UNROLL;
@@ -63,7 +68,7 @@ MK_INLINE void int8_tile_body(const int mr, const int nv, const int panel_vector
     rhs += INT8_UNROLL * line_bytes;
     ahead += INT8_UNROLL * line_bytes;
   }
-  if (groups > 0) int8_step(mr, nv, a, t->lhs_stride, 0, rhs, c);
+  if (groups > 0) int8_step(is_wide, mr, nv, a, t->lhs_stride, 0, rhs, c);
   MK_UNROLL for (int i = 0; i < mr; i++) {
     char *row = (char *)t->dst + i * t->dst_stride;
     MK_UNROLL for (int j = 0; j < nv - 1; j++) vi_store(row + j * VL * 4, c[i][j]);
@@ -73,8 +78,21 @@ MK_INLINE void int8_tile_body(const int mr, const int nv, const int panel_vector
 
 typedef void (*int8_tile_fn)(const mk_int8_tile *t);
 
-#define INT8_TILE(M, V, PANEL_VECTORS) \
-  static void int8_tile_##M##x##V(const mk_int8_tile *t) { int8_tile_body(M, V, PANEL_VECTORS, t); }
+#define INT8_TILE(M, V, PANEL_VECTORS)                                         \
+  static void int8_tile_##M##x##V(const mk_int8_tile *t) {                     \
+    int8_tile_body(false, M, V, PANEL_VECTORS, t);                             \
+  }
+#define INT8_WIDE_TILE(M, V, PANEL_VECTORS)                       \
+  static void int8_wide_tile_##M##x##V(const mk_int8_tile *t) {   \
+    int8_tile_body(true, M, V, PANEL_VECTORS, t);                 \
+  }
+
+// A panel of k rows, its elements as int8_dot takes them.
+MK_INLINE void int8_widen_body(const int panel_vectors, int64_t k, const char *panel, char *wide) {
+  const int64_t vectors = (k + INT8_KR - 1) / INT8_KR * panel_vectors;
+  for (int64_t v = 0; v < vectors; v++)
+    vi_store(wide + v * INT8_WIDE_BYTES, int8_line(panel + v * INT8_LINE_BYTES));
+}
 
 // Columns' sums as packed, added: panels of `lines` lines.
 MK_INLINE void int8_panel_sums(const int panel_vectors, const char *panel, int64_t lines,

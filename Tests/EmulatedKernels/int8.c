@@ -71,13 +71,23 @@ static void test_product(const mk_int8_row *row, int64_t m, int64_t n, int64_t k
   const int64_t step = n * 4 + 4 * random_below(4);
   const rows dst = make_rows(DST, m, n * 4, random_below(6) == 0 ? -step : step, true);
   const int64_t cut = random_below(3) == 0 ? k : random_below(k + 1) / row->kr * row->kr;
-  row->tile(&(mk_int8_tile){.m = m, .n = n, .k = cut, .lhs = lhs, .lhs_stride = lhs_stride,
-                            .rhs = panel, .dst = (int32_t *)dst.first, .dst_stride = dst.stride});
+  const bool is_wide = row->wide_tile && random_below(2);
+  const char *rhs = panel;
+  int64_t line_bytes = row->nr * row->kr;
+  if (is_wide) {
+    line_bytes = row->nr * 4;
+    char *wide = slot_memory(OUT, depth / row->kr * line_bytes, true);
+    row->widen(k, panel, wide);
+    rhs = wide;
+  }
+  void (*const tile)(const mk_int8_tile *) = is_wide ? row->wide_tile : row->tile;
+  tile(&(mk_int8_tile){.m = m, .n = n, .k = cut, .lhs = lhs, .lhs_stride = lhs_stride, .rhs = rhs,
+                       .dst = (int32_t *)dst.first, .dst_stride = dst.stride});
   if (cut < k)
-    row->tile(&(mk_int8_tile){.m = m, .n = n, .k = k - cut, .lhs = lhs + cut * element,
-                              .lhs_stride = lhs_stride, .rhs = panel + cut * row->nr,
-                              .dst = (int32_t *)dst.first, .dst_stride = dst.stride,
-                              .accumulates = true, .prefetch = panel});
+    tile(&(mk_int8_tile){.m = m, .n = n, .k = k - cut, .lhs = lhs + cut * element,
+                         .lhs_stride = lhs_stride, .rhs = rhs + cut / row->kr * line_bytes,
+                         .dst = (int32_t *)dst.first, .dst_stride = dst.stride,
+                         .accumulates = true, .prefetch = panel});
   const int32_t lhs_shift = row->lhs == MK_U8 && lhs_signed ? 128 : 0;
   const int32_t rhs_shift = rhs_signed ? 0 : -128;
   int64_t wrong = 0;

@@ -196,6 +196,10 @@ typedef struct mk_int8_row {
   int32_t mr, nr, kr;
   int32_t kc, mc;                  // suggested cache blocks (kc a multiple of kr)
   void (*tile)(const mk_int8_tile *);
+  // The same on a panel of k rows that `widen` has made of a packed one, 4 bytes for every kr
+  // elements: faster where many tiles share it. Both or neither are null.
+  void (*wide_tile)(const mk_int8_tile *);
+  void (*widen)(int64_t k, const void *panel, void *wide);
   void (*pack_lhs)(const mk_int8_pack_lhs *);
   void (*pack_rhs)(const mk_int8_pack_rhs *);
   void (*finish)(const mk_int8_finish *);

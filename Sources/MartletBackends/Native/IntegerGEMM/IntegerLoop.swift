@@ -44,6 +44,7 @@ struct IntegerLoop {
   private struct Layout {
     var lhs = 0
     var rhs = 0
+    var wide = 0
     var im2col = 0
     var sums = 0
     var rowZero = 0
@@ -62,6 +63,7 @@ struct IntegerLoop {
       }
       lhs = take(min(rows, loop.mc) * row.lhsStride(depth))
       if case .panels = loop.right {} else { rhs = take(padded / row.nr * row.panelBytes(depth)) }
+      wide = take(row.widePanelBytes(depth))
       if case .image = loop.right { im2col = take(depth * columns) }
       // The sums of one block of rows, unless they wait for the next block of K.
       let kept = loop.k <= loop.kc ? min(rows, loop.mc) : rows
@@ -106,7 +108,8 @@ struct IntegerLoop {
         let block = sumsInDst || !isOneBlock ? sums + i0 * sumsStride : sums
         runTiles(
           height: height, columns: columns.count, depth: depth, isFirst: p0 == 0,
-          lhs: scratch + layout.lhs, panels, panelStride, sums: block, sumsStride)
+          lhs: scratch + layout.lhs, panels, panelStride, wide: scratch + layout.wide, sums: block,
+          sumsStride)
         if p0 + depth == k, needsFinish {
           finish(
             i0: i0, height: height, rows: rows, columns: columns, sums: block, sumsStride,
@@ -172,11 +175,14 @@ struct IntegerLoop {
     row.packLHS(&job)
   }
 
+  /// Tiles that must share a panel before widening it for them pays.
+  private static let wideningTiles = 4
+
   /// One block of lhs against all panels: a panel stays in L1 while the rows pass over it.
   private func runTiles(
     height: Int, columns: Int, depth: Int, isFirst: Bool, lhs: UnsafeRawPointer,
-    _ panels: UnsafeRawPointer, _ panelStride: Int, sums: UnsafeMutableRawPointer,
-    _ sumsStride: Int
+    _ panels: UnsafeRawPointer, _ panelStride: Int, wide: UnsafeMutableRawPointer,
+    sums: UnsafeMutableRawPointer, _ sumsStride: Int
   ) {
     // Rows are dealt evenly: 7 rows on a tile of 6 are 4 and 3, not 6 and 1.
     let tiles = (height + row.mr - 1) / row.mr
@@ -187,9 +193,13 @@ struct IntegerLoop {
     tile.lhs_stride = Int64(lhsStride)
     tile.dst_stride = Int64(sumsStride)
     tile.accumulates = !isFirst
+    let widens = tiles >= IntegerLoop.wideningTiles && row.widen != nil
+    let kernel = widens ? row.wideTile ?? row.tile : row.tile
     for j in stride(from: 0, to: columns, by: row.nr) {
       tile.n = Int64(min(row.nr, columns - j))
-      tile.rhs = panels + j / row.nr * panelStride
+      let panel = panels + j / row.nr * panelStride
+      if widens { row.widen?(Int64(depth), panel, wide) }
+      tile.rhs = widens ? UnsafeRawPointer(wide) : panel
       let hasNext = j + row.nr < columns
       var i = 0
       for index in 0..<tiles {
@@ -199,8 +209,8 @@ struct IntegerLoop {
         tile.dst = (sums + (i * sumsStride + j * 4)).assumingMemoryBound(to: Int32.self)
         tile.prefetch =
           hasNext && tiles > 1 && index == tiles - 1
-          ? panels + (j / row.nr + 1) * panelStride : nil
-        row.tile(&tile)
+          ? panel + panelStride : nil
+        kernel(&tile)
         i += rows
       }
     }

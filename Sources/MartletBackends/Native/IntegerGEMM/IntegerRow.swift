@@ -14,6 +14,9 @@ final class IntegerRow: @unchecked Sendable {
   /// Whether a packed lhs is u8 (128 added to int8), else int16.
   let packsUnsigned: Bool
   let tile: @convention(c) (UnsafePointer<mk_int8_tile>?) -> Void
+  /// The tile on panels that `widen` has widened, where that is faster.
+  let wideTile: (@convention(c) (UnsafePointer<mk_int8_tile>?) -> Void)?
+  let widen: (@convention(c) (Int64, UnsafeRawPointer?, UnsafeMutableRawPointer?) -> Void)?
   let packLHS: @convention(c) (UnsafePointer<mk_int8_pack_lhs>?) -> Void
   let packRHS: @convention(c) (UnsafePointer<mk_int8_pack_rhs>?) -> Void
   let finish: @convention(c) (UnsafePointer<mk_int8_finish>?) -> Void
@@ -34,6 +37,8 @@ final class IntegerRow: @unchecked Sendable {
     mc = max(Int(row.mc), mr)
     packsUnsigned = row.lhs == Int32(MK_U8)
     self.tile = tile
+    wideTile = row.widen == nil ? nil : row.wide_tile
+    widen = row.wide_tile == nil ? nil : row.widen
     self.packLHS = packLHS
     self.packRHS = packRHS
     self.finish = finish
@@ -46,6 +51,9 @@ final class IntegerRow: @unchecked Sendable {
 
   /// Bytes of one panel of `k` rows.
   func panelBytes(_ k: Int) -> Int { (k + kr - 1) / kr * kr * nr }
+
+  /// Bytes of the same panel widened; 0 where panels are not.
+  func widePanelBytes(_ k: Int) -> Int { widen == nil ? 0 : (k + kr - 1) / kr * nr * 4 }
 
   /// Bytes between packed rows of lhs: an odd number of cache lines, so that the rows of a tile fall
   /// into different sets.
