@@ -15,7 +15,7 @@ struct BenchCommand: ParsableCommand {
 struct BenchGEMMCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "gemm",
-    abstract: "Measures matrix products [M, K] x [K, N] in float32 and in BF16 mode.",
+    abstract: "Measures matrix products [M, K] x [K, N] in float32, in BF16 mode and in int8.",
     discussion: """
       All variants run in turn, round after round, so that drift of the machine meets all alike; \
       figures are of the median round. Peaks are multiply-adds on registers alone, measured \
@@ -57,45 +57,63 @@ struct BenchGEMMCommand: ParsableCommand {
         Variant(name: "BF16 mode", dtype: .float32, mode: .bf16, isPacked: false),
         Variant(name: "BF16 mode, packed", dtype: .float32, mode: .bf16, isPacked: true),
         Variant(name: "bfloat16, packed", dtype: .bfloat16, mode: .bf16, isPacked: true),
-      ].filter { only == nil || $0.mode == only }
+        Variant(name: "uint8 x int8", dtype: .uint8, mode: .fp32, isPacked: false),
+        Variant(name: "uint8 x int8, packed", dtype: .uint8, mode: .fp32, isPacked: true),
+      ].filter { only == nil || ($0.mode == only && $0.dtype.isFloatingPoint) }
       let peaks = try measure(&variants)
       print(json ? document(variants, peaks).text : text(variants, peaks))
     }
   }
 
-  /// Times all variants in turn; returns the peaks of both units in FLOP/s.
-  private func measure(_ variants: inout [Variant]) throws(MartletError) -> (Double?, Double?) {
+  /// Operations per second of each unit, nil where there is none.
+  private typealias Peaks = (float32: Double?, bfloat16: Double?, int8: Double?)
+
+  /// Times all variants in turn; returns the units' peaks.
+  private func measure(_ variants: inout [Variant]) throws(MartletError) -> Peaks {
     let operands = try Dictionary(
-      uniqueKeysWithValues: [DType.float32, .bfloat16].map { dtype throws(MartletError) in
+      uniqueKeysWithValues: [DType.float32, .bfloat16, .uint8].map { dtype throws(MartletError) in
         (dtype, try Operands(dtype, m: m, n: n, k: k))
       })
     var packed: [PackedMatrix?] = []
+    var packedIntegers: PackedIntegerMatrix?
     for variant in variants {
       guard let operand = operands[variant.dtype], variant.isPacked else {
         packed.append(nil)
         continue
       }
-      packed.append(try Backends.pack(operand.rhsView, k: k, n: n, mode: variant.mode))
+      if variant.dtype == .uint8 {
+        packedIntegers = try Backends.packIntegers(operand.rhsView, k: k, n: n)
+        packed.append(nil)
+      } else {
+        packed.append(try Backends.pack(operand.rhsView, k: k, n: n, mode: variant.mode))
+      }
     }
-    var peaks: (Double, Double) = (0, 0)
+    var peaks: (Double, Double, Double) = (0, 0, 0)
     let line = ProgressLine("measuring")
     for round in 0...rounds {
       if round % 5 == 0 {
         peaks.0 = max(peaks.0, HardwarePeak.measure(.float32, threads: threads) ?? 0)
         peaks.1 = max(peaks.1, HardwarePeak.measure(.bfloat16, threads: threads) ?? 0)
+        peaks.2 = max(peaks.2, HardwarePeak.measure(.int8, threads: threads) ?? 0)
       }
       line.show("round \(round) of \(rounds)")
       for index in variants.indices {
         guard let operand = operands[variants[index].dtype] else { continue }
         var problem = operand.problem(m: m, n: n, k: k, mode: variants[index].mode)
         problem.packedRHS = packed[index]
+        var integers = operand.integerProblem(m: m, n: n, k: k)
+        integers.packedRHS = variants[index].isPacked ? packedIntegers : nil
         let start = mp_now_ns()
-        variants[index].execution = try Backends.run(problem)
+        variants[index].execution =
+          try variants[index].dtype == .uint8
+          ? Backends.multiply([integers]) : Backends.run(problem)
         // The first round warms up.
         if round > 0 { variants[index].times.add(mp_now_ns() - start) }
       }
     }
-    return (peaks.0 > 0 ? peaks.0 : nil, peaks.1 > 0 ? peaks.1 : nil)
+    return (
+      peaks.0 > 0 ? peaks.0 : nil, peaks.1 > 0 ? peaks.1 : nil, peaks.2 > 0 ? peaks.2 : nil
+    )
   }
 
   private func gigaflops(_ variant: Variant) -> Double {
@@ -103,11 +121,15 @@ struct BenchGEMMCommand: ParsableCommand {
   }
 
   /// The peak of the unit that the variant ran on.
-  private func peak(_ variant: Variant, _ peaks: (Double?, Double?)) -> Double? {
-    variant.execution?.precision == "bf16" && peaks.1 != nil ? peaks.1 : peaks.0
+  private func peak(_ variant: Variant, _ peaks: Peaks) -> Double? {
+    switch variant.execution?.precision {
+    case "int8": peaks.int8
+    case "bf16": peaks.bfloat16 ?? peaks.float32
+    default: peaks.float32
+    }
   }
 
-  private func text(_ variants: [Variant], _ peaks: (Double?, Double?)) -> String {
+  private func text(_ variants: [Variant], _ peaks: Peaks) -> String {
     var table = TextTable(["", "median ms", "GFLOP/s", "of peak", "ran as"], numeric: 1..<4)
     for variant in variants {
       let share = peak(variant, peaks).map { gigaflops(variant) * 1e9 / $0 * 100 }
@@ -123,13 +145,14 @@ struct BenchGEMMCommand: ParsableCommand {
     }
     return """
       \(m) x \(n) x \(k), \(threads) thread\(threads == 1 ? "" : "s")
-      measured peak: float32 \(show(peaks.0)), bfloat16 units \(show(peaks.1))
+      measured peak: float32 \(show(peaks.float32)), bfloat16 units \(show(peaks.bfloat16)), \
+      int8 \(show(peaks.int8))
 
       \(table.text)
       """
   }
 
-  private func document(_ variants: [Variant], _ peaks: (Double?, Double?)) -> JSON {
+  private func document(_ variants: [Variant], _ peaks: Peaks) -> JSON {
     func rate(_ value: Double?) -> JSON { value.map { .number($0 / 1e9) } ?? .null }
     let rows = variants.map { variant in
       JSON.object([
@@ -146,7 +169,8 @@ struct BenchGEMMCommand: ParsableCommand {
     }
     return .object([
       ("m", .int(m)), ("n", .int(n)), ("k", .int(k)), ("threads", .int(threads)),
-      ("peak_gflops_float32", rate(peaks.0)), ("peak_gflops_bfloat16", rate(peaks.1)),
+      ("peak_gflops_float32", rate(peaks.float32)),
+      ("peak_gflops_bfloat16", rate(peaks.bfloat16)), ("peak_gops_int8", rate(peaks.int8)),
       ("variants", .array(rows)),
     ])
   }
@@ -160,7 +184,7 @@ private struct Operands {
 
   init(_ dtype: DType, m: Int, n: Int, k: Int) throws(MartletError) {
     lhs = try Operands.filled(dtype, [m, k])
-    rhs = try Operands.filled(dtype, [k, n])
+    rhs = try Operands.filled(dtype == .uint8 ? .int8 : dtype, [k, n])
     dst = try Tensor(uninitialized: .float32, [m, n])
   }
 
@@ -172,10 +196,21 @@ private struct Operands {
       rhs: rhsView, dst: MatrixView(dst.pointer, .float32, rowStride: dst.strides[0]), mode: mode)
   }
 
+  /// The same of int8 and uint8 operands, into int32.
+  func integerProblem(m: Int, n: Int, k: Int) -> IntegerProblem {
+    IntegerProblem(
+      m: m, n: n, k: k, lhs: MatrixView(lhs.pointer, lhs.dtype, rowStride: lhs.strides[0]),
+      rhs: rhsView, dst: MatrixView(dst.pointer, .int32, rowStride: dst.strides[0]))
+  }
+
   private static func filled(_ dtype: DType, _ shape: [Int]) throws(MartletError) -> Tensor {
     let tensor = try Tensor(uninitialized: dtype, shape)
     for index in 0..<tensor.count {
       let value = Float(index % 251) / 125 - 1
+      if dtype.byteCount == 1 {
+        tensor.typed(UInt8.self)[index] = UInt8(truncatingIfNeeded: index % 251)
+        continue
+      }
       if dtype == .bfloat16 {
         tensor.typed(UInt16.self)[index] = UInt16(value.bitPattern >> 16)
       } else {
