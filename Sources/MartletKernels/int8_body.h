@@ -19,8 +19,6 @@ enum {
   INT8_PREFETCH_BYTES = 8192
 };
 
-typedef int32_t vs __attribute__((vector_size(VL * 4)));
-
 // One group of INT8_KR k: c[mr][nv] += lhs words * rhs line, `is_wide` where it was widened before.
 MK_INLINE void int8_step(const bool is_wide, const int mr, const int nv, const char *const *a,
                          int64_t lhs_stride, const int offset, const char *rhs,

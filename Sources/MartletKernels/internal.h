@@ -10,6 +10,9 @@ enum { MK_GENERIC_ROWS = 3, MK_AVX2_ROWS = 3, MK_AVX512_ROWS = 1, MK_AVX512BF16_
 extern const mk_gemm_row mk_gemm_rows_generic[MK_GENERIC_ROWS];
 extern const mk_vector_table mk_vectors_generic;
 extern const mk_int8_row mk_int8_row_generic;
+void mk_finish_generic(const mk_int8_finish *f);
+void mk_quantize_generic(const mk_quantize *q);
+void mk_dequantize_generic(const mk_dequantize *d);
 int64_t mk_peak_f32_generic(int64_t rounds);
 int64_t mk_peak_int8_generic(int64_t rounds);
 
@@ -22,6 +25,9 @@ extern const mk_vector_table mk_vectors_avx512;
 extern const mk_int8_row mk_int8_row_avx2;
 extern const mk_int8_row mk_int8_row_avxvnni;
 extern const mk_int8_row mk_int8_row_avx512vnni;
+void mk_finish_avx2(const mk_int8_finish *f);
+void mk_quantize_avx2(const mk_quantize *q);
+void mk_dequantize_avx2(const mk_dequantize *d);
 int64_t mk_peak_f32_avx2(int64_t rounds);
 int64_t mk_peak_f32_avx512(int64_t rounds);
 int64_t mk_peak_bf16_avx512bf16(int64_t rounds);

@@ -1,8 +1,10 @@
 // Between integers and floats: the way out of an integer product, quantising and dequantising.
-// Written once against lanes.h.
+// Written once against lanes.h. The AVX-512 rows use those of AVX2, which memory and division bound
+// alike.
 #ifndef MARTLET_KERNELS_QUANTIZE_BODY_H
 #define MARTLET_KERNELS_QUANTIZE_BODY_H
 
+typedef int32_t vs __attribute__((vector_size(VL * 4)));
 typedef uint8_t v_byte __attribute__((vector_size(VL)));
 typedef int8_t v_schar __attribute__((vector_size(VL)));
 typedef uint16_t v_word __attribute__((vector_size(VL * 2)));

@@ -21,7 +21,6 @@ MK_INLINE vi int8_dot(vi c, vi a, vi b) {
 }
 #include "../int8_body.h"
 #include "../peak_body.h"
-#include "../quantize_body.h"
 // clang-format on
 
 enum { MR = 2, NR = 16, PANEL_VECTORS = NR / VL };
@@ -42,7 +41,7 @@ PEAK_INTEGER(mk_peak_int8_generic, int8_dot, INT8_KR)
 
 const mk_int8_row mk_int8_row_generic = {
   .name = "gemm_s32_s16_s8_2x16", .lhs = MK_I16, .mr = MR, .nr = NR, .kr = INT8_KR, .kc = 512,
-  .mc = 144, .tile = tile, .pack_lhs = int8_pack_lhs, .pack_rhs = pack_rhs, .finish = int8_finish,
-  .quantize = int8_quantize, .dequantize = int8_dequantize,
+  .mc = 144, .tile = tile, .pack_lhs = int8_pack_lhs, .pack_rhs = pack_rhs, .finish = mk_finish_generic,
+  .quantize = mk_quantize_generic, .dequantize = mk_dequantize_generic,
 };
 #include "../target_end.h"

@@ -16,7 +16,6 @@ MK_INLINE vi int8_line(const void *p) {
 MK_INLINE vi int8_dot(vi c, vi a, vi b) { return _mm256_add_epi32(c, _mm256_madd_epi16(a, b)); }
 #include "../int8_body.h"
 #include "../peak_body.h"
-#include "../quantize_body.h"
 // clang-format on
 
 enum { MR = 6, NR = 16, PANEL_VECTORS = NR / VL };
@@ -48,9 +47,9 @@ PEAK_INTEGER(mk_peak_int8_avx2, int8_dot, INT8_KR)
 
 const mk_int8_row mk_int8_row_avx2 = {
   .name = "gemm_s32_s16_s8_6x16", .lhs = MK_I16, .mr = MR, .nr = NR, .kr = INT8_KR, .kc = 2048,
-  .mc = 96, .tile = tile, .pack_lhs = int8_pack_lhs, .pack_rhs = pack_rhs, .finish = int8_finish,
+  .mc = 96, .tile = tile, .pack_lhs = int8_pack_lhs, .pack_rhs = pack_rhs, .finish = mk_finish_avx2,
   .wide_tile = wide_tile,
-  .widen = widen, .quantize = int8_quantize, .dequantize = int8_dequantize,
+  .widen = widen, .quantize = mk_quantize_avx2, .dequantize = mk_dequantize_avx2,
 };
 #endif
 #include "../target_end.h"

@@ -11,7 +11,6 @@ MK_INLINE vi int8_line(const void *p) { return vi_load(p); }
 MK_INLINE vi int8_dot(vi c, vi a, vi b) { return _mm512_dpbusd_epi32(c, a, b); }
 #include "../int8_body.h"
 #include "../peak_body.h"
-#include "../quantize_body.h"
 // clang-format on
 
 enum { MR = 6, NR = 64, PANEL_VECTORS = NR / VL };
@@ -33,8 +32,8 @@ PEAK_INTEGER(mk_peak_int8_avx512vnni, int8_dot, INT8_KR)
 
 const mk_int8_row mk_int8_row_avx512vnni = {
   .name = "gemm_s32_u8_s8_6x64", .lhs = MK_U8, .mr = MR, .nr = NR, .kr = INT8_KR, .kc = 2048,
-  .mc = 144, .tile = tile, .pack_lhs = int8_pack_lhs, .pack_rhs = pack_rhs, .finish = int8_finish,
-  .quantize = int8_quantize, .dequantize = int8_dequantize,
+  .mc = 144, .tile = tile, .pack_lhs = int8_pack_lhs, .pack_rhs = pack_rhs, .finish = mk_finish_avx2,
+  .quantize = mk_quantize_avx2, .dequantize = mk_dequantize_avx2,
 };
 #endif
 #include "../target_end.h"

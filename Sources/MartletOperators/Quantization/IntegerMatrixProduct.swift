@@ -115,21 +115,26 @@ struct IntegerMatrixProduct {
     if let weight, rhs.rank == 2 { problem.packedRHS = try weight.matrix(rhs, context.pool) }
     problem.epilogue.scale = terms.scale
     problem.epilogue.zero = terms.zero
-    var problems: [IntegerProblem] = []
-    let leftSteps = IntegerMatrixProduct.offsets(left, batch: folds ? [] : batch)
-    let rightSteps = IntegerMatrixProduct.offsets(right, batch: folds ? [] : batch)
+    let steps = folds ? [] : batch
+    let count = steps.reduce(1, *)
     let (lhs, rhs, target) = (problem.lhs.pointer, problem.rhs.pointer, problem.dst.pointer)
-    for index in leftSteps.indices {
-      problem.lhs.pointer = lhs + leftSteps[index]
-      problem.rhs.pointer = rhs + rightSteps[index]
+    var problems: [IntegerProblem] = []
+    problems.reserveCapacity(min(count, IntegerMatrixProduct.problemsAtOnce))
+    for index in 0..<count {
+      problem.lhs.pointer = lhs + IntegerMatrixProduct.offset(left, index, of: steps)
+      problem.rhs.pointer = rhs + IntegerMatrixProduct.offset(right, index, of: steps)
       problem.dst.pointer = target + index * m * n * dst.dtype.byteCount
       problem.lhsZero = zeros(terms.lhsZero, index * m)
       problem.rhsZero = zeros(terms.rhsZero, index * n)
       problem.epilogue.rowScale = scales(terms.rowScale, index * m)
       problem.epilogue.columnScale = scales(terms.columnScale, index * n)
       problems.append(problem)
+      if problems.count == IntegerMatrixProduct.problemsAtOnce || index == count - 1 {
+        let execution = try Backends.multiply(problems, pool: context.pool)
+        if index == count - 1 { context.note(execution) }
+        problems.removeAll(keepingCapacity: true)
+      }
     }
-    context.note(try Backends.multiply(problems, pool: context.pool))
     for tensor in [left, right, dst] { tensor.keepAlive() }
     for values in [terms.lhsZero, terms.rhsZero, terms.rowScale, terms.columnScale] {
       values?.tensor.keepAlive()
@@ -147,15 +152,19 @@ struct IntegerMatrixProduct {
     return UnsafePointer(values.tensor.typed(Float.self)) + first
   }
 
-  /// Bytes from the first matrix to each of the batch; both types are one byte wide.
-  private static func offsets(_ tensor: Tensor, batch: [Int]) -> [Int] {
-    var offsets = [0]
-    for (axis, count) in batch.enumerated() {
-      offsets = offsets.flatMap { start in
-        (0..<count).map { start + $0 * tensor.strides[axis] }
-      }
+  /// Matrices that are handed on together.
+  private static let problemsAtOnce = 1024
+
+  /// Bytes from the first matrix to number `index` of the batch; both types are one byte wide.
+  private static func offset(_ tensor: Tensor, _ index: Int, of batch: [Int]) -> Int {
+    var offset = 0
+    var rest = index
+    for axis in batch.indices.reversed() {
+      let (quotient, step) = rest.quotientAndRemainder(dividingBy: batch[axis])
+      offset += step * tensor.strides[axis]
+      rest = quotient
     }
-    return offsets
+    return offset
   }
 
   static func infer(
