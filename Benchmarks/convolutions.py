@@ -1,0 +1,105 @@
+"""Convolutions alone in Martlet and its peers, interleaved: the layers of ResNet-50 and the
+depthwise layers of MobileNetV3.
+
+Usage: $(scripts/peers-env) Benchmarks/convolutions.py [--threads 1 2] [--batch 1 8] [--rounds N]
+                                                       [--only TEXT] [--json FILE]
+
+Each layer is an ONNX model of one node with constant weights; see engines.py for the engines and
+how they take turns. Prints Martlet's FP32 rate, the best peer's, and the ratio of the rates (above
+1: Martlet is ahead); the same for BF16 where the processor has bf16 units.
+"""
+
+import argparse
+import json
+import pathlib
+
+import numpy as np
+import onnx
+from engines import compared, engines_for, milliseconds
+from onnx import TensorProto, helper, numpy_helper
+
+# channels in, channels out, extent, kernel, stride, groups
+RESNET = [
+    (3, 64, 224, 7, 2, 1),
+    (64, 64, 56, 1, 1, 1), (64, 64, 56, 3, 1, 1), (64, 256, 56, 1, 1, 1), (256, 64, 56, 1, 1, 1),
+    (256, 128, 56, 1, 1, 1), (128, 128, 56, 3, 2, 1), (256, 512, 56, 1, 2, 1),
+    (128, 512, 28, 1, 1, 1), (512, 128, 28, 1, 1, 1), (128, 128, 28, 3, 1, 1),
+    (512, 256, 28, 1, 1, 1), (256, 256, 28, 3, 2, 1), (512, 1024, 28, 1, 2, 1),
+    (256, 1024, 14, 1, 1, 1), (1024, 256, 14, 1, 1, 1), (256, 256, 14, 3, 1, 1),
+    (1024, 512, 14, 1, 1, 1), (512, 512, 14, 3, 2, 1), (1024, 2048, 14, 1, 2, 1),
+    (512, 2048, 7, 1, 1, 1), (2048, 512, 7, 1, 1, 1), (512, 512, 7, 3, 1, 1),
+]  # fmt: skip
+MOBILENET = [
+    (16, 16, 112, 3, 1, 16), (64, 64, 112, 3, 2, 64), (72, 72, 56, 3, 1, 72),
+    (72, 72, 56, 5, 2, 72), (120, 120, 28, 5, 1, 120), (240, 240, 28, 3, 2, 240),
+    (200, 200, 14, 3, 1, 200), (480, 480, 14, 3, 1, 480), (672, 672, 14, 5, 2, 672),
+    (960, 960, 7, 5, 1, 960),
+]  # fmt: skip
+TURN = 3e-3  # seconds
+
+
+def title(layer: tuple[int, ...]) -> str:
+    channels, filters, extent, kernel, stride, groups = layer
+    name = f"{channels} to {filters}, {extent}x{extent}, {kernel}x{kernel}"
+    return name + (f" / {stride}" if stride > 1 else "") + (" depthwise" if groups > 1 else "")
+
+
+def model(layer: tuple[int, ...], batch: int) -> bytes:
+    channels, filters, extent, kernel, stride, groups = layer
+    rng = np.random.default_rng(1)
+    shape = (filters, channels // groups, kernel, kernel)
+    weights = rng.standard_normal(shape).astype(np.float32) / kernel
+    node = helper.make_node(
+        "Conv", ["x", "w"], ["y"], kernel_shape=[kernel] * 2, strides=[stride] * 2,
+        pads=[kernel // 2] * 4, group=groups)  # fmt: skip
+    graph = helper.make_graph(
+        [node], "layer",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, channels, extent, extent])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(weights, "w")])  # fmt: skip
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return onnx.shape_inference.infer_shapes(made).SerializeToString()
+
+
+def measure(layer: tuple[int, ...], batch: int, threads: int, rounds: int) -> dict:
+    channels, filters, extent, kernel, stride, groups = layer
+    x = np.random.default_rng(2).standard_normal((batch, channels, extent, extent))
+    engines = engines_for(model(layer, batch), {"x": x.astype(np.float32)}, threads)
+    row = compared(milliseconds(engines, rounds, TURN))
+    out = (extent + stride - 1) // stride
+    row["gflop"] = 2e-9 * batch * filters * (channels // groups) * kernel**2 * out**2
+    return row | {"layer": title(layer), "batch": batch, "threads": threads}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--batch", type=int, nargs="+", default=[1])
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--only", default="", help="layers whose name has this in it")
+    parser.add_argument("--json", help="also write the figures to this file")
+    arguments = parser.parse_args()
+    rows = []
+    print("| layer | batch | threads | mode | GFLOP/s | best peer | its GFLOP/s | ratio |")
+    print("|---|---|---|---|---|---|---|---|")
+    for threads in arguments.threads:
+        for batch in arguments.batch:
+            for layer in RESNET + MOBILENET:
+                if arguments.only not in title(layer):
+                    continue
+                row = measure(layer, batch, threads, arguments.rounds)
+                rows.append(row)
+                for mode in ("fp32", "bf16"):
+                    if mode not in row:
+                        continue
+                    best, ms = row[mode]["best peer"], row["ms"]
+                    print(f"| {row['layer']} | {batch} | {threads} | {mode} "
+                          f"| {row['gflop'] / ms[f'martlet {mode}'] * 1e3:.1f} | {best} "
+                          f"| {row['gflop'] / ms[best] * 1e3:.1f} "
+                          f"| {1 / row[mode]['ratio']:.2f} |", flush=True)  # fmt: skip
+    if arguments.json:
+        pathlib.Path(arguments.json).write_text(json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
