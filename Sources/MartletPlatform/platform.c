@@ -85,7 +85,17 @@ int32_t mp_open_write(const char *path) {
 
 void mp_warn(const char *message) { fprintf(stderr, "martlet: %s\n", message); }
 
-intptr_t mp_no_character_name(uint32_t scalar) {
+// The Swift runtime's crash reporter (80 KB) watches a whole process's signals where SWIFT_BACKTRACE
+// says so, which is not for a library to do. The runtime's start-up object and its error messages
+// ask for these two names of it; defined here, all of it stays out of what is linked statically.
+#define HIDDEN __attribute__((visibility("hidden")))
+HIDDEN const uint64_t _swift_backtraceSettings[32] = {0};  // nothing is enabled
+HIDDEN bool _swift_backtrace_isThunkFunction(const char *name) {
+  (void)name;
+  return false;
+}
+
+intptr_t mp_no_character_property(uint32_t scalar) {
   (void)scalar;
   return 0;
 }

@@ -54,10 +54,11 @@ void mp_set_in_parallel(bool inside);
 int32_t mp_open_read(const char *path);
 // Opens a file for writing (created or truncated, mode 0644). Returns the descriptor or -errno.
 int32_t mp_open_write(const char *path);
-// What scripts/build-library puts in the place of the Swift runtime's look-up of Unicode characters'
-// names (Unicode.Scalar.Properties.name and .nameAlias), which nothing in the library uses: says
-// that a character has no name, so that half a megabyte of names need not be shipped.
-intptr_t mp_no_character_name(uint32_t scalar);
+// What scripts/build-library puts in the place of the Swift runtime's look-ups of Unicode characters'
+// names, ages, scripts, categories, numeric values, word breaks and case mappings, so that 0.6 MB of
+// tables need not be shipped: says that a character has none. The library uses none of them but
+// case mappings, for names of modes and types, which are ASCII.
+intptr_t mp_no_character_property(uint32_t scalar);
 // One line to standard error, with "martlet: " before it.
 void mp_warn(const char *message);
 
