@@ -76,6 +76,21 @@ package struct ConvolutionProblem {
       && padding.d == 0
   }
 
+  /// Why this convolution stays in fp32 under a mode that permits bf16; nil where it is lowered.
+  ///
+  /// On an image of one pixel a convolution is the gate of a squeeze-and-excite block: no time is
+  /// in it, and what rounding does to a gate, it does to a whole channel. With more weights than
+  /// `gateWeights`, reading them takes the time, and bf16 halves it.
+  package var reasonForFP32: String? {
+    if isDepthwise { return "depthwise convolution is no matrix work" }
+    if input.count == 1, outChannels * groupDepth <= Self.gateWeights {
+      return "a gate: one pixel, few weights"
+    }
+    return nil
+  }
+
+  private static let gateWeights = 1 << 20
+
   /// Throws `invalidShape` where groups do not divide the channels.
   func validate() throws(MartletError) {
     guard groups > 0, inChannels % groups == 0, outChannels % groups == 0 else {

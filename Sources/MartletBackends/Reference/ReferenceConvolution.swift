@@ -4,8 +4,7 @@ extension ReferenceBackend {
   /// The convolution by its definition, summed in float64: all of dst, in its layout.
   package func convolve(_ problem: ConvolutionProblem) -> [Double] {
     let p = problem
-    // Depthwise convolution is no matrix work: it is never rounded.
-    let rounds = roundsToBF16 && p.mode.permitsBF16 && !p.isDepthwise
+    let rounds = roundsToBF16 && p.mode.permitsBF16 && p.reasonForFP32 == nil
     let groupIn = p.inChannels / p.groups
     let groupOut = p.outChannels / p.groups
     func used(_ value: Float) -> Double {

@@ -155,4 +155,27 @@ private final class ConvolutionCase {
       }
     }
   }
+
+  @Test("gates of one pixel and depthwise convolutions stay in fp32 under BF16, and say so")
+  func gatesStayInFP32() throws {
+    let one = SpatialExtents(d: 1, h: 1, w: 1)
+    let values = UnsafeMutablePointer<Float>.allocate(capacity: 96 + 12 + 8)
+    values.initialize(repeating: 1, count: 96 + 12 + 8)
+    defer { values.deallocate() }
+    var gate = ConvolutionProblem(
+      batch: 1, groups: 1, inChannels: 12, outChannels: 8, input: one, kernel: one, output: one,
+      src: values, weights: values + 12, dst: values + 108, mode: .bf16)
+    for kernels in testedKernels {
+      let execution = try NativeBackend(kernels: kernels).convolve(gate, pool: .shared)
+      #expect(execution.precision == "fp32" && !execution.reason.isEmpty)
+    }
+    #expect(gate.reasonForFP32 != nil)
+    (gate.inChannels, gate.outChannels) = (2048, 1024)
+    #expect(gate.reasonForFP32 == nil)
+    gate.input = SpatialExtents(d: 1, h: 1, w: 2)
+    (gate.inChannels, gate.outChannels) = (12, 8)
+    #expect(gate.reasonForFP32 == nil)
+    (gate.groups, gate.outChannels) = (12, 12)
+    #expect(gate.reasonForFP32 != nil)
+  }
 }

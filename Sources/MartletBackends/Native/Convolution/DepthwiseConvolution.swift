@@ -35,7 +35,7 @@ struct DepthwiseConvolution {
     let pixels = problem.output.count
     let execution = Execution(
       backend: "native", kernel: "depthwise", precision: "fp32",
-      reason: problem.mode == .fp32 ? "" : "depthwise convolution is no matrix work")
+      reason: problem.mode == .fp32 ? "" : problem.reasonForFP32 ?? "")
     guard planes > 0, pixels > 0 else { return execution }
     let planeWork = Double(pixels) * Double(problem.kernel.count)
     // Items of some ten microseconds; results do not depend on who runs which plane.

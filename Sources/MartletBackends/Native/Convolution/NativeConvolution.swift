@@ -32,7 +32,9 @@ private struct ImplicitProduct {
 
   init(_ problem: ConvolutionProblem, _ kernels: KernelSet) throws(MartletError) {
     self.problem = problem
-    let (usesBF16, reason) = kernels.precision(for: problem.mode)
+    let (permitsBF16, refusal) = kernels.precision(for: problem.mode)
+    let usesBF16 = permitsBF16 && problem.reasonForFP32 == nil
+    let reason = permitsBF16 ? problem.reasonForFP32 ?? refusal : refusal
     let type: DType = usesBF16 ? .bfloat16 : .float32
     guard let row = kernels.row(dst: .float32, lhs: type, rhs: type) else {
       throw MartletError(.internalError, "no GEMM kernel multiplies \(type)")
