@@ -24,7 +24,7 @@ package struct SpatialExtents: Sendable, Equatable {
 /// dst[N, OC, out] = activation(bias[OC] + residual + sum over taps of weights * src[N, C, in]).
 ///
 /// All matrices are contiguous f32; weights are [OC, C / groups, kernel]. Sums run over
-/// (channel, kd, kh, kw) in ascending order.
+/// (channel, kd, kh, kw) in ascending order, those of depthwise convolution over (kw, kh).
 package struct ConvolutionProblem {
   package var batch: Int
   package var groups: Int

@@ -708,45 +708,62 @@ static float act(const mk_depthwise *d, float v) {
 }
 
 static void test_depthwise(bool fused) {
-  for (int round = 0; round < 160; round++) {
-    mk_depthwise d = {.in_h = 1 + random_below(14), .in_w = 1 + random_below(round % 4 ? 20 : 70),
-                      .ker_h = 1 + random_below(5), .ker_w = 1 + random_below(round % 2 ? 3 : 7),
-                      .stride_h = 1 + random_below(2),
+  for (int round = 0; round < 400; round++) {
+    mk_depthwise d = {.in_h = 1 + random_below(20), .in_w = 1 + random_below(round % 4 ? 20 : 90),
+                      .ker_h = 1 + random_below(8), .ker_w = 1 + random_below(round % 2 ? 3 : 7),
+                      .stride_h = 1 + random_below(round % 7 ? 2 : 3),
                       .stride_w = 1 + random_below(round % 5 ? 2 : 3),
-                      .dil_h = 1 + random_below(2), .dil_w = 1 + (random_below(4) == 0),
-                      .pad_h = random_below(3), .pad_w = random_below(4), .bias = random_unit(),
+                      .dil_h = 1 + (random_below(3) == 0), .dil_w = 1 + (random_below(4) == 0),
+                      .pad_h = random_below(3), .pad_w = random_below(4),
                       .act = (int32_t)random_below(3), .lo = -0.25f, .hi = 0.75f};
     if (round % 3 == 0) {  // what networks have most
-      d.ker_h = d.ker_w = 3, d.dil_h = d.dil_w = 1, d.pad_h = d.pad_w = 1;
-      d.stride_h = d.stride_w = 1 + round % 2;
+      d.ker_h = d.ker_w = 3 + 2 * (round / 3 % 3), d.dil_h = d.dil_w = 1;
+      d.pad_h = d.pad_w = d.ker_h / 2;
+      d.stride_h = 1 + round % 2, d.stride_w = random_below(4) ? d.stride_h : 1;
     }
-    const int64_t h = d.in_h + 2 * d.pad_h - d.dil_h * (d.ker_h - 1) - 1;
-    const int64_t w = d.in_w + 2 * d.pad_w - d.dil_w * (d.ker_w - 1) - 1;
+    d.multiplier = 1 + random_below(3), d.planes = 1 + random_below(4);
+    d.first = random_below(3);
+    // The trailing padding may differ from the leading one.
+    const int64_t h = d.in_h + d.pad_h + random_below(d.pad_h + 1) - d.dil_h * (d.ker_h - 1) - 1;
+    const int64_t w = d.in_w + d.pad_w + random_below(d.pad_w + 1) - d.dil_w * (d.ker_w - 1) - 1;
     if (h < 0 || w < 0) continue;
     d.out_h = h / d.stride_h + 1;
     d.out_w = w / d.stride_w + 1;
-    float *src = slot_memory(X, d.in_h * d.in_w * 4, round % 2);
-    float *weight = slot_memory(Y, d.ker_h * d.ker_w * 4, round % 2);
-    for (int64_t i = 0; i < d.in_h * d.in_w; i++) src[i] = random_unit();
-    for (int64_t i = 0; i < d.ker_h * d.ker_w; i++) weight[i] = random_unit();
+    d.y0 = random_below(3) ? 0 : random_below(d.out_h);
+    d.y1 = random_below(3) ? d.out_h : d.y0 + 1 + random_below(d.out_h - d.y0);
+    const int64_t all = d.first + d.planes, in = d.in_h * d.in_w, taps = d.ker_h * d.ker_w;
+    const int64_t in_planes = (all + d.multiplier - 1) / d.multiplier, out = d.out_h * d.out_w;
+    float *src = slot_memory(X, in_planes * in * 4, round % 2);
+    float *weight = slot_memory(Y, all * taps * 4, round % 2);
+    float *bias = slot_memory(BIAS, all * 4, round % 2);
+    for (int64_t i = 0; i < in_planes * in; i++) src[i] = random_unit();
+    for (int64_t i = 0; i < all * taps; i++) weight[i] = random_unit();
+    for (int64_t i = 0; i < all; i++) bias[i] = random_unit();
     d.src = src;
     d.weight = weight;
-    d.dst = slot_memory(OUT, d.out_h * d.out_w * 4, round % 2);
+    d.bias = round % 4 ? bias : NULL;
+    d.dst = slot_memory(OUT, d.planes * out * 4, round % 2);
+    for (int64_t i = 0; i < d.planes * out; i++) d.dst[i] = 12345;
     table->depthwise(&d);
     int wrong = 0;
-    for (int64_t y = 0; y < d.out_h; y++) {
-      for (int64_t x = 0; x < d.out_w; x++) {
+    for (int64_t p = 0; p < d.planes; p++) {
+      const float *plane = src + (d.first + p) / d.multiplier * in;
+      for (int64_t i = 0; i < out; i++) {
+        const int64_t y = i / d.out_w, x = i % d.out_w;
         float sum = 0;
-        for (int64_t ky = 0; ky < d.ker_h; ky++) {
-          for (int64_t kx = 0; kx < d.ker_w; kx++) {
+        for (int64_t kx = 0; kx < d.ker_w; kx++) {
+          for (int64_t ky = 0; ky < d.ker_h; ky++) {
             const int64_t iy = y * d.stride_h - d.pad_h + ky * d.dil_h;
             const int64_t ix = x * d.stride_w - d.pad_w + kx * d.dil_w;
             if (iy < 0 || ix < 0 || iy >= d.in_h || ix >= d.in_w) continue;
-            const float a = weight[ky * d.ker_w + kx], b = src[iy * d.in_w + ix];
+            const float a = weight[(d.first + p) * taps + ky * d.ker_w + kx];
+            const float b = plane[iy * d.in_w + ix];
             sum = fused ? fmaf(a, b, sum) : sum + a * b;
           }
         }
-        wrong += !same(act(&d, sum + d.bias), d.dst[y * d.out_w + x]);
+        const bool within = y >= d.y0 && y < d.y1;
+        const float want = act(&d, sum + (d.bias ? bias[d.first + p] : 0));
+        wrong += !same(within ? want : 12345, d.dst[p * out + i]);
       }
     }
     check(wrong == 0 && fringe_is_whole(OUT),

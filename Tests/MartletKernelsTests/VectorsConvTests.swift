@@ -4,7 +4,8 @@ import Testing
 
 @Suite("Depthwise convolution")
 struct VectorsConvTests {
-  /// The definition: taps row-major, one chain of multiply-adds from 0, then bias and activation.
+  /// The definition: taps column by column, one chain of multiply-adds from 0, then bias and
+  /// activation.
   private func expected(
     _ shape: WindowCase, _ plane: [Float], _ weight: [Float], fused: Bool,
     _ end: (Float) -> Float
@@ -12,7 +13,8 @@ struct VectorsConvTests {
     (0..<shape.outH).flatMap { y in
       (0..<shape.outW).map { x in
         var sum: Float = 0
-        for tap in shape.taps(y, x) where shape.contains(tap.iy, tap.ix) {
+        let taps = shape.taps(y, x).sorted { ($0.kx, $0.ky) < ($1.kx, $1.ky) }
+        for tap in taps where shape.contains(tap.iy, tap.ix) {
           let (w, v) = (weight[tap.ky * shape.kerW + tap.kx], plane[tap.iy * shape.inW + tap.ix])
           sum = fused ? sum.addingProduct(w, v) : sum + w * v
         }
@@ -23,14 +25,21 @@ struct VectorsConvTests {
 
   private func run(
     _ table: VectorTable, _ shape: WindowCase, _ plane: [Float], _ weight: [Float],
-    _ edge: GuardedBuffer.Edge, bias: Float, act: Int32
+    _ edge: GuardedBuffer.Edge, bias: Float, act: Int32, rows: Range<Int>? = nil
   ) throws -> [Float] {
     let src = try GuardedBuffer(plane.count * 4, edge)
     let kernel = try GuardedBuffer(weight.count * 4, edge)
     let dst = try GuardedBuffer(shape.outH * shape.outW * 4, edge)
     for i in plane.indices { src.floats()[i] = plane[i] }
     for i in weight.indices { kernel.floats()[i] = weight[i] }
+    let offset = try GuardedBuffer(4, edge)
+    offset.floats()[0] = bias
+    for i in 0..<shape.outH * shape.outW { dst.floats()[i] = 0 }
     var arguments = mk_depthwise()
+    (arguments.planes, arguments.multiplier) = (1, 1)
+    arguments.bias = UnsafePointer(offset.floats())
+    arguments.y0 = Int64(rows?.lowerBound ?? 0)
+    arguments.y1 = Int64(rows?.upperBound ?? shape.outH)
     arguments.src = UnsafePointer(src.floats())
     (arguments.in_h, arguments.in_w) = (Int64(shape.inH), Int64(shape.inW))
     arguments.weight = UnsafePointer(kernel.floats())
@@ -40,7 +49,7 @@ struct VectorsConvTests {
     (arguments.stride_h, arguments.stride_w) = (Int64(shape.strideH), Int64(shape.strideW))
     (arguments.dil_h, arguments.dil_w) = (Int64(shape.dilH), Int64(shape.dilW))
     (arguments.pad_h, arguments.pad_w) = (Int64(shape.padH), Int64(shape.padW))
-    (arguments.bias, arguments.act, arguments.lo, arguments.hi) = (bias, act, -0.5, 0.75)
+    (arguments.act, arguments.lo, arguments.hi) = (act, -0.5, 0.75)
     table.table.pointee.depthwise(&arguments)
     return (0..<shape.outH * shape.outW).map { dst.floats()[$0] }
   }
@@ -64,6 +73,24 @@ struct VectorsConvTests {
         }
       }
       #expect(got == want, "\(shape)")
+    }
+  }
+
+  @Test("Some rows are the same as those rows of all", arguments: VectorTable.runnable)
+  func rows(table: VectorTable) throws {
+    var generator = SeededGenerator(seed: 52)
+    for shape in WindowCase.all where shape.outH > 2 {
+      let plane = (0..<shape.inH * shape.inW).map { _ in generator.value() }
+      let weight = (0..<shape.kerH * shape.kerW).map { _ in generator.value() }
+      let all = try run(table, shape, plane, weight, .trailing, bias: 0.5, act: Int32(MK_ACT_NONE))
+      let rows = shape.outH / 3..<shape.outH - 1
+      let some = try run(
+        table, shape, plane, weight, .trailing, bias: 0.5, act: Int32(MK_ACT_NONE), rows: rows)
+      for y in 0..<shape.outH {
+        let row = y * shape.outW..<(y + 1) * shape.outW
+        let want = rows.contains(y) ? Array(all[row]) : [Float](repeating: 0, count: shape.outW)
+        #expect(Array(some[row]) == want, "\(shape) row \(y)")
+      }
     }
   }
 

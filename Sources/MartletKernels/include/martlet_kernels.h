@@ -215,14 +215,19 @@ void mk_im2col_8bit(const mk_pack_conv *conv, const uint8_t *src, uint8_t fill, 
 
 // ------------------------------------------------------- depthwise convolution, pooling
 
-// One channel plane: dst[oh x ow] = act(bias + sum over taps of w[kh x kw] * src). f32, any kernel.
-// Sum order: taps row-major, one FMA chain from 0 (taps outside the image are skipped), then + bias.
+// Planes first ..< first + planes of one image, output rows y0 ..< y1 of each:
+// dst[oh x ow] = act(bias + sum over taps of w[kh x kw] * src). f32, any kernel.
+// Sum order: the taps of one kernel column after the other, one FMA chain from 0 (taps outside the
+// image are skipped), then + bias.
 typedef struct mk_depthwise {
-  const float *src; int64_t in_h, in_w;         // contiguous plane
-  const float *weight; int64_t ker_h, ker_w;
-  float *dst; int64_t out_h, out_w;             // contiguous plane
+  int64_t first, planes;
+  int64_t multiplier;                           // output planes per plane of src
+  const float *src; int64_t in_h, in_w;         // the image's planes, contiguous
+  const float *weight; int64_t ker_h, ker_w;    // of all output planes
+  float *dst; int64_t out_h, out_w;             // from plane `first` on, contiguous
+  int64_t y0, y1;
   int64_t stride_h, stride_w, dil_h, dil_w, pad_h, pad_w;
-  float bias;
+  const float *bias;                            // of all output planes, or null
   int32_t act; float lo, hi;
 } mk_depthwise;
 

@@ -198,6 +198,20 @@ MK_INLINE vf vf_load_lanes(const float *p, int64_t lo, int64_t hi, float fill) {
 #endif
 }
 
+// The lanes whose mask is set, zero in the others; only set lanes' elements are read.
+MK_INLINE vf vf_load_masked(const float *p, vi mask) {
+#if MK_HAS_MASKED_IO == 2
+  return (vf)_mm512_maskz_loadu_ps(_mm512_movepi32_mask((__m512i)mask), p);
+#elif MK_HAS_MASKED_IO == 1
+  return (vf)_mm256_maskload_ps(p, (__m256i)mask);
+#else
+  vf v = vf_splat(0.0f);
+  for (int i = 0; i < LANES; i++)
+    if (mask[i]) v[i] = p[i];
+  return v;
+#endif
+}
+
 // Lane i ^ d in lane i, d a constant.
 #if MK_VECTOR_BYTES == 16
 #define VF_SWAPPED(v, d) __builtin_shufflevector(v, v, 0 ^ (d), 1 ^ (d), 2 ^ (d), 3 ^ (d))
@@ -248,6 +262,23 @@ MK_INLINE vf vf_even(vf a, vf b) {
 #else
   return __builtin_shufflevector(
     a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+#endif
+}
+
+// Even lanes in the order that takes one instruction, and vf_even's order made of it.
+MK_INLINE vf vf_even_mixed(vf a, vf b) {
+#if MK_VECTOR_BYTES == 32
+  return __builtin_shufflevector(a, b, 0, 2, 8, 10, 4, 6, 12, 14);
+#else
+  return vf_even(a, b);
+#endif
+}
+
+MK_INLINE vf vf_unmixed(vf v) {
+#if MK_VECTOR_BYTES == 32
+  return __builtin_shufflevector(v, v, 0, 1, 4, 5, 2, 3, 6, 7);
+#else
+  return v;
 #endif
 }
 

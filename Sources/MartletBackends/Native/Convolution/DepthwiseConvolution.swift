@@ -9,8 +9,15 @@ struct DepthwiseConvolution {
   private let kernel: @convention(c) (UnsafePointer<mk_depthwise>?) -> Void
   private let add: mk_binary_fn?
   private let pass: ProductEpilogue.Strip?
-  /// What the kernel does before it stores; the rest is `add` and `pass`.
-  private let fused: (act: Int32, lo: Float, hi: Float)
+  /// The first image's planes; what the kernel does not do before it stores is `add` and `pass`.
+  private let job: mk_depthwise
+
+  /// Multiply-adds of one work item: some five microseconds.
+  private static let itemWork = 131_072.0
+  /// Multiply-adds below which waking other threads costs more than they do.
+  private static let serialWork = 524_288.0
+  /// Pixels that stay in L1 between the kernel and what is left of the epilogue.
+  private static let nearPixels = 4096
 
   init(_ problem: ConvolutionProblem, _ kernels: KernelSet) {
     self.problem = problem
@@ -18,39 +25,55 @@ struct DepthwiseConvolution {
       preconditionFailure("the vector table lacks depthwise")
     }
     self.kernel = kernel
+    var job = problem.depthwiseJob
     if problem.residual != nil {
       // The residual comes between bias and activation.
       add = kernels.binary(Int(MK_BINARY_ADD))
-      fused = (Int32(MK_ACT_NONE), 0, 0)
+      job.act = Int32(MK_ACT_NONE)
       pass = ProductEpilogue.pass(problem.activation, kernels)
     } else {
       add = nil
-      fused = ProductEpilogue.tileActivation(problem.activation)
+      (job.act, job.lo, job.hi) = ProductEpilogue.tileActivation(problem.activation)
       pass = ProductEpilogue.strip(problem.activation, kernels)
     }
+    self.job = job
   }
 
   func run(on pool: ThreadPool) throws(MartletError) -> Execution {
-    let planes = problem.batch * problem.outChannels
-    let pixels = problem.output.count
+    let channels = problem.outChannels
+    let height = problem.output.h
     let execution = Execution(
       backend: "native", kernel: "depthwise", precision: "fp32",
       reason: problem.mode == .fp32 ? "" : problem.reasonForFP32 ?? "")
-    guard planes > 0, pixels > 0 else { return execution }
-    let planeWork = Double(pixels) * Double(problem.kernel.count)
-    // Items of some ten microseconds; results do not depend on who runs which plane.
-    let perItem = max(1, min(planes, Int(65536 / max(planeWork, 1))))
-    let items = (planes + perItem - 1) / perItem
+    guard problem.batch > 0, channels > 0, problem.output.count > 0 else { return execution }
+    // An item is some planes, or some rows of one where planes are few; a short row costs as much as
+    // a vector. Results do not depend on who runs what.
+    let planeWork =
+      Double(height) * Double(max(problem.output.w, 8)) * Double(problem.kernel.count)
+    let total = Double(problem.batch) * Double(channels) * planeWork
+    let isParallel = pool.threadCount > 1 && total >= DepthwiseConvolution.serialWork
+    let planes = max(1, min(channels, Int(DepthwiseConvolution.itemWork / max(planeWork, 1))))
+    let chunks = (channels + planes - 1) / planes
+    var rows = height
+    if isParallel, planes == 1, channels < 3 * pool.threadCount {
+      let fewest = max(16, Int(DepthwiseConvolution.itemWork / planeWork * Double(height)))
+      rows = min(height, max(fewest, height * channels / (3 * pool.threadCount)))
+    }
+    let parts = (height + rows - 1) / rows
     let failures = Atomic<Int>(0)
     func runItem(_ index: Int) {
-      for plane in index * perItem..<min((index + 1) * perItem, planes) where !runPlane(plane) {
-        failures.add(1, ordering: .relaxed)
-      }
+      let (image, rest) = index.quotientAndRemainder(dividingBy: chunks * parts)
+      let (chunk, part) = rest.quotientAndRemainder(dividingBy: parts)
+      let isRunning = runPlanes(
+        chunk * planes..<min((chunk + 1) * planes, channels), image: image,
+        rows: part * rows..<min((part + 1) * rows, height))
+      if !isRunning { failures.add(1, ordering: .relaxed) }
     }
-    if Double(planes) * planeWork < 131_072 {
-      for index in 0..<items { runItem(index) }
-    } else {
+    let items = problem.batch * chunks * parts
+    if isParallel {
       pool.parallelFor(items, runItem)
+    } else {
+      for index in 0..<items { runItem(index) }
     }
     guard failures.load(ordering: .relaxed) == 0 else {
       throw MartletError(.outOfMemory, "conv: no memory for one plane")
@@ -59,54 +82,78 @@ struct DepthwiseConvolution {
   }
 
   /// False: no memory.
-  private func runPlane(_ plane: Int) -> Bool {
-    let (image, channel) = plane.quotientAndRemainder(dividingBy: problem.outChannels)
+  private func runPlanes(_ planes: Range<Int>, image: Int, rows: Range<Int>) -> Bool {
+    var job = job
     let pixels = problem.output.count
-    let inputPlane = image * problem.inChannels + channel / problem.groupRows
-    // Where dst is also the residual, its values are still needed after the kernel has run.
-    let dst = problem.dst + plane * pixels
-    if let residual = problem.residual, residual == UnsafePointer(problem.dst) {
-      return ThreadScratch.withBytes(pixels * 4, .item) { scratch in
-        let sums = scratch.assumingMemoryBound(to: Float.self)
-        convolve(inputPlane, channel, into: sums)
-        finish(sums, residual + plane * pixels, into: dst)
+    job.src += image * problem.inChannels * problem.input.count
+    job.y0 = Int64(rows.lowerBound)
+    job.y1 = Int64(rows.upperBound)
+    let step =
+      add == nil && pass == nil
+      ? planes.count : max(1, DepthwiseConvolution.nearPixels / pixels)
+    var isRunning = true
+    for first in stride(from: planes.lowerBound, to: planes.upperBound, by: step) {
+      let count = min(step, planes.upperBound - first)
+      let offset = (image * problem.outChannels + first) * pixels
+      job.first = Int64(first)
+      job.planes = Int64(count)
+      // Where dst is also the residual, its values are still needed after the kernel has run.
+      if let residual = problem.residual, residual == UnsafePointer(problem.dst) {
+        isRunning = ThreadScratch.withBytes(count * pixels * 4, .item) { scratch in
+          let sums = scratch.assumingMemoryBound(to: Float.self)
+          job.dst = sums
+          kernel(&job)
+          finish(sums, count, rows, residual: residual + offset, into: problem.dst + offset)
+        }
+        guard isRunning else { return false }
+      } else {
+        job.dst = problem.dst + offset
+        kernel(&job)
+        finish(
+          problem.dst + offset, count, rows, residual: problem.residual.map { $0 + offset },
+          into: problem.dst + offset)
       }
     }
-    convolve(inputPlane, channel, into: dst)
-    finish(dst, problem.residual.map { $0 + plane * pixels }, into: dst)
-    return true
+    return isRunning
   }
 
-  private func convolve(
-    _ inputPlane: Int, _ channel: Int, into dst: UnsafeMutablePointer<Float>
-  ) {
-    var job = mk_depthwise()
-    job.src = problem.src + inputPlane * problem.input.count
-    job.in_h = Int64(problem.input.h)
-    job.in_w = Int64(problem.input.w)
-    job.weight = problem.weights + channel * problem.kernel.count
-    job.ker_h = Int64(problem.kernel.h)
-    job.ker_w = Int64(problem.kernel.w)
-    job.dst = dst
-    job.out_h = Int64(problem.output.h)
-    job.out_w = Int64(problem.output.w)
-    job.stride_h = Int64(problem.stride.h)
-    job.stride_w = Int64(problem.stride.w)
-    job.dil_h = Int64(problem.dilation.h)
-    job.dil_w = Int64(problem.dilation.w)
-    job.pad_h = Int64(problem.padding.h)
-    job.pad_w = Int64(problem.padding.w)
-    job.bias = problem.bias?[channel] ?? 0
-    (job.act, job.lo, job.hi) = fused
-    kernel(&job)
-  }
-
+  /// The rest of the epilogue on `rows` of `planes` planes.
   private func finish(
-    _ sums: UnsafeMutablePointer<Float>, _ residual: UnsafePointer<Float>?,
-    into dst: UnsafeMutablePointer<Float>
+    _ sums: UnsafeMutablePointer<Float>, _ planes: Int, _ rows: Range<Int>,
+    residual: UnsafePointer<Float>?, into dst: UnsafeMutablePointer<Float>
   ) {
-    let count = Int64(problem.output.count)
-    if let add, let residual { add(count, sums, 1, residual, 1, dst) }
-    if let pass { pass.function(count, dst, dst, pass.a, pass.b) }
+    guard add != nil || pass != nil else { return }
+    let pixels = problem.output.count
+    let isWhole = rows.count == problem.output.h
+    let count = Int64(isWhole ? planes * pixels : rows.count * problem.output.w)
+    for plane in 0..<(isWhole ? 1 : planes) {
+      let first = plane * pixels + rows.lowerBound * problem.output.w
+      if let add, let residual { add(count, sums + first, 1, residual + first, 1, dst + first) }
+      if let pass { pass.function(count, dst + first, dst + first, pass.a, pass.b) }
+    }
+  }
+}
+
+extension ConvolutionProblem {
+  /// The planes of the first image as the kernel takes them; which ones, and where to, is left open.
+  fileprivate var depthwiseJob: mk_depthwise {
+    var job = mk_depthwise()
+    job.multiplier = Int64(groupRows)
+    job.src = src
+    job.in_h = Int64(input.h)
+    job.in_w = Int64(input.w)
+    job.weight = weights
+    job.ker_h = Int64(kernel.h)
+    job.ker_w = Int64(kernel.w)
+    job.out_h = Int64(output.h)
+    job.out_w = Int64(output.w)
+    job.stride_h = Int64(stride.h)
+    job.stride_w = Int64(stride.w)
+    job.dil_h = Int64(dilation.h)
+    job.dil_w = Int64(dilation.w)
+    job.pad_h = Int64(padding.h)
+    job.pad_w = Int64(padding.w)
+    job.bias = bias
+    return job
   }
 }
