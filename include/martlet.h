@@ -677,6 +677,9 @@ typedef struct martlet_model_options {
  * Further options by name. An unknown name is MARTLET_NOT_FOUND, a bad value
  * MARTLET_INVALID_ARGUMENT.
  *   "optimize"       "1" (default): lossless passes over the graph; "0": run it as it was written.
+ *   "winograd"       "1": 3x3 convolutions with constant weights may run by Winograd's algorithm where
+ *                    it is faster (the precision report names the kernel); "0": never. Default: as
+ *                    MARTLET_WINOGRAD in the environment says, else "1".
  *   "borrow_memory"  martlet_model_load_memory() only. "0" (default): data is copied; "1": it is
  *                    not, and must stay valid and unchanged until the model is gone.
  */

@@ -1,4 +1,6 @@
+import Glibc
 import MartletCore
+import MartletPlatform
 
 /// Extents of up to three spatial axes; axes that a 1-D or 2-D problem lacks are 1 (0 for padding).
 package struct SpatialExtents: Sendable, Equatable {
@@ -41,6 +43,9 @@ package struct ConvolutionProblem {
   package var weights: UnsafePointer<Float>
   /// The same weights rounded to bf16 once; read in their place where the mode permits bf16.
   package var roundedWeights: RoundedWeights?
+  /// The same weights as `Backends.winogradWeights` made them for this shape and mode: then the
+  /// convolution runs by Winograd's algorithm.
+  package var winogradWeights: WinogradWeights?
   package var bias: UnsafePointer<Float>?
   /// In dst's layout; may be dst itself.
   package var residual: UnsafePointer<Float>?
@@ -68,7 +73,7 @@ package struct ConvolutionProblem {
 
   /// Rows of one group's product, and its depth.
   var groupRows: Int { outChannels / groups }
-  var groupDepth: Int { inChannels / groups * kernel.count }
+  package var groupDepth: Int { inChannels / groups * kernel.count }
 
   /// One filter per channel: no matrix work.
   package var isDepthwise: Bool {
@@ -115,6 +120,23 @@ package final class RoundedWeights: @unchecked Sendable {
   }
 }
 
+/// Convolution weights at the points of Winograd's algorithm F(m x m, 3 x 3): (m + 2)^2 matrices
+/// [OC, C / groups].
+///
+/// @unchecked Sendable: immutable after init.
+package final class WinogradWeights: @unchecked Sendable {
+  let m: Int
+  let storage: Storage
+  /// Bytes from one point's matrix to the next.
+  let pointStride: Int
+
+  init(m: Int, storage: Storage, pointStride: Int) {
+    self.m = m
+    self.storage = storage
+    self.pointStride = pointStride
+  }
+}
+
 extension Backends {
   /// Convolves.
   ///
@@ -133,4 +155,28 @@ extension Backends {
   ) throws(MartletError) -> RoundedWeights? {
     try native.roundWeights(weights, count: count, mode: mode)
   }
+
+  /// The m of Winograd's F(m x m, 3 x 3) for constant weights of this shape, or nil where the
+  /// direct algorithm is to run. A function of the layer's shape without its batch, and of the mode.
+  package static func winogradTile(_ problem: ConvolutionProblem) -> Int? {
+    native.winogradTile(problem)
+  }
+
+  /// The problem's weights for that algorithm.
+  ///
+  /// - Throws: `outOfMemory`.
+  package static func winogradWeights(
+    _ problem: ConvolutionProblem, m: Int, pool: ThreadPool
+  ) throws(MartletError) -> WinogradWeights {
+    try native.winogradWeights(problem, m: m, pool: pool)
+  }
+
+  /// False where the environment has MARTLET_WINOGRAD=0.
+  package static let permitsWinograd: Bool = {
+    guard let value = getenv("MARTLET_WINOGRAD").map({ String(cString: $0) }), !value.isEmpty
+    else { return true }
+    if value == "0" || value == "1" { return value == "1" }
+    mp_warn("MARTLET_WINOGRAD=\(value) is ignored: expected 0 or 1")
+    return true
+  }()
 }

@@ -37,10 +37,12 @@ struct LoadSettings {
     switch key {
     case "optimize":
       options.optimizationLevel = try LoadSettings.flag(key, value) ? 1 : 0
+    case "winograd":
+      options.permitsWinograd = try LoadSettings.flag(key, value)
     case "borrow_memory" where isMemory:
       borrowsMemory = try LoadSettings.flag(key, value)
     default:
-      let known = isMemory ? "optimize, borrow_memory" : "optimize"
+      let known = isMemory ? "optimize, winograd, borrow_memory" : "optimize, winograd"
       throw MartletError(
         .notFound, "unknown option '\(key)'; known: \(known)", input: key, expected: known,
         actual: key)

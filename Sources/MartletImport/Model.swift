@@ -15,6 +15,9 @@ package final class Model: Sendable {
     package var mode: MathMode?
     /// 0 runs the graph as it is in the file, 1 (the default) after all lossless passes.
     package var optimizationLevel = 1
+    /// Whether convolutions may run by Winograd's algorithm where it is faster; nil: as
+    /// `MARTLET_WINOGRAD` in the environment says, and without it they may.
+    package var permitsWinograd: Bool?
     /// Names of passes to leave out (see `PassTable`).
     package var disabledPasses: Set<String> = []
     /// Where a model that was loaded from memory finds its external data.

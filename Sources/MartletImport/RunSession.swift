@@ -9,7 +9,8 @@ package final class RunSession: Sendable {
 
   init(_ model: Model, pool: ThreadPool) {
     self.model = model
-    executor = Executor(model.plan, pool: pool)
+    executor = Executor(
+      model.plan, pool: pool, permitsWinograd: model.options.permitsWinograd)
   }
 
   /// Computes all outputs, in the model's order, from inputs by name.

@@ -49,3 +49,4 @@
 
 #define MK_INLINE static inline __attribute__((always_inline))
 #define MK_UNROLL _Pragma("clang loop unroll(full)")
+#define MK_ROLLED _Pragma("clang loop unroll(disable)")

@@ -8,17 +8,21 @@ package final class RunContext {
   package let mode: MathMode
   package let pool: ThreadPool
   package let memory: MemoryRecycler
+  /// Whether convolutions may run by Winograd's algorithm where it is faster.
+  package let permitsWinograd: Bool
   /// Where the caller wants the current node's outputs, if it said so.
   package var destinations: [Tensor?] = []
   /// What the current node's matrix work ran as; the executor collects and clears it.
   package var executions: [Execution] = []
 
   package init(
-    mode: MathMode, pool: ThreadPool = .shared, memory: MemoryRecycler = MemoryRecycler()
+    mode: MathMode, pool: ThreadPool = .shared, memory: MemoryRecycler = MemoryRecycler(),
+    permitsWinograd: Bool? = nil
   ) {
     self.mode = mode
     self.pool = pool
     self.memory = memory
+    self.permitsWinograd = permitsWinograd ?? Backends.permitsWinograd
   }
 
   /// Memory for output `index` of the current node, contiguous and uninitialised: the caller's own

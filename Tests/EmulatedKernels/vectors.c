@@ -774,6 +774,81 @@ static void test_depthwise(bool fused) {
   }
 }
 
+// A whole convolution: the transforms of the vector table, products by plain chains.
+static void test_winograd(void) {
+  enum { FILTERS = 2 };
+  for (int round = 0; round < 80; round++) {
+    const int m = round % 2 ? 4 : 2, points = (m + 2) * (m + 2);
+    mk_winograd_tiles t = {.m = m, .in_h = 1 + random_below(13),
+                           .in_w = 1 + random_below(round % 3 ? 20 : 90),
+                           .pad_h = random_below(3), .pad_w = random_below(3)};
+    t.out_h = t.in_h + t.pad_h + random_below(3) - 2, t.out_w = t.in_w + t.pad_w + random_below(3) - 2;
+    if (t.out_h < 1 || t.out_w < 1) continue;
+    t.tiles_h = (t.out_h + m - 1) / m, t.tiles_w = (t.out_w + m - 1) / m;
+    const int64_t channels = 1 + random_below(3), images = 1 + random_below(2);
+    const int64_t plane = t.in_h * t.in_w, out = t.out_h * t.out_w;
+    const int64_t tiles = images * t.tiles_h * t.tiles_w, first = random_below(tiles);
+    const int64_t count = 1 + random_below(tiles - first), nr = random_below(2) ? 16 : 32;
+    const int64_t row = (count + 15) / 16 * 16;
+    float *src = slot_memory(X, images * channels * plane * 4, round % 4 / 2);
+    for (int64_t i = 0; i < images * channels * plane; i++) src[i] = random_unit();
+    float filters[FILTERS * 3 * 9], bias[FILTERS] = {random_unit(), random_unit()};
+    for (int64_t i = 0; i < FILTERS * channels * 9; i++) filters[i] = random_unit();
+    float weights[36][FILTERS * 3];
+    for (int64_t o = 0; o < FILTERS; o++)
+      mk_winograd_weights(m, channels, filters + o * channels * 9, &weights[0][o * channels],
+                          sizeof weights[0]);
+    mk_winograd_input in = {.tiles = t, .first = first, .count = count, .channels = channels,
+                            .src = src, .image_step = channels * plane, .nr = nr,
+                            .panel_stride = channels * nr * 4};
+    in.point_stride = (count + nr - 1) / nr * in.panel_stride;
+    in.dst = slot_memory(Y, points * in.point_stride, round % 4 / 2);
+    table->winograd_input(&in);
+    mk_winograd_output to = {.tiles = t, .first = first, .count = count, .channels = FILTERS,
+                             .row_stride = row * 4, .point_stride = FILTERS * row * 4,
+                             .bias = bias, .image_step = FILTERS * out,
+                             .act = (int32_t)random_below(3), .lo = -0.25f, .hi = 0.75f};
+    float *sums = slot_memory(OTHER, points * to.point_stride, round % 4 / 2);
+    for (int64_t p = 0; p < points; p++)
+      for (int64_t o = 0; o < FILTERS; o++)
+        for (int64_t j = 0; j < count; j++) {
+          float sum = 0;
+          for (int64_t c = 0; c < channels; c++)
+            sum += weights[p][o * channels + c] *
+                   in.dst[p * in.point_stride / 4 + j / nr * in.panel_stride / 4 + c * nr + j % nr];
+          sums[(p * FILTERS + o) * row + j] = sum;
+        }
+    to.src = sums;
+    float *dst = slot_memory(OUT, images * FILTERS * out * 4, round % 4 / 2);
+    for (int64_t i = 0; i < images * FILTERS * out; i++) dst[i] = 7.0f;
+    to.dst = dst;
+    if (random_below(2)) to.residual = dst;
+    table->winograd_output(&to);
+    int wrong = 0;
+    for (int64_t i = 0; i < images * FILTERS * out; i++) {
+      const int64_t x = i % t.out_w, y = i / t.out_w % t.out_h, o = i / out % FILTERS;
+      const int64_t image = i / out / FILTERS;
+      const int64_t tile = (image * t.tiles_h + y / m) * t.tiles_w + x / m;
+      double sum = bias[o] + (to.residual ? 7.0 : 0.0);
+      for (int64_t c = 0; c < channels; c++)
+        for (int64_t tap = 0; tap < 9; tap++) {
+          const int64_t iy = y - t.pad_h + tap / 3, ix = x - t.pad_w + tap % 3;
+          if (iy < 0 || ix < 0 || iy >= t.in_h || ix >= t.in_w) continue;
+          sum += (double)filters[(o * channels + c) * 9 + tap] *
+                 src[(image * channels + c) * plane + iy * t.in_w + ix];
+        }
+      if (to.act == MK_ACT_RELU) sum = sum < 0 ? 0 : sum;
+      if (to.act == MK_ACT_CLAMP) sum = sum < to.lo ? to.lo : sum > to.hi ? to.hi : sum;
+      wrong += tile < first || tile >= first + count ? dst[i] != 7.0f
+                                                     : !(fabs((double)dst[i] - sum) < 2e-5);
+    }
+    check(wrong == 0 && fringe_is_whole(OUT) && fringe_is_whole(Y),
+          "winograd %d of %lld x %lldx%lld to %lldx%lld, tiles %lld + %lld: %d wrong", m,
+          (long long)images, (long long)t.in_h, (long long)t.in_w, (long long)t.out_h,
+          (long long)t.out_w, (long long)first, (long long)count, wrong);
+  }
+}
+
 static void test_pool(void) {
   for (int round = 0; round < 160; round++) {
     mk_pool2d p = {.in_h = 1 + random_below(14), .in_w = 1 + random_below(round % 4 ? 20 : 70),
@@ -859,5 +934,6 @@ void test_vectors(const mk_isa *isa, bool fused) {
   test_copy_2d();
   begin_section(isa->name, "windows");
   test_depthwise(fused);
+  test_winograd();
   test_pool();
 }

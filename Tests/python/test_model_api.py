@@ -69,6 +69,17 @@ def test_paths_bytes_and_path_objects(digits_path, images):
     np.testing.assert_allclose(unoptimized.numpy(), expected, rtol=1e-5, atol=1e-7)
 
 
+def test_winograd_can_be_turned_off(digits_path, images):
+    plain, same = martlet.load(digits_path, winograd=False), martlet.load(digits_path)
+    np.testing.assert_allclose(
+        plain(images[:2]).numpy(), same(images[:2]).numpy(), rtol=1e-5, atol=1e-7
+    )
+    again = pickle.loads(pickle.dumps(plain))
+    np.testing.assert_array_equal(again(images[:2]).numpy(), plain(images[:2]).numpy())
+    with pytest.raises(TypeError):
+        martlet.load(digits_path, None, True, False)
+
+
 @pytest.mark.parametrize(
     ("call", "kind", "pattern"),
     [

@@ -66,22 +66,28 @@ static bool load_progress(void *user, double fraction, const char *stage) {
   return goes_on;
 }
 
-/* load(source: bytes path or buffer, is_path, mode, optimize, progress) -> model */
+/* load(source: bytes path or buffer, is_path, mode, optimize, winograd, progress) -> model */
 static PyObject *load(PyObject *module, PyObject *args) {
   ModuleState *state = PyModule_GetState(module);
   PyObject *source, *callback;
   const char *mode;
-  int is_path, optimize;
-  if (!PyArg_ParseTuple(args, "OpzpO", &source, &is_path, &mode, &optimize, &callback)) return NULL;
+  int is_path, optimize, winograd = -1; /* None: not given */
+  PyObject *winograd_object;
+  if (!PyArg_ParseTuple(args, "OpzpOO", &source, &is_path, &mode, &optimize, &winograd_object,
+                        &callback))
+    return NULL;
+  if (winograd_object != Py_None && (winograd = PyObject_IsTrue(winograd_object)) < 0) return NULL;
   Py_buffer view = {0};
   const char *path = is_path ? PyBytes_AsString(source) : NULL;
   if (is_path && path == NULL) return NULL;
   if (!is_path && PyObject_GetBuffer(source, &view, PyBUF_SIMPLE) < 0) return NULL;
-  const char *keys[] = {"optimize"}, *values[] = {optimize ? "1" : "0"};
+  const char *keys[] = {"optimize", "winograd"};
+  const char *values[] = {optimize ? "1" : "0", winograd ? "1" : "0"};
   LoadProgress progress = {callback == Py_None ? NULL : callback, NULL, 0};
   martlet_model_options options = {.struct_size = sizeof options, .math_mode = mode,
                                    .progress = load_progress, .progress_user = &progress,
-                                   .keys = keys, .values = values, .option_count = 1};
+                                   .keys = keys, .values = values,
+                                   .option_count = winograd < 0 ? 1 : 2};
   martlet_model *handle = NULL;
   martlet_status status;
   progress.thread = PyEval_SaveThread();

@@ -132,6 +132,7 @@ def load(
     is_path: bool,
     mode: str | None,
     optimize: bool,
+    winograd: bool | None,
     progress: Callable[[float, str], bool | None] | None,
     /,
 ) -> LoadedModel: ...

@@ -71,6 +71,7 @@ class Model:
         mode: str | None = None,
         *,
         optimize: bool = True,
+        winograd: bool | None = None,
         progress: Callable[[float, str], bool | None] | None = None,
     ) -> None:
         if isinstance(source, (str, os.PathLike)):
@@ -80,8 +81,11 @@ class Model:
             self.path = None
             given = source
         self._optimize = optimize
+        self._winograd = winograd
         self.mode = None if mode is None else _martlet.mode_name(mode)
-        self._model = _martlet.load(given, self.path is not None, self.mode, optimize, progress)
+        self._model = _martlet.load(
+            given, self.path is not None, self.mode, optimize, winograd, progress
+        )
         self.inputs = tuple(ValueInfo(*value) for value in self._model.inputs())
         self.outputs = tuple(ValueInfo(*value) for value in self._model.outputs())
         self.metadata = self._model.metadata()
@@ -184,7 +188,7 @@ class Model:
     def __reduce__(self) -> tuple[Any, ...]:
         if self.path is None:
             raise TypeError("a model loaded from memory has no path to be pickled by")
-        return _reload, (self.path, self.mode, self._optimize)
+        return _reload, (self.path, self.mode, self._optimize, self._winograd)
 
     def __repr__(self) -> str:
         source = "from memory" if self.path is None else repr(self.path)
@@ -196,8 +200,8 @@ def _nodes(context: _martlet.Context) -> tuple[NodeInfo, ...]:
     return tuple(NodeInfo(*node) for node in context.nodes())
 
 
-def _reload(path: str, mode: str | None, optimize: bool) -> Model:
-    return Model(path, mode, optimize=optimize)
+def _reload(path: str, mode: str | None, optimize: bool, winograd: bool | None) -> Model:
+    return Model(path, mode, optimize=optimize, winograd=winograd)
 
 
 def load(
@@ -205,6 +209,7 @@ def load(
     mode: str | None = None,
     *,
     optimize: bool = True,
+    winograd: bool | None = None,
     progress: Callable[[float, str], bool | None] | None = None,
 ) -> Model:
     """Load an ONNX model.
@@ -217,6 +222,9 @@ def load(
         The model's own fast-math mode; by default the one in force on the thread that runs it.
     optimize : bool
         False runs the graph as it was written.
+    winograd : bool, optional
+        Whether 3x3 convolutions may run by Winograd's algorithm where it is faster; by default as
+        MARTLET_WINOGRAD in the environment says (0 or 1), and without it they may.
     progress : callable, optional
         Called with a fraction from 0 to 1 and a stage; False cancels the loading.
 
@@ -227,4 +235,4 @@ def load(
     martlet.InvalidModelError, martlet.UnsupportedError
         It is malformed, or uses what this build lacks.
     """
-    return Model(source, mode, optimize=optimize, progress=progress)
+    return Model(source, mode, optimize=optimize, winograd=winograd, progress=progress)

@@ -11,6 +11,7 @@ import Synchronization
 package final class Executor: @unchecked Sendable {
   package let plan: Plan
   private let pool: ThreadPool
+  private let permitsWinograd: Bool?
   private let memory = MemoryRecycler()
   private let busy = Atomic<Bool>(false)
   private var slots: [Tensor?]
@@ -27,9 +28,11 @@ package final class Executor: @unchecked Sendable {
     }
   }
 
-  package init(_ plan: Plan, pool: ThreadPool = .shared) {
+  /// `permitsWinograd`: see `RunContext`; nil: as the environment says.
+  package init(_ plan: Plan, pool: ThreadPool = .shared, permitsWinograd: Bool? = nil) {
     self.plan = plan
     self.pool = pool
+    self.permitsWinograd = permitsWinograd
     slots = [Tensor?](repeating: nil, count: plan.slotCount)
     executions = [[Execution]](repeating: [], count: plan.nodes.count)
     nanoseconds = [Int64](repeating: 0, count: plan.nodes.count)
@@ -57,7 +60,9 @@ package final class Executor: @unchecked Sendable {
     try plan.checkInputs(inputs)
     try plan.checkDestinations(destinations)
     for (slot, input) in zip(plan.inputSlots, inputs) { slots[slot] = input }
-    let context = RunContext(mode: MathMode.effective(argument: mode), pool: pool, memory: memory)
+    let context = RunContext(
+      mode: MathMode.effective(argument: mode), pool: pool, memory: memory,
+      permitsWinograd: permitsWinograd)
     try runNodes(context, plan.usableDestinations(destinations, inputs: inputs), progress)
     return try collectOutputs(inputs, destinations)
   }

@@ -280,6 +280,48 @@ typedef float (*mk_reduce_fn)(int64_t n, const float *src);
 // Column-wise accumulation for reductions over an outer axis: acc[i] = f(acc[i], src[i]).
 typedef void (*mk_accumulate_fn)(int64_t n, const float *src, float *acc);
 
+// --------------------------------------------------------------- Winograd's convolution
+
+// Convolutions of 3x3, stride 1 as n x n products, n = m + 2, for tiles of m x m results, m = 2 or 4:
+//   product (y, x) = sum over channels of weight point (y, x) * image point (y, x)
+// The tiles of a batch are numbered image by image, row-major in each. f32 throughout.
+typedef struct mk_winograd_tiles {
+  int32_t m;
+  int64_t in_h, in_w, pad_h, pad_w;       // leading pads; what lies outside the image is zero
+  int64_t out_h, out_w;
+  int64_t tiles_h, tiles_w;               // ceil(out / m)
+} mk_winograd_tiles;
+
+// Tiles first ..< first + count of some channels as panels (see pack_rhs) of n * n matrices
+// [channels x count]; columns past the end are written too, and hold anything.
+typedef struct mk_winograd_input {
+  mk_winograd_tiles tiles;
+  int64_t first, count, channels;
+  const float *src;                       // of image 0, first channel; planes are contiguous
+  int64_t image_step;                     // elements from one image to the next
+  float *dst; int64_t nr;                 // nr: 8, 16, 32 or 64
+  int64_t panel_stride, point_stride;     // bytes
+} mk_winograd_input;
+
+// The n * n products [channels x count] as pixels: v = bias + result; v += residual; v = act(v).
+typedef struct mk_winograd_output {
+  mk_winograd_tiles tiles;
+  int64_t first, count, channels;
+  const float *src;                       // rows are read up to a multiple of 16 columns
+  int64_t row_stride, point_stride;       // bytes
+  const float *bias;                      // [channels], or null
+  const float *residual;                  // in dst's layout, perhaps dst itself; or null
+  float *dst;                             // of image 0, first channel; planes are contiguous
+  int64_t image_step;                     // elements from one image to the next
+  int32_t act; float lo, hi;              // MK_ACT_*
+  mk_unary_fn function; float a, b;       // applied after that; or null
+} mk_winograd_output;
+
+// The points of one filter [channels x 3 x 3], each rounded once: point p of channel c goes to
+// dst + p * point_stride (bytes) + c. The same on all ISAs.
+void mk_winograd_weights(int32_t m, int64_t channels, const float *src, float *dst,
+                         int64_t point_stride);
+
 // ------------------------------------------------------------------ softmax of attention
 
 enum { MK_MASK_NONE = 0, MK_MASK_ADD = 1 /* f32, added */, MK_MASK_BYTES = 2 /* 0 hides */ };
@@ -345,6 +387,8 @@ typedef struct mk_vector_table {
                       void *dst, int64_t dst_stride);
   void (*depthwise)(const mk_depthwise *);
   void (*pool2d)(const mk_pool2d *);
+  void (*winograd_input)(const mk_winograd_input *);
+  void (*winograd_output)(const mk_winograd_output *);
   void (*attention_softmax)(const mk_attention_rows *);
   void (*attention_merge)(const mk_attention_union *);
   void (*attention_products)(const mk_few_rows *);

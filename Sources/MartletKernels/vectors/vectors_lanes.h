@@ -293,4 +293,26 @@ MK_INLINE vf vf_odd(vf a, vf b) {
 #endif
 }
 
+// The lower halves of a and b lane by lane in turn, then the upper ones: what vf_even and vf_odd undo.
+MK_INLINE vf vf_lower_pairs(vf a, vf b) {
+#if MK_VECTOR_BYTES == 16
+  return __builtin_shufflevector(a, b, 0, 4, 1, 5);
+#elif MK_VECTOR_BYTES == 32
+  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+#else
+  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+#endif
+}
+
+MK_INLINE vf vf_upper_pairs(vf a, vf b) {
+#if MK_VECTOR_BYTES == 16
+  return __builtin_shufflevector(a, b, 2, 6, 3, 7);
+#elif MK_VECTOR_BYTES == 32
+  return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+#else
+  return __builtin_shufflevector(
+    a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+#endif
+}
+
 #endif

@@ -3,6 +3,7 @@
 #include "vectors_conv.h"
 #include "vectors_norm.h"
 #include "vectors_pool.h"
+#include "vectors_winograd.h"
 
 const mk_vector_table MK_VECTOR_TABLE = {
   .unary =
@@ -74,6 +75,8 @@ const mk_vector_table MK_VECTOR_TABLE = {
   .transpose32 = transpose32,
   .depthwise = depthwise,
   .pool2d = pool2d,
+  .winograd_input = winograd_input,
+  .winograd_output = winograd_output,
   .attention_softmax = attention_softmax,
   .attention_merge = attention_merge,
   .attention_products = attention_products,

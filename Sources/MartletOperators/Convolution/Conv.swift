@@ -1,6 +1,5 @@
 import MartletBackends
 import MartletCore
-import Synchronization
 
 /// Convolution over one to three spatial axes: X [N, C, ...], W [M, C / group, ...], B [M].
 ///
@@ -17,7 +16,7 @@ package struct Conv: Operator {
   private let window: SlidingWindow
   private let groups: Int
   private let activation: Activation
-  private let rounded: RoundedOnce?
+  private let constant: ConstantWeights?
 
   package init(_ node: OperatorNode) throws(MartletError) {
     window = try SlidingWindow(node.attributes)
@@ -28,28 +27,7 @@ package struct Conv: Operator {
         expected: ">= 1", actual: "\(groups)")
     }
     activation = try FusedActivation.parse(node.attributes)
-    rounded = node.constant(1).map { _ in RoundedOnce() }
-  }
-
-  /// Constant weights in bf16, made at the first run whose mode uses them.
-  private final class RoundedOnce: Sendable {
-    private let weights = Mutex<RoundedWeights?>(nil)
-
-    func get(_ tensor: Tensor, mode: MathMode) throws(MartletError) -> RoundedWeights? {
-      let outcome = weights.withLock { held -> Result<RoundedWeights?, MartletError> in
-        do throws(MartletError) {
-          if held == nil, Backends.precision(for: mode).usesBF16 {
-            held = try Backends.roundWeights(
-              UnsafePointer(tensor.typed(Float.self)), count: tensor.count, mode: mode)
-            tensor.keepAlive()
-          }
-          return .success(held)
-        } catch {
-          return .failure(error)
-        }
-      }
-      return try outcome.get()
-    }
+    constant = node.constant(1).map { _ in ConstantWeights() }
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
@@ -127,7 +105,7 @@ package struct Conv: Operator {
     problem.residual = residual.map { UnsafePointer($0.typed(Float.self)) }
     problem.activation = activation
     if input.dtype == .float32, !problem.isDepthwise {
-      problem.roundedWeights = try rounded?.get(w, mode: context.mode)
+      try constant?.prepare(&problem, context)
     }
     context.note(try Backends.convolve(problem, pool: context.pool))
     return [try context.finish(output, as: input.dtype)]

@@ -11,15 +11,18 @@ private final class ConvolutionCase {
   private let residual: [Float]
   private let residualIsDst: Bool
 
-  init(seed: UInt64, memory: GEMMCase.Memory, mode: MathMode) {
+  /// `isWinograd`: of a shape that Winograd's algorithm takes.
+  init(seed: UInt64, memory: GEMMCase.Memory, mode: MathMode, isWinograd: Bool = false) {
     self.seed = seed
     var random = RandomSource(seed: seed)
-    let rank = random.pick([1, 2, 2, 2, 3])
-    let isDepthwise = random.chance(30)
+    let rank = isWinograd ? 2 : random.pick([1, 2, 2, 2, 3])
+    let isDepthwise = !isWinograd && random.chance(30)
     let groups = isDepthwise ? random.int(2...9) : random.pick([1, 1, 1, 2, 3])
     let inPerGroup = isDepthwise ? 1 : random.pick([1, 2, 3, 5, 8, 17])
     let outPerGroup =
-      isDepthwise ? random.pick([1, 1, 2, 3]) : random.pick([1, 2, 4, 6, 7, 13, 16])
+      isDepthwise
+      ? random.pick([1, 1, 2, 3])
+      : random.pick(isWinograd ? [1, 2, 7, 13, 53] : [1, 2, 4, 6, 7, 13, 16])
     let batch = random.pick([1, 1, 2, 3])
     var input: [Int] = []
     var kernel: [Int] = []
@@ -27,15 +30,16 @@ private final class ConvolutionCase {
     var dilation: [Int] = []
     var padding: [Int] = []
     var output: [Int] = []
-    let isPointwise = random.chance(15)
+    let isPointwise = !isWinograd && random.chance(15)
     for _ in 0..<rank {
-      let taps = isPointwise ? 1 : random.pick([1, 2, 3, 3, 5])
-      let gap = random.pick([1, 1, 1, 2])
-      let step = random.pick([1, 1, 2, 3])
+      let taps = isPointwise ? 1 : isWinograd ? 3 : random.pick([1, 2, 3, 3, 5])
+      let gap = isWinograd ? 1 : random.pick([1, 1, 1, 2])
+      let step = isWinograd ? 1 : random.pick([1, 1, 2, 3])
       let before = isPointwise ? 0 : random.pick([0, 1, 1, 2])
       let after = isPointwise ? 0 : random.pick([0, 1, 1, 2])
       let reach = (taps - 1) * gap + 1
-      let extent = max(random.int(1...(rank == 3 ? 6 : 14)), reach - before - after)
+      let largest = rank == 3 ? 6 : isWinograd && random.chance(10) ? 70 : 14
+      let extent = max(random.int(1...largest), reach - before - after)
       input.append(extent)
       kernel.append(taps)
       dilation.append(gap)
@@ -83,9 +87,12 @@ private final class ConvolutionCase {
     let magnitude = ReferenceBackend(roundsToBF16: rounds, sumsMagnitudes: true)
       .convolve(problem)
     let execution = try backend.convolve(problem, pool: pool)
+    let largest = magnitude.max() ?? 0
     for index in 0..<dstCount {
+      // Winograd's errors go by what the whole tile holds.
+      let m = Double(problem.winogradWeights?.m ?? 0)
       let bound = Tolerance.product(
-        k: problem.groupDepth, magnitude: magnitude[index], terms: 2,
+        k: problem.groupDepth, magnitude: m > 0 ? m * largest : magnitude[index], terms: 2,
         activation: problem.activation, result: expected[index], roundsTo16: false)
       let actual = Double(problem.dst[index])
       guard abs(actual - expected[index]) <= bound else {
@@ -94,6 +101,11 @@ private final class ConvolutionCase {
       }
     }
     return nil
+  }
+
+  /// Has the case run by Winograd's algorithm F(m x m, 3 x 3).
+  func useWinograd(_ m: Int, _ backend: NativeBackend, _ pool: ThreadPool) throws {
+    problem.winogradWeights = try backend.winogradWeights(problem, m: m, pool: pool)
   }
 
   func bits(_ run: (ConvolutionProblem) throws -> Void) rethrows -> [UInt32] {
@@ -177,5 +189,133 @@ private final class ConvolutionCase {
     #expect(gate.reasonForFP32 == nil)
     (gate.groups, gate.outChannels) = (12, 12)
     #expect(gate.reasonForFP32 != nil)
+  }
+
+  @Test("Winograd's algorithm agrees with float64 on every instruction set")
+  func winogradAgreesWithReference() throws {
+    let memory = try GEMMCase.Memory()
+    for index in 0..<160 {
+      let seed = UInt64(13) << 32 | UInt64(index)
+      for kernels in testedKernels {
+        let backend = NativeBackend(kernels: kernels)
+        let example = ConvolutionCase(seed: seed, memory: memory, mode: .fp32, isWinograd: true)
+        try example.useWinograd(index % 2 == 0 ? 2 : 4, backend, .shared)
+        if let failure = try example.failure(backend, .shared) {
+          Issue.record("\(kernels.name): \(failure)")
+          return
+        }
+      }
+    }
+  }
+
+  @Test("Winograd's bits are the same on 1, 2 and 3 threads and image by image")
+  func winogradBitsAreFixed() throws {
+    let memory = try GEMMCase.Memory()
+    let pool = ThreadPool.shared
+    defer { try? pool.setThreadCount(0) }
+    for index in 0..<160 {
+      let seed = UInt64(14) << 32 | UInt64(index)
+      for kernels in testedKernels {
+        let backend = NativeBackend(kernels: kernels)
+        let example = ConvolutionCase(seed: seed, memory: memory, mode: .fp32, isWinograd: true)
+        try example.useWinograd(index % 2 == 0 ? 2 : 4, backend, pool)
+        try pool.setThreadCount(1)
+        let alone = try example.bits { _ = try backend.convolve($0, pool: pool) }
+        for threads in [2, 3] {
+          try pool.setThreadCount(threads)
+          let bits = try example.bits { _ = try backend.convolve($0, pool: pool) }
+          #expect(bits == alone, "seed \(seed), \(kernels.name): \(threads) threads")
+        }
+        let single = try example.bits { whole in
+          for image in 0..<whole.batch {
+            var one = whole
+            one.batch = 1
+            one.src += image * whole.inChannels * whole.input.count
+            let offset = image * whole.outChannels * whole.output.count
+            one.dst += offset
+            one.residual = whole.residual.map { $0 + offset }
+            _ = try backend.convolve(one, pool: pool)
+          }
+        }
+        #expect(single == alone, "seed \(seed), \(kernels.name): image by image")
+        if single != alone { return }
+      }
+    }
+  }
+
+  /// A square layer of one image, not to be run.
+  private func layer(
+    _ channels: Int, _ size: Int, mode: MathMode = .fp32, groups: Int = 1,
+    change: (inout ConvolutionProblem) -> Void = { _ in }
+  ) throws -> ConvolutionProblem {
+    let memory = try Storage(byteCount: 64)
+    let floats = memory.base.assumingMemoryBound(to: Float.self)
+    let extents = SpatialExtents(d: 1, h: size, w: size)
+    var problem = ConvolutionProblem(
+      batch: 1, groups: groups, inChannels: channels, outChannels: channels, input: extents,
+      kernel: SpatialExtents(d: 1, h: 3, w: 3), output: extents, src: floats, weights: floats,
+      dst: floats, mode: mode)
+    problem.padding = SpatialExtents(d: 0, h: 1, w: 1)
+    change(&problem)
+    return problem
+  }
+
+  @Test("Winograd's algorithm is chosen by the layer's shape and mode, never by the batch")
+  func winogradIsChosenByShape() throws {
+    for kernels in testedKernels {
+      let backend = NativeBackend(kernels: kernels)
+      let hasBF16 = kernels.precision(for: .bf16).usesBF16
+      #expect(backend.winogradTile(try layer(64, 56)) == 2)
+      #expect(backend.winogradTile(try layer(512, 7)) == 2)
+      #expect(backend.winogradTile(try layer(64, 56) { $0.batch = 8 }) == 2)
+      #expect(backend.winogradTile(try layer(64, 56, mode: .bf16)) == (hasBF16 ? nil : 2))
+      #expect(backend.winogradTile(try layer(64, 56, mode: .any)) == (hasBF16 ? nil : 4))
+      #expect(backend.winogradTile(try layer(512, 7, mode: .any)) == (hasBF16 ? nil : 2))
+      #expect(backend.winogradTile(try layer(64, 56, mode: .tf32)) == 2)
+      #expect(backend.winogradTile(try layer(64, 56, groups: 4)) == 2)
+      #expect(backend.winogradTile(try layer(64, 56, groups: 16)) == nil)
+      #expect(backend.winogradTile(try layer(64, 56, groups: 64)) == nil)
+      #expect(backend.winogradTile(try layer(512, 3)) == nil)
+      #expect(backend.winogradTile(try layer(8, 14)) == nil)
+      let ones = SpatialExtents(d: 1, h: 1, w: 1)
+      let twos = SpatialExtents(d: 1, h: 2, w: 2)
+      #expect(backend.winogradTile(try layer(64, 56) { $0.stride = twos }) == nil)
+      #expect(backend.winogradTile(try layer(64, 56) { $0.dilation = twos }) == nil)
+      #expect(backend.winogradTile(try layer(64, 56) { $0.kernel = ones }) == nil)
+    }
+  }
+
+  @Test("under FP32 Winograd's error stays within four times the direct algorithm's")
+  func winogradIsAboutAsExact() throws {
+    let memory = try GEMMCase.Memory()
+    for (index, zeros) in [0, 50, 90, 95].enumerated() {
+      var random = RandomSource(seed: UInt64(15) << 32 | UInt64(index))
+      var problem = try layer(32, 10)
+      let counts = (problem.inChannels * problem.input.count, problem.outChannels * 32 * 9)
+      let src = memory.lhs.elements(counts.0, filledWith: Float.nan)
+      for i in 0..<counts.0 { src[i] = random.chance(zeros) ? 0 : abs(random.float()) }
+      let weights = memory.rhs.elements(counts.1, filledWith: Float.nan)
+      for i in 0..<counts.1 { weights[i] = random.float() }
+      problem.src = UnsafePointer(src)
+      problem.weights = UnsafePointer(weights)
+      problem.dst = memory.dst.elements(counts.0, filledWith: Float.nan)
+      let expected = ReferenceBackend(roundsToBF16: false).convolve(problem)
+      func error(_ problem: ConvolutionProblem, _ backend: NativeBackend) throws -> Double {
+        _ = try backend.convolve(problem, pool: .shared)
+        var squares = 0.0
+        for i in 0..<counts.0 {
+          squares += (Double(problem.dst[i]) - expected[i]) * (Double(problem.dst[i]) - expected[i])
+        }
+        return squares.squareRoot()
+      }
+      for kernels in testedKernels {
+        let backend = NativeBackend(kernels: kernels)
+        let direct = try error(problem, backend)
+        var fast = problem
+        fast.winogradWeights = try backend.winogradWeights(problem, m: 2, pool: .shared)
+        let winograd = try error(fast, backend)
+        #expect(winograd <= 4 * direct, "\(kernels.name), \(zeros)% zeros")
+      }
+    }
   }
 }

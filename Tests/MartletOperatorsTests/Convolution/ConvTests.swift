@@ -74,6 +74,36 @@ import Testing
     #expect(alone == Array(expected[(expected.count / 2)...]))
   }
 
+  @Test("a constant 3x3 weight may run by Winograd's algorithm, unless it is turned off")
+  func winograd() throws {
+    func wave(_ shape: [Int], _ step: Float) throws -> Tensor {
+      let count = shape.reduce(1, *)
+      return try tensor(
+        (0..<count).map { Double((Float($0) * step).truncatingRemainder(dividingBy: 1)) }, shape)
+    }
+    let image = try wave([2, 16, 36, 36], 0.37)
+    let weight = try wave([16, 16, 3, 3], 0.61)
+    let conv = try Conv(
+      OperatorNode(
+        attributes: Attributes(
+          ["pads": .ints([1, 1, 1, 1])], operatorName: "Conv"), constants: [nil, weight],
+        inputCount: 2, outputCount: 1))
+    func result(_ image: Tensor, permits: Bool) throws -> (values: [Double], kernel: String) {
+      let context = RunContext(mode: .fp32, permitsWinograd: permits)
+      let values = try conv.run([image, weight], context)[0].values
+      return (values, context.executions[0].kernel)
+    }
+    let (values, kernel) = try result(image, permits: true)
+    let (direct, directKernel) = try result(image, permits: false)
+    #expect(kernel.hasPrefix("winograd_2x2_3x3_gemm"))
+    #expect(directKernel.hasPrefix("gemm"))
+    #expect(zip(values, direct).allSatisfy { abs($0 - $1) < 1e-4 })
+    let expected = try run("Conv", [image, weight], ["pads": .ints([1, 1, 1, 1])])[0].values
+    #expect(direct == expected)
+    let second = image.sliced(axis: 0, start: 1, count: 1, step: 1)
+    #expect(try result(second, permits: true).values == Array(values[(values.count / 2)...]))
+  }
+
   @Test("infers symbolic shapes") func inference() throws {
     func type(_ shape: [Dimension]) -> ValueType { ValueType(dtype: .float32, shape: shape) }
     let weight = type([.known(8), .known(3), .known(3), .known(3)])

@@ -9,6 +9,9 @@ extension NativeBackend {
   ) throws(MartletError) -> Execution {
     try problem.validate()
     if problem.isDepthwise { return try DepthwiseConvolution(problem, kernels).run(on: pool) }
+    if let weights = problem.winogradWeights {
+      return try WinogradConvolution(problem, weights, kernels).run(on: pool)
+    }
     return try ImplicitProduct(problem, kernels).run(on: pool)
   }
 

@@ -22,21 +22,31 @@ struct WorkItems {
     let columnBlocks = (columns.count + plan.itemColumns - 1) / plan.itemColumns
     let scratchBytes = loop.scratchBytes(
       rows: min(plan.itemRows, rows), columns: min(plan.itemColumns, columns.count))
-    let failures = Atomic<Int>(0)
-    func runItem(_ index: Int) {
+    return WorkItems.run(
+      matrices * rowBlocks * columnBlocks, isParallel: plan.isParallel, on: pool,
+      scratchBytes: scratchBytes
+    ) { index, scratch in
       let (matrix, area) = index.quotientAndRemainder(dividingBy: rowBlocks * columnBlocks)
       let (columnBlock, rowBlock) = area.quotientAndRemainder(dividingBy: rowBlocks)
       let i0 = rowBlock * plan.itemRows
       let j0 = columns.lowerBound + columnBlock * plan.itemColumns
-      let isDone = ThreadScratch.withBytes(scratchBytes, .item) { scratch in
-        moved(loop, matrix).run(
-          rows: i0..<min(i0 + plan.itemRows, rows),
-          columns: j0..<min(j0 + plan.itemColumns, columns.upperBound), scratch: scratch)
-      }
+      moved(loop, matrix).run(
+        rows: i0..<min(i0 + plan.itemRows, rows),
+        columns: j0..<min(j0 + plan.itemColumns, columns.upperBound), scratch: scratch)
+    }
+  }
+
+  /// Runs `count` items, each with scratch of its thread's. False: no memory for it.
+  static func run(
+    _ count: Int, isParallel: Bool, on pool: ThreadPool, scratchBytes: Int,
+    _ body: (Int, UnsafeMutableRawPointer) -> Void
+  ) -> Bool {
+    let failures = Atomic<Int>(0)
+    func runItem(_ index: Int) {
+      let isDone = ThreadScratch.withBytes(scratchBytes, .item) { body(index, $0) }
       if !isDone { failures.add(1, ordering: .relaxed) }
     }
-    let count = matrices * rowBlocks * columnBlocks
-    if plan.isParallel {
+    if isParallel {
       pool.parallelFor(count, runItem)
     } else {
       for index in 0..<count { runItem(index) }
