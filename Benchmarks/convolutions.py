@@ -1,5 +1,5 @@
-"""Convolutions alone in Martlet and its peers, interleaved: the layers of ResNet-50 and the
-depthwise layers of MobileNetV3.
+"""Convolutions alone in Martlet and its peers, interleaved: the layers of ResNet-50, the depthwise
+layers of MobileNetV3, and the grouped layers of ResNeXt-50.
 
 Usage: $(scripts/peers-env) Benchmarks/convolutions.py [--threads 1 2] [--batch 1 8] [--rounds N]
                                                        [--only TEXT] [--json FILE]
@@ -35,13 +35,16 @@ MOBILENET = [
     (200, 200, 14, 3, 1, 200), (480, 480, 14, 3, 1, 480), (672, 672, 14, 5, 2, 672),
     (960, 960, 7, 5, 1, 960),
 ]  # fmt: skip
+RESNEXT = [(128, 128, 56, 3, 1, 32), (256, 256, 28, 3, 1, 32), (512, 512, 14, 3, 1, 32)]
 TURN = 3e-3  # seconds
 
 
 def title(layer: tuple[int, ...]) -> str:
     channels, filters, extent, kernel, stride, groups = layer
     name = f"{channels} to {filters}, {extent}x{extent}, {kernel}x{kernel}"
-    return name + (f" / {stride}" if stride > 1 else "") + (" depthwise" if groups > 1 else "")
+    name += f" / {stride}" if stride > 1 else ""
+    return name + ("" if groups == 1 else
+                   " depthwise" if groups == channels else f" in {groups} groups")  # fmt: skip
 
 
 def model(layer: tuple[int, ...], batch: int) -> bytes:
@@ -84,7 +87,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     for threads in arguments.threads:
         for batch in arguments.batch:
-            for layer in RESNET + MOBILENET:
+            for layer in RESNET + MOBILENET + RESNEXT:
                 if arguments.only not in title(layer):
                     continue
                 row = measure(layer, batch, threads, arguments.rounds)

@@ -40,7 +40,7 @@ MK_INLINE depthwise_plane depthwise_plane_at(const mk_depthwise *d, int64_t plan
 }
 
 // Output by output: any shape, and the definition of the result.
-static void depthwise_plain(const mk_depthwise *d, int64_t plane) {
+static MK_RARE void depthwise_plain(const mk_depthwise *d, int64_t plane) {
   depthwise_plane p = depthwise_plane_at(d, plane);
   for (int64_t y = d->y0; y < d->y1; y++) {
     int64_t ky0, ky1;

@@ -31,7 +31,7 @@ MK_INLINE int64_t counted_columns(const mk_pool2d *p, int64_t x) {
 MK_INLINE float pool_max(float best, float v) { return v > best || v != v ? v : best; }
 
 // Output by output, for windows that no tile has room for.
-static void pool2d_plain(const mk_pool2d *p) {
+static MK_RARE void pool2d_plain(const mk_pool2d *p) {
   for (int64_t y = 0; y < p->out_h; y++) {
     int64_t ky0, ky1;
     taps_inside(y, p->stride_h, p->pad_h, p->dil_h, p->ker_h, p->in_h, &ky0, &ky1);

@@ -11,6 +11,9 @@
 // 16 KiB: half of the smallest level-1 cache, and little enough for any thread's stack.
 enum { WINDOW_FLOATS = 4096, WINDOW_COLUMNS = 1024 };
 
+// Code for odd shapes, kept small.
+#define MK_RARE __attribute__((noinline, minsize))
+
 typedef struct window {
   const float *src;
   int64_t in_h, in_w, out_h, out_w;

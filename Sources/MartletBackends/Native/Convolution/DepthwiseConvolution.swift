@@ -12,10 +12,10 @@ struct DepthwiseConvolution {
   /// The first image's planes; what the kernel does not do before it stores is `add` and `pass`.
   private let job: mk_depthwise
 
-  /// Multiply-adds of one work item: some five microseconds.
-  private static let itemWork = 131_072.0
+  /// Multiply-adds of one work item: some ten microseconds on small images.
+  private static let itemWork = 65_536.0
   /// Multiply-adds below which waking other threads costs more than they do.
-  private static let serialWork = 524_288.0
+  private static let serialWork = 262_144.0
   /// Pixels that stay in L1 between the kernel and what is left of the epilogue.
   private static let nearPixels = 4096
 
