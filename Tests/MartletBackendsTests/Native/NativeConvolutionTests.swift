@@ -275,6 +275,8 @@ private final class ConvolutionCase {
       #expect(backend.winogradTile(try layer(64, 56, groups: 4)) == 2)
       #expect(backend.winogradTile(try layer(64, 56, groups: 16)) == nil)
       #expect(backend.winogradTile(try layer(64, 56, groups: 64)) == nil)
+      #expect(backend.winogradTile(try layer(8, 64)) == 2)
+      #expect(backend.winogradTile(try layer(8, 64) { $0.outChannels = 64 }) == nil)
       #expect(backend.winogradTile(try layer(512, 3)) == nil)
       #expect(backend.winogradTile(try layer(8, 14)) == nil)
       let ones = SpatialExtents(d: 1, h: 1, w: 1)

@@ -231,10 +231,12 @@ struct WinogradConvolution {
 }
 
 extension NativeBackend {
-  /// Multiply-adds of one image and group from which Winograd's algorithm is taken, and the least
-  /// channels on each side: below, its transforms cost more than they save.
+  /// Multiply-adds of one image and group from which Winograd's algorithm is taken, the least channels
+  /// on each side, and the least in for more than `fewChannels` out: below, its transforms cost more
+  /// than they save (8 to 64 channels on 24x24 pixels was slower on two threads, AVX2).
   private static let leastWork = 1 << 18
   private static let leastChannels = 8
+  private static let fewChannels = 16
 
   /// See `Backends.winogradTile`.
   func winogradTile(_ problem: ConvolutionProblem) -> Int? {
@@ -245,6 +247,7 @@ extension NativeBackend {
       problem.dilation == ones, problem.input.d == 1, problem.output.d == 1,
       problem.padding.d == 0, !problem.isDepthwise, depth >= NativeBackend.leastChannels,
       problem.groupRows >= NativeBackend.leastChannels,
+      depth >= NativeBackend.fewChannels || problem.groupRows <= NativeBackend.fewChannels,
       Double(depth) * Double(problem.groupRows) * Double(problem.output.count)
         >= Double(NativeBackend.leastWork)
     else { return nil }
