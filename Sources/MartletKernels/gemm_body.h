@@ -26,10 +26,17 @@ enum {
   GEMM_MAX_MR = 14,
   GEMM_MAX_NV = 8,         // vectors across, summed over the panels that one body runs at once
   GEMM_STREAM_ROWS = 8,
+  GEMM_COLUMNS_ROWS = 4,
+  GEMM_COLUMNS_SLICE = 64,  // k of columns that are packed at a time
   GEMM_MAX_NR = 64,
-  GEMM_PREFETCH_BYTES = 1024,  // how far ahead of itself a body asks for its own panel
-  GEMM_STREAM_PREFETCH_BYTES = 4096,  // the same where the panel comes from memory
-  GEMM_SLICE_LINES = 64  // of a panel that a stream's parts take turns on in L1
+  GEMM_PREFETCH_BYTES = 1024,  // how far ahead of itself a tile asks for its own panel
+  // The same for streams, of several panels at once and of one: 4096 and 64 lines a slice cost
+  // 4 to 8 rows a third of their speed (AVX2, 4096 x 4096).
+  GEMM_STREAM_PREFETCH_BYTES = 1536,
+  GEMM_PANEL_PREFETCH_BYTES = 12288,
+  GEMM_SLICE_LINES = 512,  // of a panel that a stream's parts take turns on
+  GEMM_IN_PLACE_PREFETCH_BYTES = 512,  // of each row of an rhs in place
+  GEMM_COLUMNS_PREFETCH_BYTES = 512  // of each column that lies contiguous
 };
 
 // One group: c[mr][nv] += lhs words * rhs lines. `bytes` of each lhs word exist, four or, for the
@@ -61,12 +68,14 @@ MK_INLINE void gemm_step(const gemm_kind kind, const int bytes, const int mr, co
   }
 }
 
-// c[mr][nv] += lhs[mr x k] * the panels at rhs. Vector j of a line lies in panel j / panel_vectors.
+// c[mr][nv] += lhs[mr x k] * the panels at rhs. Vector j of a line lies in panel j / panel_vectors;
+// lines follow each other by line_stride.
 // `ahead` is fetched a line per group, moving on by ahead_step.
 MK_INLINE void gemm_accumulate(const gemm_kind kind, const int mr, const int nv,
                                const int panel_vectors, int64_t k, const char *lhs,
-                               int64_t lhs_stride, const char *rhs, int64_t panel_stride,
-                               const char *ahead, int64_t ahead_step, vf (*c)[GEMM_MAX_NV]) {
+                               int64_t lhs_stride, const char *rhs, int64_t line_stride,
+                               int64_t panel_stride, const char *ahead, int64_t ahead_step,
+                               vf (*c)[GEMM_MAX_NV]) {
   const int64_t line_bytes = (int64_t)panel_vectors * (int64_t)sizeof(vi);
   const int panels = (nv + panel_vectors - 1) / panel_vectors;
   int64_t groups = kind == GEMM_F32 ? k : k / 2;
@@ -87,7 +96,7 @@ MK_INLINE void gemm_accumulate(const gemm_kind kind, const int mr, const int nv,
       // addresses anew for every group, or one a row and spills them.
       __asm__("" : "+r"(a[i / 3]));
     }
-    rhs += line_bytes;
+    rhs += line_stride;
     ahead += ahead_step;
   }
   if (kind != GEMM_F32 && (k & 1))
@@ -180,16 +189,19 @@ MK_INLINE void gemm_tile_body(const gemm_kind kind, const int mr, const int nv,
         c[i][j] = gemm_load(nv, j, (const char *)t->acc + i * t->acc_stride, tail);
   }
   const char *rhs = (const char *)t->rhs;
-  const char *ahead = t->prefetch ? (const char *)t->prefetch : rhs + GEMM_PREFETCH_BYTES;
-  gemm_accumulate(kind, mr, nv, panel_vectors, t->k, (const char *)t->lhs, t->lhs_stride, rhs, 0,
-                  ahead, ahead_step, c);
+  const int64_t packed_line = (int64_t)panel_vectors * (int64_t)sizeof(vi);
+  const int64_t line = t->rhs_line_stride ? t->rhs_line_stride : packed_line;
+  const char *ahead = t->prefetch ? (const char *)t->prefetch
+                                  : rhs + GEMM_PREFETCH_BYTES / packed_line * line;
+  gemm_accumulate(kind, mr, nv, panel_vectors, t->k, (const char *)t->lhs, t->lhs_stride, rhs,
+                  line, 0, ahead, ahead_step ? ahead_step : line, c);
   if (last)
     gemm_finish(mr, nv, tail, t->epilogue, (char *)t->dst, t->dst_stride, dst_bf16, c);
   else
     gemm_store(mr, nv, tail, (char *)t->acc, t->acc_stride, c);
 }
 
-// ahead_step: how far t->prefetch moves on per group; a whole line outside of streams.
+// ahead_step: how far t->prefetch moves on per group; 0: a line.
 typedef void (*gemm_tile_fn)(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step);
 
 // The epilogue as the tile at row i, column j sees it; *moved holds it.
@@ -205,6 +217,12 @@ MK_INLINE const mk_epilogue *gemm_epilogue_at(const mk_epilogue *e, int64_t i, i
   return moved;
 }
 
+// What a stream asks for: `bytes` further on in a packed panel; in place, where the same lines go
+// on after what is read next.
+MK_INLINE int64_t gemm_stream_ahead(const mk_gemm_stream *s, int64_t bytes) {
+  return s->rhs_line_stride ? GEMM_IN_PLACE_PREFETCH_BYTES : bytes;
+}
+
 // One group of whole panels for exactly mr rows: several panels side by side give few rows the
 // independent chains that hide the latency of a multiply-add.
 MK_INLINE void gemm_stream_body(const gemm_kind kind, const int mr, const int panels,
@@ -212,13 +230,22 @@ MK_INLINE void gemm_stream_body(const gemm_kind kind, const int mr, const int pa
                                 bool dst_bf16) {
   const int nv = panels * panel_vectors;
   const int64_t j = panel * panel_vectors * VL;
+  const v_tail whole = v_first(VL);
+  char *acc = (char *)s->acc + j * 4;
   vf c[GEMM_MAX_MR][GEMM_MAX_NV];
   MK_UNROLL for (int i = 0; i < mr; i++)
-    MK_UNROLL for (int v = 0; v < nv; v++) c[i][v] = vf_zero();
+    MK_UNROLL for (int v = 0; v < nv; v++)
+      c[i][v] = s->flags & MK_RESUME ? gemm_load(nv, v, acc + i * s->acc_stride, whole) : vf_zero();
   const char *rhs = (const char *)s->rhs + panel * s->rhs_panel_stride;
+  const int64_t packed_line = (int64_t)panel_vectors * (int64_t)sizeof(vi);
+  const int64_t line = s->rhs_line_stride ? s->rhs_line_stride : packed_line;
   gemm_accumulate(kind, mr, nv, panel_vectors, s->k, (const char *)s->lhs, s->lhs_stride, rhs,
-                  s->rhs_panel_stride, rhs + GEMM_PREFETCH_BYTES,
-                  (int64_t)panel_vectors * (int64_t)sizeof(vi), c);
+                  line, s->rhs_panel_stride, rhs + gemm_stream_ahead(s, GEMM_STREAM_PREFETCH_BYTES),
+                  line, c);
+  if (s->flags & MK_SUSPEND) {
+    gemm_store(mr, nv, whole, acc, s->acc_stride, c);
+    return;
+  }
   mk_epilogue moved;
   gemm_finish(mr, nv, v_first(VL), gemm_epilogue_at(s->epilogue, 0, j, &moved),
               (char *)s->dst + j * (dst_bf16 ? 2 : 4), s->dst_stride, dst_bf16, c);
@@ -229,12 +256,18 @@ MK_INLINE void gemm_stream_body(const gemm_kind kind, const int mr, const int pa
 static void gemm_stream_tiles(const gemm_kind kind, int mr, int nr, gemm_tile_fn tile,
                               const mk_gemm_stream *s, int64_t first_panel, bool dst_bf16) {
   const int kr = kind == GEMM_F32 ? 1 : 2;
-  const int64_t line_bytes = (int64_t)nr * 4, slice_bytes = GEMM_SLICE_LINES * line_bytes;
+  const bool in_place = s->rhs_line_stride != 0;
+  const int64_t line_bytes = in_place ? s->rhs_line_stride : (int64_t)nr * 4;
+  const int64_t slice_bytes = GEMM_SLICE_LINES * line_bytes;
   const int64_t parts = (s->m + mr - 1) / mr, part_rows = (s->m + parts - 1) / parts;
+  const bool resumes = (s->flags & MK_RESUME) != 0, suspends = (s->flags & MK_SUSPEND) != 0;
   const int64_t slice = parts == 1 ? s->k : GEMM_SLICE_LINES * kr;
   float sums[GEMM_STREAM_ROWS * GEMM_MAX_NR];
   for (int64_t panel = first_panel; panel * nr < s->n; panel++) {
     const int64_t j = panel * nr;
+    // Sums between slices are kept here, unless the caller wants them before or after.
+    float *acc = s->flags ? s->acc + j : sums;
+    const int64_t acc_stride = s->flags ? s->acc_stride : (int64_t)nr * 4;
     int64_t p = 0;
     do {
       const int64_t depth = s->k - p < slice ? s->k - p : slice;
@@ -249,20 +282,94 @@ static void gemm_stream_tiles(const gemm_kind kind, int mr, int nr, gemm_tile_fn
           .lhs = (const char *)s->lhs + i * s->lhs_stride + p / kr * 4,
           .lhs_stride = s->lhs_stride,
           .rhs = rhs,
-          .acc = sums + i * nr,
-          .acc_stride = line_bytes,
+          .acc = (float *)((char *)acc + i * acc_stride),
+          .acc_stride = acc_stride,
           .dst = (char *)s->dst + i * s->dst_stride + j * (dst_bf16 ? 2 : 4),
           .dst_stride = s->dst_stride,
-          .flags = (p == 0 ? MK_FIRST_K : 0u) | (p + depth == s->k ? MK_LAST_K : 0u),
+          .flags = (p == 0 && !resumes ? MK_FIRST_K : 0u) |
+                   (p + depth == s->k && !suspends ? MK_LAST_K : 0u),
           .epilogue = gemm_epilogue_at(s->epilogue, i, j, &moved),
           // Each part fetches its share of the next slice, to keep memory busy all the time.
-          .prefetch = parts == 1 ? rhs + GEMM_STREAM_PREFETCH_BYTES
-                                 : rhs + slice_bytes + i / part_rows * (slice_bytes / parts),
+          .prefetch = parts == 1 || in_place
+                          ? rhs + gemm_stream_ahead(s, GEMM_PANEL_PREFETCH_BYTES)
+                          : rhs + slice_bytes + i / part_rows * (slice_bytes / parts),
+          .rhs_line_stride = s->rhs_line_stride,
         };
-        tile(&t, dst_bf16, line_bytes / parts);
+        tile(&t, dst_bf16, in_place ? 0 : line_bytes / parts);
       }
       p += depth;
     } while (p < s->k);
+  }
+}
+
+// Sums of mr rows by two vectors of columns from j on, each column contiguous along k and turned in
+// registers, over the whole vectors of k. Returns how much of k that is.
+MK_INLINE int64_t gemm_columns_body(const int mr, const mk_gemm_stream *s, int64_t j,
+                                    float *sums) {
+  const char *lhs = (const char *)s->lhs;
+  const char *rhs = (const char *)s->rhs + j * s->rhs_line_stride;
+  vf c[GEMM_COLUMNS_ROWS][2];
+  MK_UNROLL for (int r = 0; r < mr; r++) c[r][0] = c[r][1] = vf_zero();
+  int64_t k = 0;
+  for (; k + VL <= s->k; k += VL, lhs += 4 * VL, rhs += 4 * VL) {
+    MK_UNROLL for (int b = 0; b < 2; b++) {
+      vi block[VL];
+      MK_UNROLL for (int i = 0; i < VL; i++) {
+        const char *column = rhs + (b * VL + i) * s->rhs_line_stride;
+        block[i] = vi_load(column);
+        v_prefetch(column + GEMM_COLUMNS_PREFETCH_BYTES);
+      }
+      vi_transpose(block);
+      MK_UNROLL for (int i = 0; i < VL; i++) {
+        MK_UNROLL for (int r = 0; r < mr; r++) {
+          uint32_t bits;
+          memcpy(&bits, lhs + r * s->lhs_stride + i * 4, 4);
+          c[r][b] = vf_fma((vf)vi_set1(bits), (vf)block[i], c[r][b]);
+        }
+      }
+    }
+  }
+  MK_UNROLL for (int r = 0; r < mr; r++) {
+    vf_store(sums + 2 * r * VL, c[r][0]);
+    vf_store(sums + (2 * r + 1) * VL, c[r][1]);
+  }
+  return k;
+}
+
+// The columns function of an f32 row whose panels are two vectors wide. What the bodies leave of k,
+// and a strip that is narrower, is packed slice by slice for the tile, which also finishes the sums.
+MK_INLINE void gemm_columns(gemm_tile_fn tile, void (*pack)(const mk_pack_rhs *),
+                         const mk_gemm_stream *s) {
+  enum { WIDTH = 2 * VL };
+  float sums[GEMM_COLUMNS_ROWS * WIDTH], panel[GEMM_COLUMNS_SLICE * WIDTH];
+  for (int64_t j = 0; j < s->n; j += WIDTH) {
+    const int64_t columns = s->n - j < WIDTH ? s->n - j : WIDTH;
+    const char *rhs = (const char *)s->rhs + j * s->rhs_line_stride;
+    int64_t k = 0;
+    if (columns == WIDTH) {
+      switch (s->m) {
+        case 1: k = gemm_columns_body(1, s, j, sums); break;
+        case 2: k = gemm_columns_body(2, s, j, sums); break;
+        case 3: k = gemm_columns_body(3, s, j, sums); break;
+        case 4: k = gemm_columns_body(4, s, j, sums); break;
+      }
+    }
+    int64_t depth;
+    do {
+      depth = s->k - k < GEMM_COLUMNS_SLICE ? s->k - k : GEMM_COLUMNS_SLICE;
+      const mk_pack_rhs p = {.k = depth, .n = columns, .src = rhs + k * 4, .k_stride = 4,
+                             .n_stride = s->rhs_line_stride, .dst = panel};
+      if (depth > 0) pack(&p);
+      mk_epilogue moved;
+      const mk_gemm_tile t = {
+        .m = s->m, .n = columns, .k = depth, .lhs = (const char *)s->lhs + k * 4,
+        .lhs_stride = s->lhs_stride, .rhs = panel, .acc = sums, .acc_stride = WIDTH * 4,
+        .dst = (char *)s->dst + j * 4, .dst_stride = s->dst_stride,
+        .flags = (k == 0 ? MK_FIRST_K : 0u) | (k + depth == s->k ? MK_LAST_K : 0u),
+        .epilogue = gemm_epilogue_at(s->epilogue, 0, j, &moved)};
+      tile(&t, false, 0);
+      k += depth;
+    } while (k < s->k);
   }
 }
 
@@ -283,9 +390,8 @@ static void gemm_stream_tiles(const gemm_kind kind, int mr, int nr, gemm_tile_fn
   }
 
 // The functions of a row's public face.
-#define GEMM_PACKERS(PREFIX, KIND_F32, KIND_SAME, NR)                                          \
+#define GEMM_PACKERS(PREFIX, KIND_F32, NR)                                                     \
   static void PREFIX##_pack_f32(const mk_pack_rhs *p) { pack_rhs_body(KIND_F32, NR, p); }      \
-  static void PREFIX##_pack_same(const mk_pack_rhs *p) { pack_rhs_body(KIND_SAME, NR, p); }    \
   static void PREFIX##_pack_conv(const mk_pack_conv *p) { pack_conv_body(KIND_F32, NR, p); }
 
 #endif

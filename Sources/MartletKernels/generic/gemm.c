@@ -33,9 +33,9 @@ static void f32_any_tile(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_ste
 static void bf16_any_tile(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step) {
   if (t->m > 0 && t->n > 0) bf16_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16, ahead_step);
 }
-static void f32_tile(const mk_gemm_tile *t) { f32_any_tile(t, false, NR * 4); }
-static void bf16_tile_to_f32(const mk_gemm_tile *t) { bf16_any_tile(t, false, NR * 4); }
-static void bf16_tile_to_bf16(const mk_gemm_tile *t) { bf16_any_tile(t, true, NR * 4); }
+static void f32_tile(const mk_gemm_tile *t) { f32_any_tile(t, false, 0); }
+static void bf16_tile_to_f32(const mk_gemm_tile *t) { bf16_any_tile(t, false, 0); }
+static void bf16_tile_to_bf16(const mk_gemm_tile *t) { bf16_any_tile(t, true, 0); }
 
 GEMM_STREAM(f32_stream_1, GEMM_F32, 1, 4, PANEL_VECTORS)
 GEMM_STREAM(f32_stream_2, GEMM_F32, 2, 2, PANEL_VECTORS)
@@ -63,16 +63,20 @@ static void bf16_stream(const mk_gemm_stream *s, bool dst_bf16) {
 static void bf16_stream_to_f32(const mk_gemm_stream *s) { bf16_stream(s, false); }
 static void bf16_stream_to_bf16(const mk_gemm_stream *s) { bf16_stream(s, true); }
 
-GEMM_PACKERS(f32, PACK_F32, PACK_F32, NR)
-GEMM_PACKERS(bf16, PACK_F32_TO_BF16, PACK_BF16, NR)
+GEMM_PACKERS(f32, PACK_F32, NR)
+
+static void f32_columns(const mk_gemm_stream *s) { gemm_columns(f32_any_tile, f32_pack_f32, s); }
+GEMM_PACKERS(bf16, PACK_F32_TO_BF16, NR)
+static void bf16_pack_same(const mk_pack_rhs *p) { pack_rhs_body(PACK_BF16, NR, p); }
 
 const mk_gemm_row mk_gemm_rows_generic[MK_GENERIC_ROWS] = {
   {
     .name = "gemm_f32_f32_f32_6x8",
     .dst = MK_F32, .lhs = MK_F32, .rhs = MK_F32,
     .mr = F32_MR, .nr = NR, .kr = 1, .stream_mr = GEMM_STREAM_ROWS, .kc = 256, .mc = 144,
-    .tile = f32_tile, .stream = f32_stream,
-    .pack_rhs_f32 = f32_pack_f32, .pack_rhs_same = f32_pack_same, .pack_conv = f32_pack_conv,
+    .columns_mr = GEMM_COLUMNS_ROWS, .vector = VL,
+    .tile = f32_tile, .stream = f32_stream, .columns = f32_columns,
+    .pack_rhs_f32 = f32_pack_f32, .pack_rhs_same = f32_pack_f32, .pack_conv = f32_pack_conv,
   },
   {
     .name = "gemm_f32_bf16_bf16_4x8",

@@ -61,15 +61,25 @@ typedef struct mk_gemm_tile {
   uint32_t flags;
   const mk_epilogue *epilogue;  // null: alpha 1, nothing else
   const void *prefetch;       // next rhs panel or null; a hint, never dereferenced
+  // Bytes between lines of rhs; 0: those of a packed panel. Other strides read an f32 rhs in place,
+  // columns contiguous, and take an n that is a multiple of row.vector.
+  int64_t rhs_line_stride;
 } mk_gemm_tile;
 
-// Few rows by many columns, streaming packed panels at memory speed: n may span many panels.
+enum { MK_RESUME = 1, MK_SUSPEND = 2 };
+
+// Few rows by many columns, streaming panels at memory speed: n may span many panels.
 typedef struct mk_gemm_stream {
   int64_t m, n, k;            // 1 <= m <= row.stream_mr; any n
   const void *lhs; int64_t lhs_stride;
-  const void *rhs; int64_t rhs_panel_stride;  // bytes from one packed panel to the next
+  const void *rhs; int64_t rhs_panel_stride;  // bytes from one panel to the next
   void *dst; int64_t dst_stride;
   const mk_epilogue *epilogue;  // null: alpha 1, nothing else
+  int64_t rhs_line_stride;    // as in mk_gemm_tile; `columns`: bytes between columns of rhs
+  // MK_RESUME: the sums start from acc. MK_SUSPEND: they are left in acc, and dst is not written.
+  // 0: all of K in one call. `columns` takes no flags.
+  uint32_t flags;
+  float *acc; int64_t acc_stride;  // f32 partial sums, read and written by flags; may be dst
 } mk_gemm_stream;
 
 // Packs rhs[k x n] (element (p, j) at src + p*k_stride + j*n_stride) into ceil(n/nr) panels.
@@ -105,8 +115,13 @@ typedef struct mk_gemm_row {
   int32_t mr, nr, kr;              // tile and K interleave (1 for f32, 2 for bf16)
   int32_t stream_mr;               // rows that `stream` takes at most; 0: no stream kernel
   int32_t kc, mc;                  // suggested cache blocks (kc a multiple of kr)
+  int32_t columns_mr;              // rows that `columns` takes at most
+  int32_t vector;                  // columns of a vector: see rhs_line_stride; 0: packed rhs only
   void (*tile)(const mk_gemm_tile *);
   void (*stream)(const mk_gemm_stream *);
+  // As `stream` for at most columns_mr rows, on an rhs in place whose K is contiguous (a transposed
+  // weight, or the matrix of a matrix-vector product); null but in f32 rows.
+  void (*columns)(const mk_gemm_stream *);
   void (*pack_rhs_f32)(const mk_pack_rhs *);    // source f32
   void (*pack_rhs_same)(const mk_pack_rhs *);   // source of the row's rhs dtype
   void (*pack_conv)(const mk_pack_conv *);      // source f32

@@ -29,7 +29,7 @@ static const gemm_tile_fn f32_tiles[F32_MR][PANEL_VECTORS] = {
 static void f32_any_tile(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step) {
   if (t->m > 0 && t->n > 0) f32_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16, ahead_step);
 }
-static void f32_tile(const mk_gemm_tile *t) { f32_any_tile(t, false, NR * 4); }
+static void f32_tile(const mk_gemm_tile *t) { f32_any_tile(t, false, 0); }
 
 GEMM_STREAM(f32_stream_1, GEMM_F32, 1, 4, PANEL_VECTORS)
 GEMM_STREAM(f32_stream_2, GEMM_F32, 2, 2, PANEL_VECTORS)
@@ -45,15 +45,18 @@ static void f32_stream(const mk_gemm_stream *s) {
   gemm_stream_tiles(GEMM_F32, F32_MR, NR, f32_any_tile, s, panel, false);
 }
 
-GEMM_PACKERS(f32, PACK_F32, PACK_F32, NR)
+GEMM_PACKERS(f32, PACK_F32, NR)
+
+static void f32_columns(const mk_gemm_stream *s) { gemm_columns(f32_any_tile, f32_pack_f32, s); }
 
 const mk_gemm_row mk_gemm_rows_avx512[MK_AVX512_ROWS] = {
   {
     .name = "gemm_f32_f32_f32_14x32",
     .dst = MK_F32, .lhs = MK_F32, .rhs = MK_F32,
     .mr = F32_MR, .nr = NR, .kr = 1, .stream_mr = GEMM_STREAM_ROWS, .kc = 512, .mc = 168,
-    .tile = f32_tile, .stream = f32_stream,
-    .pack_rhs_f32 = f32_pack_f32, .pack_rhs_same = f32_pack_same, .pack_conv = f32_pack_conv,
+    .columns_mr = GEMM_COLUMNS_ROWS, .vector = VL,
+    .tile = f32_tile, .stream = f32_stream, .columns = f32_columns,
+    .pack_rhs_f32 = f32_pack_f32, .pack_rhs_same = f32_pack_f32, .pack_conv = f32_pack_conv,
   },
 };
 #endif

@@ -30,8 +30,8 @@ static const gemm_tile_fn bf16_tiles[BF16_MR][PANEL_VECTORS] = {
 static void bf16_any_tile(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step) {
   if (t->m > 0 && t->n > 0) bf16_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16, ahead_step);
 }
-static void bf16_tile_to_f32(const mk_gemm_tile *t) { bf16_any_tile(t, false, NR * 4); }
-static void bf16_tile_to_bf16(const mk_gemm_tile *t) { bf16_any_tile(t, true, NR * 4); }
+static void bf16_tile_to_f32(const mk_gemm_tile *t) { bf16_any_tile(t, false, 0); }
+static void bf16_tile_to_bf16(const mk_gemm_tile *t) { bf16_any_tile(t, true, 0); }
 
 GEMM_STREAM(bf16_stream_1, GEMM_BF16_DOT, 1, 2, PANEL_VECTORS)
 
@@ -42,7 +42,8 @@ static void bf16_stream(const mk_gemm_stream *s, bool dst_bf16) {
 static void bf16_stream_to_f32(const mk_gemm_stream *s) { bf16_stream(s, false); }
 static void bf16_stream_to_bf16(const mk_gemm_stream *s) { bf16_stream(s, true); }
 
-GEMM_PACKERS(bf16, PACK_F32_TO_BF16, PACK_BF16, NR)
+GEMM_PACKERS(bf16, PACK_F32_TO_BF16, NR)
+static void bf16_pack_same(const mk_pack_rhs *p) { pack_rhs_body(PACK_BF16, NR, p); }
 
 const mk_gemm_row mk_gemm_rows_avx512bf16[MK_AVX512BF16_ROWS] = {
   {
