@@ -25,11 +25,14 @@ package enum Backends {
     return try native.run(problem, pool: pool)
   }
 
-  /// Packs `rhs` (k by n, f32 or bf16) once for many products under `mode`.
+  /// Packs `rhs` (k by n, f32 or bf16) once for many products under `mode`; with `matrixStrides`,
+  /// in elements, a matrix for each index of those axes, the last moving fastest.
   package static func pack(
-    _ rhs: MatrixView, k: Int, n: Int, mode: MathMode, pool: ThreadPool = .shared
+    _ rhs: MatrixView, k: Int, n: Int, matrixStrides: [(count: Int, stride: Int)] = [],
+    mode: MathMode, pool: ThreadPool = .shared
   ) throws(MartletError) -> PackedMatrix {
-    try native.pack(rhs, k: k, n: n, mode: mode, pool: pool)
+    try native.pack(
+      rhs, k: k, n: n, matrixStrides: matrixStrides, mode: mode, pool: pool)
   }
 
   /// Whether a packed rhs serves the backend in use; others than native pack for themselves.

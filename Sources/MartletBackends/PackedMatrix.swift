@@ -9,6 +9,8 @@ import MartletCore
 package final class PackedMatrix: @unchecked Sendable {
   package let k: Int
   package let n: Int
+  /// How many matrices of k by n; products count their batch strides in them.
+  package let matrices: Int
   /// The type of the panels' elements.
   package let dtype: DType
   /// Names the panel layout; rows of the same layout read it.
@@ -16,10 +18,17 @@ package final class PackedMatrix: @unchecked Sendable {
   package let storage: Storage
   /// Bytes from one panel to the next.
   let panelStride: Int
+  /// Bytes from one matrix to the next.
+  let matrixStride: Int
 
-  init(k: Int, n: Int, dtype: DType, layout: String, panelStride: Int, storage: Storage) {
+  init(
+    k: Int, n: Int, matrices: Int, dtype: DType, layout: String, panelStride: Int,
+    matrixStride: Int, storage: Storage
+  ) {
     self.k = k
     self.n = n
+    self.matrices = matrices
+    self.matrixStride = matrixStride
     self.dtype = dtype
     self.layout = layout
     self.panelStride = panelStride

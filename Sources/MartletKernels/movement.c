@@ -189,3 +189,14 @@ void mk_im2col_8bit(const mk_pack_conv *c, const uint8_t *src, uint8_t fill, uin
     }
   }
 }
+
+uint64_t mk_read(const void *memory, int64_t bytes) {
+  uint64_t sum[8] = {0};
+  const char *p = (const char *)memory;
+  for (int64_t at = 0; at + 64 <= bytes; at += 64) {
+    uint64_t line[8];
+    memcpy(line, p + at, 64);
+    for (int i = 0; i < 8; i++) sum[i] ^= line[i];
+  }
+  return sum[0] ^ sum[1] ^ sum[2] ^ sum[3] ^ sum[4] ^ sum[5] ^ sum[6] ^ sum[7];
+}

@@ -22,6 +22,13 @@ struct BenchGEMMCommand: ParsableCommand {
       before, between and after the rounds (the best counts).
       """)
 
+  @Option(
+    name: .customLong("shape"),
+    help: ArgumentHelp(
+      "A product to measure in float32, packed and not; repeatable.", valueName: "MxNxK"))
+  var shapes: [ProductShape] = []
+  @Option(help: "A list of products: bars, those that have a share of the limit to reach.")
+  var suite: ProductSuite?
   @Option(help: "Rows of the left matrix.") var m = 1024
   @Option(help: "Columns of the right matrix.") var n = 1024
   @Option(help: "Columns of the left matrix.") var k = 1024
@@ -46,6 +53,15 @@ struct BenchGEMMCommand: ParsableCommand {
   }
 
   func run() throws {
+    if suite != nil || !shapes.isEmpty {
+      let cases = suite == .bars ? ProductCase.bars(threads: threads) : []
+      return try Console.reporting {
+        let bench = ProductBench(
+          cases: cases + shapes.flatMap { ProductCase.both($0, threads: threads) }, rounds: rounds)
+        let report = try bench.run()
+        print(json ? report.document.text : report.text)
+      }
+    }
     try Console.reporting {
       var engine = EngineOptions()
       engine.mode = mode

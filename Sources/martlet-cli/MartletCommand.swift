@@ -15,6 +15,6 @@ struct MartletCommand: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      InfoCommand.self, InspectCommand.self, RunCommand.self, BenchCommand.self,
+      InfoCommand.self, InspectCommand.self, RunCommand.self, BenchCommand.self, TuneCommand.self,
     ])
 }

@@ -1,4 +1,5 @@
 import MartletCore
+import MartletKernels
 import MartletPlatform
 
 /// The most that this machine's arithmetic units do, measured: multiply-adds on registers alone.
@@ -7,6 +8,20 @@ import MartletPlatform
 package enum HardwarePeak {
   package enum Unit: Sendable {
     case float32, bfloat16, int8
+  }
+
+  /// Reads `byteCount` bytes on `threads` threads, a part each; the time it took in nanoseconds.
+  /// Timed beside a product that streams the same memory, it is that product's limit.
+  package static func timeOfReading(
+    _ memory: UnsafeRawPointer, byteCount: Int, threads: Int, pool: ThreadPool = .shared
+  ) -> Int64 {
+    let parts = max(threads, 1)
+    let part = byteCount / parts / 64 * 64
+    let start = mp_now_ns()
+    pool.parallelFor(parts) { index in
+      _ = mk_read(memory + index * part, Int64(index == parts - 1 ? byteCount - index * part : part))
+    }
+    return max(mp_now_ns() - start, 1)
   }
 
   /// Operations per second of `unit` on `threads` threads, the best of a few rounds of about 10 ms; nil where the

@@ -123,10 +123,16 @@ final class GEMMRow: @unchecked Sendable {
   let nr: Int
   let kr: Int
   let streamMR: Int
+  /// Rows that `columns` takes at most.
+  let columnsMR: Int
+  /// Columns that an rhs read in place comes in multiples of; 0: packed rhs only.
+  let vector: Int
   let kc: Int
   let mc: Int
   let tile: @convention(c) (UnsafePointer<mk_gemm_tile>?) -> Void
   let stream: (@convention(c) (UnsafePointer<mk_gemm_stream>?) -> Void)?
+  /// Streams an rhs in place whose K is contiguous; nil but for f32.
+  let columns: (@convention(c) (UnsafePointer<mk_gemm_stream>?) -> Void)?
   let packF32: Pack
   let packSame: Pack
   let packConvolution: @convention(c) (UnsafePointer<mk_pack_conv>?) -> Void
@@ -150,6 +156,9 @@ final class GEMMRow: @unchecked Sendable {
     mc = max(Int(row.mc), mr)
     self.tile = tile
     stream = row.stream
+    columns = row.columns
+    columnsMR = row.columns == nil ? 0 : Int(row.columns_mr)
+    vector = Int(row.vector)
     self.packF32 = packF32
     self.packSame = packSame
     self.packConvolution = packConvolution

@@ -3,9 +3,12 @@ import MartletCore
 /// Martlet's own kernels, driven on the thread pool.
 struct NativeBackend: Backend {
   let kernels: KernelSet
+  /// Takes the place of the cost model and the tuning table in products of f32 and bf16.
+  let forced: GEMMChoice?
 
-  init(kernels: KernelSet = .current) {
+  init(kernels: KernelSet = .current, forcing choice: GEMMChoice? = nil) {
     self.kernels = kernels
+    forced = choice
   }
 
   var name: String { "native" }
@@ -16,7 +19,7 @@ struct NativeBackend: Backend {
     try problem.validate()
     switch problem.lhs.dtype {
     case .float32, .bfloat16:
-      return try PanelProduct(problem, kernels: kernels).run(on: pool)
+      return try PanelProduct(problem, kernels: kernels, forcing: forced).run(on: pool)
     case .float16:
       return try HalfProduct(problem, kernels: kernels).run(on: pool)
     default:
@@ -24,11 +27,13 @@ struct NativeBackend: Backend {
     }
   }
 
-  /// Packs `rhs` for products under `mode`.
+  /// Packs `rhs` for products under `mode`; with `matrixStrides`, in elements, a matrix for each
+  /// index of those axes, the last moving fastest.
   ///
   /// - Throws: `invalidDType` unless rhs is f32 or bf16, `outOfMemory`.
   func pack(
-    _ rhs: MatrixView, k: Int, n: Int, mode: MathMode, pool: ThreadPool
+    _ rhs: MatrixView, k: Int, n: Int, matrixStrides: [(count: Int, stride: Int)] = [],
+    mode: MathMode, pool: ThreadPool
   ) throws(MartletError) -> PackedMatrix {
     guard rhs.dtype == .float32 || rhs.dtype == .bfloat16 else {
       throw .dtype("pack", "rhs", expected: "float32 or bfloat16", actual: rhs.dtype)
@@ -41,13 +46,25 @@ struct NativeBackend: Backend {
     // The panels' size: k rounded up to kr, times n rounded up to nr; checked, as k and n may come
     // from a view with zero strides.
     let panels = (n + row.nr - 1) / row.nr
-    _ = try Shape.byteCount([k + row.kr, panels, row.nr], type)
+    let extents = matrixStrides.map(\.count)
+    _ = try Shape.byteCount(extents + [k + row.kr, panels, row.nr], type)
     let panelStride = row.panelBytes(k)
-    let storage = try Storage(byteCount: panels * panelStride)
-    RightOperand(rhs, row: row).packPanels(
-      k: k, columns: 0..<n, row: row, into: storage.base, isParallel: k * n >= 1 << 16, on: pool)
+    let matrices = extents.reduce(1, *)
+    let storage = try Storage(byteCount: matrices * panels * panelStride)
+    for index in 0..<matrices {
+      var rest = index
+      var offset = 0
+      for axis in matrixStrides.reversed() {
+        offset += rest % axis.count * axis.stride
+        rest /= axis.count
+      }
+      RightOperand(rhs, row: row).moved(by: offset * rhs.dtype.byteCount).packPanels(
+        k: k, columns: 0..<n, row: row, into: storage.base + index * panels * panelStride,
+        isParallel: k * n >= 1 << 16, on: pool)
+    }
     return PackedMatrix(
-      k: k, n: n, dtype: type, layout: row.layout, panelStride: panelStride, storage: storage)
+      k: k, n: n, matrices: matrices, dtype: type, layout: row.layout, panelStride: panelStride,
+      matrixStride: panels * panelStride, storage: storage)
   }
 }
 
@@ -80,8 +97,21 @@ extension GEMMProblem {
           "matmul", "packed rhs", expected: "[\(k), \(n)]",
           actual: "[\(packedRHS.k), \(packedRHS.n)]")
       }
-      guard batch.allSatisfy({ $0.rhsStride == 0 || $0.count <= 1 }) else {
-        throw MartletError(.invalidShape, "matmul: a packed rhs cannot vary over the batch")
+      // A packed rhs moves by whole matrices.
+      var last = 0
+      for axis in batch {
+        let (span, overflows) = axis.rhsStride.multipliedReportingOverflow(
+          by: max(axis.count, 1) - 1)
+        let (sum, overflowsToo) = last.addingReportingOverflow(span)
+        guard axis.rhsStride >= 0, !overflows, !overflowsToo else {
+          throw MartletError(.invalidShape, "matmul: a packed rhs cannot vary this way")
+        }
+        last = sum
+      }
+      guard last < packedRHS.matrices else {
+        throw MartletError(
+          .invalidShape, "matmul: the batch reads matrix \(last) of a packed rhs",
+          expected: "fewer than \(packedRHS.matrices) matrices", actual: "\(last + 1)")
       }
     }
   }

@@ -422,6 +422,9 @@ void mk_copy_2d(int32_t size, int64_t n0, int64_t n1,
                 const void *src, int64_t src_stride0, int64_t src_stride1,
                 void *dst, int64_t dst_stride0, int64_t dst_stride1);
 
+// Reads `bytes` bytes, for their rate to be timed; returns a sum that depends on all whole 64 of them.
+uint64_t mk_read(const void *memory, int64_t bytes);
+
 // ---------------------------------------------------------------------------- ISA table
 
 // CPU features, found by CPUID and XCR0 on x86, HWCAP on Arm.

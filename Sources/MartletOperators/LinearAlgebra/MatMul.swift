@@ -27,7 +27,7 @@ package struct MatMul: Operator {
     transposesA = try node.attributes.bool("trans_a", default: false)
     transposesB = try node.attributes.bool("trans_b", default: false)
     activation = try FusedActivation.parse(node.attributes)
-    weight = node.constant(1).flatMap { $0.rank == 2 ? PackedWeight() : nil }
+    weight = node.constant(1).flatMap { $0.rank >= 2 ? PackedWeight() : nil }
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {

@@ -113,8 +113,11 @@ struct MatrixProduct {
       dst: MatrixView(dst.pointer, dst.dtype, rowStride: n), mode: mode)
     problem.packedRHS = packed
     let batch = dst.shape.dropLast(2)
-    let lhsStrides = MatrixProduct.batchStrides(lhs, rank: dst.rank)
-    let rhsStrides = MatrixProduct.batchStrides(rhs, rank: dst.rank)
+    let lhsStrides = MatrixProduct.batchStrides(lhs, strides: lhs.strides, rank: dst.rank)
+    // A packed rhs moves by matrices.
+    let rhsStrides = MatrixProduct.batchStrides(
+      rhs, strides: packed == nil ? rhs.strides : Shape.contiguousStrides(rhs.shape.dropLast(2)),
+      rank: dst.rank)
     for (axis, count) in batch.enumerated() {
       problem.batch.append(
         BatchAxis(
@@ -125,8 +128,8 @@ struct MatrixProduct {
   }
 
   /// Strides of the batch axes, 0 where the tensor is broadcast.
-  private static func batchStrides(_ tensor: Tensor, rank: Int) -> [Int] {
-    let own = zip(tensor.shape, tensor.strides).dropLast(2).map { $0 == 1 ? 0 : $1 }
+  private static func batchStrides(_ tensor: Tensor, strides: [Int], rank: Int) -> [Int] {
+    let own = zip(tensor.shape.dropLast(2), strides).map { $0 == 1 ? 0 : $1 }
     return [Int](repeating: 0, count: rank - tensor.rank) + own
   }
 

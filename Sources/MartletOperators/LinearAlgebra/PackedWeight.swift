@@ -14,12 +14,14 @@ package final class PackedWeight: Sendable {
 
   package init() {}
 
-  /// `weight` ([K, N], any strides, always the same tensor) packed for `mode`; nil where packing
-  /// serves nothing.
+  /// `weight` ([..., K, N], any strides, always the same tensor) packed for `mode`, the matrices of a
+  /// batch one after another; nil where packing serves nothing.
   package func matrix(
     _ weight: Tensor, mode: MathMode, pool: ThreadPool
   ) throws(MartletError) -> PackedMatrix? {
-    guard weight.rank == 2, weight.dtype == .float32 || weight.dtype == .bfloat16,
+    let rank = weight.rank
+    guard rank >= 2, weight.dtype == .float32 || weight.dtype == .bfloat16,
+      weight.shape[rank - 1] != 1, weight.count > 0,
       try Backends.readsPackedMatrices()
     else { return nil }
     let usesBF16 = weight.dtype == .bfloat16 || Backends.precision(for: mode).usesBF16
@@ -27,10 +29,12 @@ package final class PackedWeight: Sendable {
       if let packed = usesBF16 ? panels.bf16 : panels.fp32 { return .success(packed) }
       do throws(MartletError) {
         let view = MatrixView(
-          weight.pointer, weight.dtype, rowStride: weight.strides[0],
-          columnStride: weight.strides[1])
+          weight.pointer, weight.dtype, rowStride: weight.strides[rank - 2],
+          columnStride: weight.strides[rank - 1])
         let packed = try Backends.pack(
-          view, k: weight.shape[0], n: weight.shape[1], mode: mode, pool: pool)
+          view, k: weight.shape[rank - 2], n: weight.shape[rank - 1],
+          matrixStrides: zip(weight.shape, weight.strides).dropLast(2).map { ($0, $1) },
+          mode: mode, pool: pool)
         weight.keepAlive()
         if usesBF16 { panels.bf16 = packed } else { panels.fp32 = packed }
         return .success(packed)

@@ -8,6 +8,10 @@ struct GEMMPlan: Equatable {
   var itemColumns: Int
   /// Whether the work is worth more than one thread.
   var isParallel: Bool
+  /// Rows of a tile at most.
+  var tileRows: Int
+  /// Whether items go through the row's stream kernels.
+  var streams = false
 
   /// Multiply-adds below which a second thread costs more than it brings (64^3).
   static let serialWork = 262_144
@@ -34,13 +38,42 @@ struct GEMMPlan: Equatable {
     /// rhs is packed by each item that uses it.
     var packsRHS: Bool
     var isStaged: Bool
+    /// All rows go through the row's stream kernels.
+    var streams = false
+    /// rhs is read where it lies, its rows contiguous.
+    var readsRows = false
   }
+
+  /// Bytes of rhs up to which a stream reads it in place in one go; beyond, 64 rows of it at a time,
+  /// side by side (1.3 to 5 times as fast for 2 to 8 rows at 4096 x 4096, AVX2).
+  private static let wholeRHSBytes = 256 << 10
+  private static let streamedRows = 64
+  /// Bytes of rhs that a streaming item should not go below.
+  private static let smallestStream = 128 << 10
 
   init(_ request: Request, row: GEMMRow) {
     let work = Double(request.m) * Double(request.n) * Double(request.k)
     isParallel =
       request.threads > 1 && work * Double(request.matrices) >= Double(GEMMPlan.serialWork)
 
+    tileRows = row.mr
+    if request.streams {
+      streams = true
+      kc = GEMMPlan.rounded(max(request.k, 1), row.kr)
+      if request.readsRows, request.k * request.n * row.rhsBytes > GEMMPlan.wholeRHSBytes {
+        kc = min(kc, GEMMPlan.streamedRows)
+      }
+      mc = max(request.m, 1)
+      itemRows = mc
+      itemColumns = max(GEMMPlan.rounded(request.n, row.nr), row.nr)
+      if isParallel {
+        let share = (request.n + request.threads * 4 - 1) / (request.threads * 4)
+        let smallest = GEMMPlan.smallestStream / max(request.k * row.rhsBytes, 1)
+        itemColumns = min(
+          itemColumns, max(GEMMPlan.rounded(max(share, smallest), row.nr), row.nr))
+      }
+      return
+    }
     kc = GEMMPlan.evenBlock(request.k, most: row.kc + row.kc / 2, preferred: row.kc, step: row.kr)
     mc = GEMMPlan.evenBlock(request.m, most: row.mc, preferred: row.mc, step: row.mr)
 
@@ -98,6 +131,27 @@ struct GEMMPlan: Equatable {
     itemRows = max(rows, 1)
     itemColumns = max(columns, row.nr)
     mc = min(mc, GEMMPlan.rounded(itemRows, row.mr))
+  }
+
+  /// The plan with the blocks of `choice`, as far as they suit the row and the problem.
+  func with(_ choice: GEMMChoice, for request: Request, row: GEMMRow) -> GEMMPlan {
+    var plan = self
+    plan.itemColumns = GEMMPlan.rounded(min(max(choice.columns, 1), max(request.n, 1)), row.nr)
+    plan.tileRows = min(max(choice.tileRows, 1), row.mr)
+    // The columns kernel takes all of K.
+    if !streams || request.readsRows {
+      plan.kc = GEMMPlan.rounded(min(max(choice.kc, 1), max(request.k, 1)), row.kr)
+    }
+    guard !streams else { return plan }
+    plan.mc = min(max(choice.mc, 1), max(request.m, 1))
+    plan.itemRows = min(max(choice.rows, 1), max(request.m, 1))
+    if request.isStaged {
+      plan.itemRows = min(plan.itemRows, row.mc)
+      plan.itemColumns = min(
+        plan.itemColumns,
+        max(row.nr, GEMMPlan.stagedElements / max(plan.itemRows, 1) / row.nr * row.nr))
+    }
+    return plan
   }
 
   /// Blocks of one extent, as even as multiples of `step` allow.

@@ -1,6 +1,5 @@
 import MartletCore
 import MartletKernels
-import Synchronization
 
 /// A product of f32 or bf16 matrices on a kernel row: chooses the row, says what precision that is,
 /// and runs the tile loop over batch, rows and columns.
@@ -8,15 +7,22 @@ struct PanelProduct {
   private let fold: BatchFold
   private let kernels: KernelSet
   private let execution: Execution
+  private let type: DType
+  /// Takes the place of the cost model and of the tuning table.
+  private let forced: GEMMChoice?
   private var loop: TileLoop
 
   private var problem: GEMMProblem { fold.problem }
 
-  init(_ original: GEMMProblem, kernels: KernelSet) throws(MartletError) {
-    fold = BatchFold(original)
+  init(
+    _ original: GEMMProblem, kernels: KernelSet, forcing forced: GEMMChoice? = nil
+  ) throws(MartletError) {
+    fold = BatchFold(BatchFold(original).problem.turnedIfVector(on: kernels))
     self.kernels = kernels
+    self.forced = forced
     let problem = fold.problem
     let choice = try PanelProduct.precision(problem, kernels)
+    type = choice.type
     let hasStrip = ProductEpilogue.strip(problem.epilogue.activation, kernels) != nil
     // A strip's activation works on f32: bf16 results are rounded after it.
     let isBF16Strip = problem.dst.dtype == .bfloat16 && hasStrip
@@ -112,22 +118,23 @@ struct PanelProduct {
   func run(on pool: ThreadPool) throws(MartletError) -> Execution {
     let matrices = fold.count
     guard problem.m > 0, problem.n > 0, matrices > 0 else { return execution }
+    let shape = shape(threads: pool.threadCount)
+    let choice = choice(shape)
+    var loop = loop
     let isRunning: Bool
-    if problem.packedRHS != nil {
-      isRunning =
-        loop.row.streamMR >= problem.m && !loop.staging.resultInScratch
-          && loop.gatheredResidual == nil
-        ? stream(matrices, pool)
-        : items(loop, columns: 0..<problem.n, matrices: matrices, packsRHS: false, pool)
-    } else if problem.m <= 2 * loop.row.mc && !(fold.sharesRHS && matrices > 1) {
-      isRunning = items(loop, columns: 0..<problem.n, matrices: matrices, packsRHS: true, pool)
-    } else if fold.sharesRHS {
-      isRunning = sharingPanels(loop, matrices: matrices, pool)
-    } else if Double(problem.m) * Double(problem.n) * Double(problem.k) < 1e7 {
-      isRunning = items(loop, columns: 0..<problem.n, matrices: matrices, packsRHS: true, pool)
-    } else {
+    switch choice?.route ?? defaultRoute(shape) {
+    case .stream, .tiles, .packItems:
+      isRunning = items(loop, columns: 0..<problem.n, shape, choice, pool)
+    case .inPlace:
+      loop.rhs = inPlace(shape)
+      isRunning = items(loop, columns: 0..<problem.n, shape, choice, pool)
+    case .packShared where fold.sharesRHS:
+      isRunning = sharingPanels(loop, shape, choice, pool)
+    case .packShared:
+      var single = shape
+      single.matrices = 1
       isRunning = (0..<matrices).allSatisfy { index in
-        sharingPanels(moved(loop, to: index), matrices: 1, pool)
+        sharingPanels(moved(loop, to: index), single, choice, pool)
       }
     }
     guard isRunning else {
@@ -136,13 +143,66 @@ struct PanelProduct {
     return execution
   }
 
+  /// The shape that choices are made by.
+  func shape(threads: Int) -> GEMMShape {
+    GEMMShape(
+      m: problem.m, n: problem.n, k: problem.k, matrices: fold.count, threads: threads,
+      type: type,
+      lhs: GEMMShape.form(problem.lhs, type: type, rows: problem.m, columns: problem.k),
+      rhs: problem.packedRHS != nil
+        ? .packed : GEMMShape.form(problem.rhs, type: type, rows: problem.k, columns: problem.n))
+  }
+
+  /// Every route that this product can take.
+  func routes(threads: Int) -> [GEMMChoice.Route] { shape(threads: threads).routes(on: loop.row) }
+
+  /// What the cost model chooses, or its blocks for `route`.
+  func plannedChoice(threads: Int, route: GEMMChoice.Route? = nil) -> GEMMChoice {
+    let shape = shape(threads: threads)
+    let route = route ?? defaultRoute(shape)
+    let plan = GEMMPlan(request(route, shape, columns: problem.n), row: loop.row)
+    return GEMMChoice(
+      route: route, kc: plan.kc, mc: plan.mc, rows: plan.itemRows, columns: plan.itemColumns,
+      tileRows: plan.tileRows)
+  }
+
+  private func choice(_ shape: GEMMShape) -> GEMMChoice? {
+    guard let choice = forced ?? GEMMTuning.choice(for: shape, isa: kernels.name),
+      shape.routes(on: loop.row).contains(choice.route)
+    else { return nil }
+    return choice
+  }
+
+  private func defaultRoute(_ shape: GEMMShape) -> GEMMChoice.Route {
+    shape.route(
+      on: loop.row, sharesRHS: fold.sharesRHS, rhsStride: problem.rhs.rowStride * 4)
+  }
+
+  private func inPlace(_ shape: GEMMShape) -> RightOperand {
+    shape.rhs == .rows
+      ? .rows(problem.rhs.pointer, rowStride: problem.rhs.rowStride * 4)
+      : .columns(problem.rhs.pointer, columnStride: problem.rhs.columnStride * 4)
+  }
+
+  private func request(
+    _ route: GEMMChoice.Route, _ shape: GEMMShape, columns: Int
+  ) -> GEMMPlan.Request {
+    GEMMPlan.Request(
+      m: shape.m, n: columns, k: shape.k, matrices: shape.matrices, threads: shape.threads,
+      copiesLHS: loop.lhs.isCopied, packsRHS: route == .packItems,
+      isStaged: loop.staging.isNeeded || loop.gatheredResidual != nil,
+      streams: route == .stream || (route == .inPlace && shape.m <= loop.row.streamMR),
+      readsRows: route == .inPlace && shape.rhs == .rows)
+  }
+
   /// The loop on matrix `index` of the batch.
   private func moved(_ loop: TileLoop, to index: Int) -> TileLoop {
     guard index > 0 else { return loop }
     let offsets = fold.offsets(index)
     var loop = loop
     loop.lhs = loop.lhs.moved(by: offsets.lhs * problem.lhs.dtype.byteCount)
-    loop.rhs = loop.rhs.moved(by: offsets.rhs * problem.rhs.dtype.byteCount)
+    loop.rhs = loop.rhs.moved(
+      by: offsets.rhs * (problem.packedRHS?.matrixStride ?? problem.rhs.dtype.byteCount))
     loop.dst += offsets.dst * problem.dst.dtype.byteCount
     if let residual = loop.epilogue.tile.residual {
       loop.epilogue.tile.residual = residual + offsets.residual
@@ -153,20 +213,22 @@ struct PanelProduct {
 
   /// Runs items over batch × row blocks × column blocks. False: no memory.
   private func items(
-    _ loop: TileLoop, columns: Range<Int>, matrices: Int, packsRHS: Bool, _ pool: ThreadPool
+    _ loop: TileLoop, columns: Range<Int>, _ shape: GEMMShape, _ choice: GEMMChoice?,
+    _ pool: ThreadPool, packed: Bool = false
   ) -> Bool {
-    let plan = GEMMPlan(
-      GEMMPlan.Request(
-        m: problem.m, n: columns.count, k: problem.k, matrices: matrices,
-        threads: pool.threadCount, copiesLHS: loop.lhs.isCopied, packsRHS: packsRHS,
-        isStaged: loop.staging.isNeeded || loop.gatheredResidual != nil),
-      row: loop.row)
-    return WorkItems(plan: plan, rows: problem.m, columns: columns, matrices: matrices)
-      .run(loop, on: pool, moved: moved)
+    let route = packed ? .tiles : choice?.route ?? defaultRoute(shape)
+    let request = request(route, shape, columns: columns.count)
+    var plan = GEMMPlan(request, row: loop.row)
+    if let choice { plan = plan.with(choice, for: request, row: loop.row) }
+    return WorkItems(
+      plan: plan, rows: problem.m, columns: columns, matrices: shape.matrices
+    ).run(loop, on: pool, moved: moved)
   }
 
   /// Packs rhs once for all threads, some columns at a time, then runs the items on them.
-  private func sharingPanels(_ prototype: TileLoop, matrices: Int, _ pool: ThreadPool) -> Bool {
+  private func sharingPanels(
+    _ prototype: TileLoop, _ shape: GEMMShape, _ choice: GEMMChoice?, _ pool: ThreadPool
+  ) -> Bool {
     let row = prototype.row
     let panelStride = row.panelBytes(problem.k)
     let panels = (problem.n + row.nr - 1) / row.nr
@@ -184,68 +246,40 @@ struct PanelProduct {
         var loop = prototype
         loop.rhs = .panels(
           UnsafeRawPointer(shared), panelStride: panelStride, firstColumn: columns.lowerBound)
+        // A matrix of the batch moves all operands but these panels.
         isRunning =
-          items(loop, columns: columns, matrices: matrices, packsRHS: false, pool) && isRunning
+          items(loop, columns: columns, shape, choice, pool, packed: true) && isRunning
       }
     }
     return hasMemory && isRunning
   }
+}
 
-  /// A few rows against packed panels: each item streams a range of panels once.
-  private func stream(_ matrices: Int, _ pool: ThreadPool) -> Bool {
-    guard case .panels(let base, let panelStride, _) = loop.rhs, let kernel = loop.row.stream
-    else { return false }
-    let row = loop.row
-    let panels = (problem.n + row.nr - 1) / row.nr
-    let work = Double(problem.m) * Double(problem.n) * Double(problem.k) * Double(matrices)
-    let isParallel = pool.threadCount > 1 && work >= Double(GEMMPlan.serialWork)
-    // Four items a thread, none below 128 KiB of panels.
-    let smallest = max(1, (128 << 10) / max(panelStride, 1))
-    let share = (panels + pool.threadCount * 4 - 1) / (pool.threadCount * 4)
-    let perItem = isParallel ? max(smallest, share) : panels
-    let blocks = (panels + perItem - 1) / perItem
-    let scratchBytes = loop.lhs.scratchBytes(rows: problem.m, depth: problem.k, row: row)
-    let failures = Atomic<Int>(0)
-    func runItem(_ index: Int) {
-      let (matrix, block) = index.quotientAndRemainder(dividingBy: blocks)
-      let j0 = block * perItem * row.nr
-      let columns = min(perItem * row.nr, problem.n - j0)
-      let loop = moved(self.loop, to: matrix)
-      let isDone = ThreadScratch.withBytes(scratchBytes, .item) { scratch in
-        let (lhs, lhsStride) = loop.lhs.block(
-          i0: 0, rows: problem.m, p0: 0, depth: problem.k, row: row, kernels: kernels,
-          scratch: scratch)
-        var epilogue = loop.epilogue.tile
-        if let bias = epilogue.bias_n { epilogue.bias_n = bias + j0 }
-        if let residual = epilogue.residual { epilogue.residual = residual + j0 }
-        let dst = loop.dst + j0 * loop.dstElementBytes
-        withUnsafePointer(to: &epilogue) { epilogue in
-          var job = mk_gemm_stream()
-          job.m = Int64(problem.m)
-          job.n = Int64(columns)
-          job.k = Int64(problem.k)
-          job.lhs = lhs
-          job.lhs_stride = Int64(lhsStride)
-          job.rhs = base + block * perItem * panelStride
-          job.rhs_panel_stride = Int64(panelStride)
-          job.dst = dst
-          job.dst_stride = Int64(loop.dstStride)
-          job.epilogue = epilogue
-          kernel(&job)
-        }
-        guard let strip = loop.epilogue.strip else { return }
-        for i in 0..<problem.m {
-          let values = (dst + i * loop.dstStride).assumingMemoryBound(to: Float.self)
-          strip.function(Int64(columns), values, values, strip.a, strip.b)
-        }
-      }
-      if !isDone { failures.add(1, ordering: .relaxed) }
+extension GEMMProblem {
+  /// The transposed problem where rhs is one column and dst one contiguous run: the matrix then
+  /// streams past the vector instead of the vector filling a panel. The sums are the same.
+  fileprivate func turnedIfVector(on kernels: KernelSet) -> GEMMProblem {
+    guard n == 1, m > 1, packedRHS == nil, lhs.dtype == .float32, dst.rowStride == 1,
+      lhs.columnStride == 1, !kernels.precision(for: mode).usesBF16
+    else { return self }
+    var turned = self
+    (turned.m, turned.n) = (1, m)
+    turned.lhs = rhs.transposed
+    turned.rhs = lhs.transposed
+    turned.dst = MatrixView(dst.pointer, dst.dtype, rowStride: m)
+    turned.epilogue.residual = epilogue.residual?.transposed
+    turned.epilogue.columnBias = epilogue.rowBias
+    turned.epilogue.rowBias = epilogue.columnBias
+    for axis in batch.indices {
+      turned.batch[axis].lhsStride = batch[axis].rhsStride
+      turned.batch[axis].rhsStride = batch[axis].lhsStride
     }
-    if isParallel {
-      pool.parallelFor(matrices * blocks, runItem)
-    } else {
-      for index in 0..<matrices * blocks { runItem(index) }
-    }
-    return failures.load(ordering: .relaxed) == 0
+    return turned
+  }
+}
+
+extension MatrixView {
+  fileprivate var transposed: MatrixView {
+    MatrixView(pointer, dtype, rowStride: columnStride, columnStride: rowStride)
   }
 }

@@ -6,6 +6,10 @@ import MartletKernels
 enum RightOperand {
   /// Panels over the whole of K; column `firstColumn` (a multiple of nr) opens the first panel.
   case panels(UnsafeRawPointer, panelStride: Int, firstColumn: Int)
+  /// Read where it lies: f32 rows of contiguous columns, strides in bytes.
+  case rows(UnsafeRawPointer, rowStride: Int)
+  /// Read where it lies: f32 columns that are contiguous along K, strides in bytes.
+  case columns(UnsafeRawPointer, columnStride: Int)
   /// Strides in bytes; f32, or the row's own type.
   case strided(UnsafeRawPointer, kStride: Int, nStride: Int, isF32: Bool)
   /// The implicit im2col matrix of one image and group.
@@ -21,7 +25,12 @@ enum RightOperand {
   /// The same matrix `bytes` further in memory.
   func moved(by bytes: Int) -> RightOperand {
     switch self {
-    case .panels, .image: self
+    case .image: self
+    case .panels(let pointer, let panelStride, let firstColumn):
+      .panels(pointer + bytes, panelStride: panelStride, firstColumn: firstColumn)
+    case .rows(let pointer, let rowStride): .rows(pointer + bytes, rowStride: rowStride)
+    case .columns(let pointer, let columnStride):
+      .columns(pointer + bytes, columnStride: columnStride)
     case .strided(let pointer, let kStride, let nStride, let isF32):
       .strided(pointer + bytes, kStride: kStride, nStride: nStride, isF32: isF32)
     }
@@ -29,25 +38,57 @@ enum RightOperand {
 
   /// Scratch bytes that a block of `depth` by `columns` needs.
   func scratchBytes(depth: Int, columns: Int, row: GEMMRow) -> Int {
-    if case .panels = self { return 0 }
-    return (columns + row.nr - 1) / row.nr * row.panelBytes(depth) + 64
+    switch self {
+    case .panels, .columns: 0
+    case .rows: columns % row.vector == 0 ? 0 : row.panelBytes(depth) + 64
+    case .strided, .image: (columns + row.nr - 1) / row.nr * row.panelBytes(depth) + 64
+    }
   }
 
-  /// The panels of rows `p0..<p0 + depth` and columns from `j0`: address and stride in bytes.
+  /// A block of rhs as kernels read it; strides in bytes.
+  struct Block {
+    var panels: UnsafeRawPointer
+    var panelStride: Int
+    /// Between lines of a panel; 0: packed.
+    var lineStride = 0
+    /// Columns from here on, to the end of the block, lie in a packed panel.
+    var tail: (column: Int, panel: UnsafeRawPointer)?
+    /// `lineStride` lies between columns instead, each contiguous along K.
+    var isColumns = false
+  }
+
+  /// Rows `p0..<p0 + depth` and columns from `j0`.
   func block(
     p0: Int, depth: Int, j0: Int, columns: Int, row: GEMMRow, scratch: UnsafeMutableRawPointer
-  ) -> (UnsafeRawPointer, panelStride: Int) {
+  ) -> Block {
     let panelStride = row.panelBytes(depth)
     switch self {
     case .panels(let base, let wholeStride, let firstColumn):
       let offset = (j0 - firstColumn) / row.nr * wholeStride + p0 * row.nr * row.rhsBytes
-      return (base + offset, wholeStride)
+      return Block(panels: base + offset, panelStride: wholeStride)
+    case .rows(let pointer, let rowStride):
+      var block = Block(
+        panels: pointer + (p0 * rowStride + j0 * 4), panelStride: row.nr * 4,
+        lineStride: rowStride)
+      if columns % row.vector != 0 {
+        // Kernels read whole vectors: the last panel is packed.
+        let first = columns / row.nr * row.nr
+        RightOperand.strided(pointer, kStride: rowStride, nStride: 4, isF32: true).pack(
+          p0: p0, depth: depth, j0: j0 + first, columns: columns - first, row: row, into: scratch,
+          panelStride: panelStride)
+        block.tail = (first, UnsafeRawPointer(scratch))
+      }
+      return block
+    case .columns(let pointer, let columnStride):
+      return Block(
+        panels: pointer + (p0 * 4 + j0 * columnStride), panelStride: 0, lineStride: columnStride,
+        isColumns: true)
     case .strided, .image:
       pack(
         p0: p0, depth: depth, j0: j0, columns: columns, row: row, into: scratch,
         panelStride: panelStride)
     }
-    return (UnsafeRawPointer(scratch), panelStride)
+    return Block(panels: UnsafeRawPointer(scratch), panelStride: panelStride)
   }
 
   /// Packs a block of what is not in panels yet.
@@ -56,7 +97,7 @@ enum RightOperand {
     panelStride: Int
   ) {
     switch self {
-    case .panels: return
+    case .panels, .rows, .columns: return
     case .strided(let pointer, let kStride, let nStride, let isF32):
       var job = mk_pack_rhs()
       job.k = Int64(depth)

@@ -25,6 +25,10 @@ struct TileLoop {
   var staging: Staging
   /// A residual that the tile cannot read in place (its columns are not contiguous).
   var gatheredResidual: GatheredResidual?
+  /// Rows of a tile at most; 0: the kernel row's own.
+  var tileRows = 0
+  /// Whether all rows of an item, no more than the row streams, go through its stream kernel.
+  var streams = false
 
   struct Staging {
     /// Partial sums live in scratch, not in dst: dst is not f32, or the residual lies in it.
@@ -100,7 +104,7 @@ struct TileLoop {
       let depth = min(kc, k - p0)
       let flags =
         (p0 == 0 ? UInt32(MK_FIRST_K) : 0) | (p0 + depth == k ? UInt32(MK_LAST_K) : 0)
-      let (panels, panelStride) = rhs.block(
+      let panels = rhs.block(
         p0: p0, depth: depth, j0: columns.lowerBound, columns: columns.count, row: row,
         scratch: scratch + layout.rhs)
       var i0 = 0
@@ -109,9 +113,15 @@ struct TileLoop {
         let (block, blockStride) = lhs.block(
           i0: rows.lowerBound + i0, rows: height, p0: p0, depth: depth, row: row,
           kernels: kernels, scratch: scratch + layout.lhs)
-        area.runBlock(
-          row, i0: i0, height: height, depth: depth, flags: flags, lhs: block,
-          lhsStride: blockStride, rhs: panels, panelStride: panelStride)
+        if streams {
+          area.stream(
+            row, height: height, depth: depth, flags: flags, lhs: block, lhsStride: blockStride,
+            rhs: panels)
+        } else {
+          area.runBlock(
+            row, tileRows: tileRows > 0 ? tileRows : row.mr, i0: i0, height: height,
+            depth: depth, flags: flags, lhs: block, lhsStride: blockStride, rhs: panels)
+        }
         if p0 + depth == k {
           finish(area, i0: i0, height: height, dst: dstOrigin)
         }
@@ -159,14 +169,56 @@ struct TileLoop {
     let result: UnsafeMutableRawPointer
     let resultStride: Int
 
+    /// All rows of the area against one block of rhs.
+    func stream(
+      _ row: GEMMRow, height: Int, depth: Int, flags: UInt32, lhs: UnsafeRawPointer,
+      lhsStride: Int, rhs: RightOperand.Block
+    ) {
+      guard let kernel = rhs.isColumns ? row.columns : row.stream else { return }
+      let whole = rhs.tail?.column ?? count.columns
+      withUnsafePointer(to: epilogue) { epilogue in
+        var job = mk_gemm_stream()
+        job.m = Int64(height)
+        job.n = Int64(whole)
+        job.k = Int64(depth)
+        job.lhs = lhs
+        job.lhs_stride = Int64(lhsStride)
+        job.rhs = rhs.panels
+        job.rhs_panel_stride = Int64(rhs.panelStride)
+        job.rhs_line_stride = Int64(rhs.lineStride)
+        job.dst = result
+        job.dst_stride = Int64(resultStride)
+        job.epilogue = epilogue
+        job.acc = sums.assumingMemoryBound(to: Float.self)
+        job.acc_stride = Int64(sumsStride)
+        if flags & UInt32(MK_FIRST_K) == 0 { job.flags |= UInt32(MK_RESUME) }
+        if flags & UInt32(MK_LAST_K) == 0 { job.flags |= UInt32(MK_SUSPEND) }
+        if whole > 0 { kernel(&job) }
+      }
+      if let tail = rhs.tail {
+        runPanels(
+          row, tileRows: row.mr, from: tail.column, i0: 0, height: height, depth: depth,
+          flags: flags, lhs: lhs, lhsStride: lhsStride, rhs: rhs)
+      }
+    }
+
     /// One block of lhs against all panels of one block of rhs. A panel stays in L1 while the rows
     /// pass over it.
     func runBlock(
-      _ row: GEMMRow, i0: Int, height: Int, depth: Int, flags: UInt32, lhs: UnsafeRawPointer,
-      lhsStride: Int, rhs: UnsafeRawPointer, panelStride: Int
+      _ row: GEMMRow, tileRows: Int, i0: Int, height: Int, depth: Int, flags: UInt32,
+      lhs: UnsafeRawPointer, lhsStride: Int, rhs: RightOperand.Block
+    ) {
+      runPanels(
+        row, tileRows: tileRows, from: 0, i0: i0, height: height, depth: depth, flags: flags,
+        lhs: lhs, lhsStride: lhsStride, rhs: rhs)
+    }
+
+    private func runPanels(
+      _ row: GEMMRow, tileRows: Int, from firstColumn: Int, i0: Int, height: Int, depth: Int,
+      flags: UInt32, lhs: UnsafeRawPointer, lhsStride: Int, rhs: RightOperand.Block
     ) {
       // Rows are dealt evenly: 7 rows on a tile of 6 are 4 and 3, not 6 and 1.
-      let tiles = (height + row.mr - 1) / row.mr
+      let tiles = (height + tileRows - 1) / tileRows
       let (base, extra) = height.quotientAndRemainder(dividingBy: tiles)
       let dstBytes = flags & UInt32(MK_LAST_K) != 0 ? row.dst.byteCount : 4
       var epilogue = self.epilogue
@@ -179,9 +231,15 @@ struct TileLoop {
       tile.flags = flags
       withUnsafeMutablePointer(to: &epilogue) { epilogue in
         tile.epilogue = UnsafePointer(epilogue)
-        for j in stride(from: 0, to: count.columns, by: row.nr) {
+        let tail = rhs.tail?.column ?? count.columns
+        for j in stride(from: firstColumn, to: count.columns, by: row.nr) {
           tile.n = Int64(min(row.nr, count.columns - j))
-          tile.rhs = rhs + j / row.nr * panelStride
+          tile.rhs = rhs.panels + j / row.nr * rhs.panelStride
+          tile.rhs_line_stride = Int64(rhs.lineStride)
+          if j >= tail, let panel = rhs.tail?.panel {
+            tile.rhs = panel
+            tile.rhs_line_stride = 0
+          }
           if let bias = whole.bias_n { epilogue.pointee.bias_n = bias + j }
           let hasNext = j + row.nr < count.columns
           var i = i0
@@ -198,7 +256,8 @@ struct TileLoop {
                 .assumingMemoryBound(to: Float.self)
             }
             tile.prefetch =
-              hasNext && index == tiles - 1 ? rhs + (j / row.nr + 1) * panelStride : nil
+              hasNext && index == tiles - 1
+              ? rhs.panels + (j / row.nr + 1) * rhs.panelStride : nil
             row.tile(&tile)
             i += rows
           }

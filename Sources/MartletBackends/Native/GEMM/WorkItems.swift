@@ -16,6 +16,8 @@ struct WorkItems {
     var loop = prototype
     loop.kc = plan.kc
     loop.mc = plan.mc
+    loop.tileRows = plan.tileRows
+    loop.streams = plan.streams
     // One K block needs no partial sums anywhere.
     if loop.k <= plan.kc { loop.staging.sumsInScratch = false }
     let rowBlocks = (rows + plan.itemRows - 1) / plan.itemRows
