@@ -417,6 +417,60 @@ static void test_stream(const mk_gemm_row *row, product_order order, int64_t m, 
   free_problem(&q);
 }
 
+// f32 rows on an rhs in place, each matrix of it against a forbidden page: rows through the stream in
+// slices of k and through tiles, and columns that are contiguous along k.
+static void test_in_place(const mk_gemm_row *row, product_order order, int64_t m, int64_t n,
+                          int64_t k, values kind) {
+  problem q = make_problem(row, m, n, k, kind);
+  const rows lhs = put_lhs(row, &q, false);
+  char *rhs = slot_memory(SOURCE, n * k * 4, true);
+  if (n % row->vector == 0 && n > 0) {
+    for (int64_t i = 0; i < n * k; i++) memcpy(rhs + i * 4, q.rhs + i % n * k + i / n, 4);
+    for (int through = 0; through < 2; through++) {
+      rows dst = make_dst(row, m, n);
+      mk_epilogue space, *e = make_epilogue(&space, m, n, false, &dst);
+      float *sums = (float *)slot_memory(ACC, m * n * 4, true);
+      const int64_t slice = 1 + random_below(k + 1);
+      int64_t p = 0;
+      do {
+        const int64_t depth = k - p < slice ? k - p : slice;
+        const bool first = p == 0, last = p + depth >= k;
+        if (through == 0) {
+          row->stream(&(mk_gemm_stream){
+            .m = m, .n = n, .k = depth, .lhs = lhs.first + p * 4, .lhs_stride = lhs.stride,
+            .rhs = rhs + p * n * 4, .rhs_panel_stride = row->nr * 4, .rhs_line_stride = n * 4,
+            .dst = dst.first, .dst_stride = dst.stride, .epilogue = e, .acc = sums,
+            .acc_stride = n * 4,
+            .flags = (first ? 0u : MK_RESUME) | (last ? 0u : MK_SUSPEND)});
+        } else if (m <= row->mr && n <= row->nr) {
+          row->tile(&(mk_gemm_tile){
+            .m = m, .n = n, .k = depth, .lhs = lhs.first + p * 4, .lhs_stride = lhs.stride,
+            .rhs = rhs + p * n * 4, .rhs_line_stride = n * 4, .dst = dst.first,
+            .dst_stride = dst.stride, .epilogue = e, .acc = sums, .acc_stride = n * 4,
+            .flags = (first ? MK_FIRST_K : 0u) | (last ? MK_LAST_K : 0u)});
+        }
+        p += depth;
+      } while (p < k);
+      if (through == 1 && (m > row->mr || n > row->nr)) continue;
+      check_dst(row, order, through ? "tile in place" : "stream in place", &q, e, &dst);
+      check(wipe_rows(&dst), "%s in place m=%lld n=%lld k=%lld: wrote outside its rows", row->name,
+            (long long)m, (long long)n, (long long)k);
+    }
+  }
+  if (m <= row->columns_mr) {
+    if (n * k > 0) memcpy(rhs, q.rhs, (size_t)(n * k) * 4);
+    rows dst = make_dst(row, m, n);
+    mk_epilogue space, *e = make_epilogue(&space, m, n, false, &dst);
+    row->columns(&(mk_gemm_stream){.m = m, .n = n, .k = k, .lhs = lhs.first,
+                                   .lhs_stride = lhs.stride, .rhs = rhs, .rhs_line_stride = k * 4,
+                                   .dst = dst.first, .dst_stride = dst.stride, .epilogue = e});
+    check_dst(row, order, "columns", &q, e, &dst);
+    check(wipe_rows(&dst), "%s columns m=%lld n=%lld k=%lld: wrote outside its rows", row->name,
+          (long long)m, (long long)n, (long long)k);
+  }
+  free_problem(&q);
+}
+
 // Tile and stream give the same bits whatever a processor's products round to.
 static void test_stream_is_tile(const mk_gemm_row *row, int64_t m, int64_t k) {
   const int64_t n = 5 * row->nr, size = size_of(row->dst);
@@ -482,4 +536,17 @@ void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order orde
     if (order != DOT_WITHIN_BOUND) test_stream(row, order, m, 3 * row->nr, 21, SPECIAL);
     test_stream_is_tile(row, m, 45);
   }
+  if (row->vector == 0) return;
+
+  begin_section(isa->name, "rhs in place");
+  const int64_t widths[] = {1, row->vector - 1, row->vector, row->nr, row->nr + 3,
+                            row->nr + row->vector, 5 * row->nr};
+  const int64_t depths[] = {0, 1, row->vector - 1, row->vector, 2 * row->vector + 1, 75};
+  for (int64_t m = 1; m <= row->stream_mr; m++)
+    for (size_t n = 0; n < sizeof widths / sizeof widths[0]; n++)
+      for (size_t k = 0; k < sizeof depths / sizeof depths[0]; k++)
+        test_in_place(row, order, m, widths[n], depths[k], ORDINARY);
+  for (int i = 0; i < 60; i++)
+    test_in_place(row, order, 1 + random_below(row->stream_mr), 1 + random_below(3 * row->nr),
+                  random_below(90), i % 2 ? SPECIAL : WIDE_RANGE);
 }

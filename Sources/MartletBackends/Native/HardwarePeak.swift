@@ -19,7 +19,8 @@ package enum HardwarePeak {
     let part = byteCount / parts / 64 * 64
     let start = mp_now_ns()
     pool.parallelFor(parts) { index in
-      _ = mk_read(memory + index * part, Int64(index == parts - 1 ? byteCount - index * part : part))
+      _ = mk_read(
+        memory + index * part, Int64(index == parts - 1 ? byteCount - index * part : part))
     }
     return max(mp_now_ns() - start, 1)
   }

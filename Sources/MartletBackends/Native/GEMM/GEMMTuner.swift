@@ -69,7 +69,8 @@ package struct GEMMTuner {
   }
 
   /// Times all candidates, the fastest first; `progress` learns how many runs are done of how many.
-  package func measure(progress: (Int, Int) -> Void = { _, _ in }) throws(MartletError) -> [Timing] {
+  package func measure(progress: (Int, Int) -> Void = { _, _ in }) throws(MartletError) -> [Timing]
+  {
     let candidates = candidates
     var best = [Int64](repeating: .max, count: candidates.count)
     let rounds = GEMMTuner.skipped + GEMMTuner.counted

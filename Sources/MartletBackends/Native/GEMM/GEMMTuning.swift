@@ -101,7 +101,8 @@ package struct GEMMTuning: Sendable {
   package init(path: String) throws(MartletError) {
     guard let file = fopen(path, "r") else {
       throw MartletError(
-        errno == ENOENT ? .notFound : .io, "tuning file \(path): \(String(cString: strerror(errno)))")
+        errno == ENOENT ? .notFound : .io,
+        "tuning file \(path): \(String(cString: strerror(errno)))")
     }
     defer { fclose(file) }
     var bytes: [UInt8] = []
@@ -127,7 +128,8 @@ package struct GEMMTuning: Sendable {
   /// - Throws: `invalidArgument` with the line of what is malformed.
   package init(text: String, name: String = "tuning file") throws(MartletError) {
     var isOpen = false
-    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
+    {
       let line = line.last == "\r" ? line.dropLast() : line
       if line.isEmpty || line.first == "#" { continue }
       do throws(Malformed) {
