@@ -260,7 +260,9 @@ extension GEMMProblem {
   /// streams past the vector instead of the vector filling a panel. The sums are the same.
   fileprivate func turnedIfVector(on kernels: KernelSet) -> GEMMProblem {
     guard n == 1, m > 1, packedRHS == nil, lhs.dtype == .float32, dst.rowStride == 1,
-      lhs.columnStride == 1, !kernels.precision(for: mode).usesBF16
+      lhs.columnStride == 1, !kernels.precision(for: mode).usesBF16,
+      // With both, the order in which they are added would change.
+      epilogue.rowBias == nil || epilogue.columnBias == nil
     else { return self }
     var turned = self
     (turned.m, turned.n) = (1, m)
