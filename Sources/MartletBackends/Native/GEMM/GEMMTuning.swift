@@ -70,7 +70,7 @@ package struct GEMMTuning: Sendable {
     }
     // A table that was set meanwhile stays.
     inUse.withLock { if state.load(ordering: .relaxed) == .unread { $0 = table } }
-    state.compareExchange(
+    _ = state.compareExchange(
       expected: .unread, desired: table.choices.isEmpty ? .empty : .filled, ordering: .releasing)
   }
 
