@@ -35,6 +35,9 @@ package enum Backends {
       rhs, k: k, n: n, matrixStrides: matrixStrides, mode: mode, pool: pool)
   }
 
+  /// Whether packing rhs would not make `problem` faster.
+  package static func readsInPlace(_ problem: GEMMProblem) -> Bool { native.readsInPlace(problem) }
+
   /// Whether a packed rhs serves the backend in use; others than native pack for themselves.
   package static func readsPackedMatrices() throws(MartletError) -> Bool {
     try preferredBackend() == nil

@@ -11,11 +11,13 @@ public func martlet_matmul(
   _ result: UnsafeMutablePointer<OpaquePointer?>?
 ) -> martlet_status {
   boundary { () throws(MartletError) in
-    let slots = try ResultSlots(result, "result")
-    let lhs = try HandleTable.shared.tensor(lhs, "lhs")
+    let slot = try required(result, "result")
+    let lhs = try HandleTable.shared.resolve(lhs, "lhs", as: TensorObject.self)
     let rhs = try HandleTable.shared.resolve(rhs, "rhs", as: TensorObject.self)
-    try OperatorCall("MatMul", mode: try effectiveMode(mode))
-      .run([lhs, rhs.tensor], weight: rhs, at: 1, into: slots)
+    let mode = try effectiveMode(mode)
+    if try OperatorCall.multiply(lhs, rhs, mode: mode, into: slot) { return }
+    try OperatorCall("MatMul", mode: mode).run(
+      [lhs.tensor, rhs.tensor], weight: rhs, at: 1, into: try ResultSlots(slot, "result"))
   }
 }
 

@@ -31,7 +31,38 @@ struct OperatorCall {
     let operation = try weight.operation(key) { () throws(MartletError) in
       try make(inputs, outputCount: slots.destinations.count, constant: index)
     }
+    if attributes.values.isEmpty, inputs.count == 2, weight.plainProduct == nil,
+      let product = operation as? MatMul
+    {
+      weight.plainProduct = product
+    }
     try run(inputs, into: slots, with: operation)
+  }
+
+  /// Multiplies two plain matrices past all that operators in general need; false, with nothing
+  /// done, for operands of other kinds.
+  static func multiply(
+    _ lhs: TensorObject, _ rhs: TensorObject, mode: MathMode,
+    into slot: UnsafeMutablePointer<OpaquePointer?>
+  ) throws(MartletError) -> Bool {
+    guard let a = lhs.plain, let b = rhs.plain, a.columns == b.rows,
+      let product = rhs.isPacked ? rhs.plainProduct : .plain
+    else { return false }
+    let existing = try HandleTable.shared.resolveOptional(
+      slot.pointee, "result", as: TensorObject.self)
+    if existing?.isReadOnly == true { return false }
+    let destination: TensorObject
+    if let existing {
+      destination = existing
+    } else {
+      destination = TensorObject(try Tensor(uninitialized: .float32, [a.rows, b.columns]))
+    }
+    guard let dst = destination.plain,
+      try product.multiply(a, b, constant: rhs.tensor, into: dst, mode: mode)
+    else { return false }
+    if existing == nil { slot.pointee = try HandleTable.shared.create(destination) }
+    withExtendedLifetime((lhs, rhs, destination)) {}
+    return true
   }
 
   /// Runs and returns the results, without a place given for them.

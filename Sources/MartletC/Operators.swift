@@ -1,4 +1,5 @@
 import CMartlet
+import Glibc
 import MartletCore
 import MartletOperators
 
@@ -17,6 +18,17 @@ public func martlet_op_run(
   _ outputs: UnsafeMutablePointer<OpaquePointer?>?, _ output_count: Int
 ) -> martlet_status {
   boundary { () throws(MartletError) in
+    if attributes == nil, input_count == 2, output_count == 1, let name, let inputs, let outputs,
+      let lhs = inputs[0], let rhs = inputs[1], strcmp(name, "MatMul") == 0
+    {
+      let lhs = try HandleTable.shared.resolve(lhs, "inputs[0]", as: TensorObject.self)
+      let rhs = try HandleTable.shared.resolve(rhs, "inputs[1]", as: TensorObject.self)
+      if !rhs.isPacked,
+        try OperatorCall.multiply(lhs, rhs, mode: try effectiveMode(mode), into: outputs)
+      {
+        return
+      }
+    }
     let set = try HandleTable.shared.resolveOptional(
       attributes, "attributes", as: AttributeSet.self)
     let call = OperatorCall(

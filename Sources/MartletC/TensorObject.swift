@@ -15,11 +15,15 @@ final class TensorObject: HandleObject, @unchecked Sendable {
   let isPacked: Bool
   /// The shape and then the strides.
   let extents: UnsafeMutablePointer<Int64>
+  /// The same as a plain matrix, where it is one.
+  let plain: PlainMatrix?
   private let prepared = Mutex<[String: any Operator]>([:])
+  private let product = Mutex<MatMul?>(nil)
 
   init(_ tensor: Tensor, isPacked: Bool = false) {
     self.tensor = tensor
     self.isPacked = isPacked
+    plain = PlainMatrix(tensor)
     extents = .allocate(capacity: 2 * tensor.rank + 1)
     for (axis, extent) in tensor.shape.enumerated() { extents[axis] = Int64(extent) }
     for (axis, stride) in tensor.strides.enumerated() {
@@ -29,6 +33,12 @@ final class TensorObject: HandleObject, @unchecked Sendable {
   }
 
   deinit { extents.deallocate() }
+
+  /// The product without options that holds this packed weight's panels, once it was made.
+  var plainProduct: MatMul? {
+    get { product.withLock { $0 } }
+    set { product.withLock { $0 = newValue } }
+  }
 
   var isReadOnly: Bool { isPacked || tensor.storage.isReadOnly }
 

@@ -373,6 +373,42 @@ MK_INLINE void gemm_columns(gemm_tile_fn tile, void (*pack)(const mk_pack_rhs *)
   }
 }
 
+// The small function of an f32 row, from first_panel on. Only columns that do not fill their vectors
+// are copied, line by line.
+MK_INLINE void gemm_small(gemm_tile_fn tile, int mr, int nr, const mk_gemm_stream *s,
+                          int64_t first_panel) {
+  const int64_t tiles = (s->m + mr - 1) / mr;
+  const int64_t height = s->m / tiles, higher = s->m % tiles;
+  char copy[MK_SMALL_K * GEMM_MAX_NR * 2] __attribute__((aligned(64)));
+  for (int64_t j = first_panel * nr; j < s->n; j += nr) {
+    mk_epilogue moved;
+    mk_gemm_tile t = {
+      .n = s->n - j < nr ? s->n - j : nr, .k = s->k, .lhs_stride = s->lhs_stride,
+      .rhs = (const char *)s->rhs + j * 4, .dst_stride = s->dst_stride,
+      .flags = MK_FIRST_K | MK_LAST_K, .rhs_line_stride = s->rhs_line_stride};
+    if (t.n % VL != 0) {
+      const int64_t whole = t.n / VL * VL, line = (whole + VL) * 4;
+      const v_tail tail = v_first(t.n - whole);
+      const char *from = (const char *)t.rhs;
+      char *to = copy;
+      for (int64_t p = 0; p < s->k; p++, from += s->rhs_line_stride, to += line) {
+        for (int64_t v = 0; v < whole; v += VL) vi_store(to + v * 4, vi_load(from + v * 4));
+        vi_store(to + whole * 4, vi_load_tail(from + whole * 4, tail));
+      }
+      t.rhs = copy;
+      t.rhs_line_stride = line;
+    }
+    for (int64_t i = 0, index = 0; index < tiles; index++) {
+      t.m = index < higher ? height + 1 : height;
+      t.lhs = (const char *)s->lhs + i * s->lhs_stride;
+      t.dst = (char *)s->dst + i * s->dst_stride + j * 4;
+      t.epilogue = gemm_epilogue_at(s->epilogue, i, j, &moved);
+      tile(&t, false, 0);
+      i += t.m;
+    }
+  }
+}
+
 // What the gemm.c of each instruction set is made of. TILE defines PREFIX_MxV, the tile of exactly
 // M rows and V vectors; STREAM defines NAME, which runs whole groups of PANELS panels for exactly
 // M rows and returns the first panel left over.

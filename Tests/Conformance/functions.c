@@ -54,6 +54,59 @@ static void matmul(void) {
   }
 }
 
+// A plain matrix takes a shorter way than other operands: rows apart, a slot of the caller's, a new
+// one, a packed weight and the operator by its name all give the same bits.
+static void matmul_plain(void) {
+  static const int64_t extents[] = {1, 2, 5, 8, 17, 31, 33, 64, 65, 130};
+  enum { COUNT = sizeof extents / sizeof extents[0], GAP = 3 };
+  for (int64_t index = 0; index < COUNT * COUNT * COUNT; ++index) {
+    const int64_t m = extents[index % COUNT], k = extents[index / COUNT % COUNT],
+                  n = extents[index / COUNT / COUNT];
+    int64_t a_shape[] = {m, k}, b_shape[] = {k, n}, c_shape[] = {m, n};
+    int64_t wide_shape[] = {m, k + GAP}, strides[] = {k + GAP, 1};
+    float *a = NULL, *b = NULL, *wide = NULL;
+    martlet_tensor *lhs = random_tensor(&state, 2, a_shape, &a);
+    martlet_tensor *rhs = random_tensor(&state, 2, b_shape, &b);
+    martlet_tensor *apart = NULL, *packed = NULL, *first = NULL;
+    martlet_tensor_release(random_tensor(&state, 2, wide_shape, &wide));
+    for (int64_t i = 0; i < m; ++i)
+      memcpy(wide + i * (k + GAP), a + i * k, (size_t)k * sizeof *a);
+    check_ok(martlet_tensor_wrap_strided(wide, (size_t)(m * (k + GAP)) * sizeof *wide, 0,
+                                         MARTLET_FLOAT32, 2, a_shape, strides, 0, NULL, NULL,
+                                         &apart));
+    check_ok(martlet_pack(rhs, &packed));
+    check_ok(martlet_matmul(lhs, rhs, MARTLET_MATH_FP32, &first));
+    check_result(first, 2, c_shape, plain_matmul(a, b, m, k, n, false), "matmul of plain matrices");
+    martlet_tensor *operands[][2] = {{lhs, rhs}, {apart, rhs}, {lhs, packed}, {apart, packed}};
+    for (int way = 0; way < 8; ++way) {
+      float *memory = calloc((size_t)(m * n), sizeof *memory);
+      martlet_tensor *slot = NULL;
+      martlet_tensor *const *inputs = operands[way / 2];
+      check_ok(martlet_tensor_wrap(memory, (size_t)(m * n) * sizeof *memory, MARTLET_FLOAT32, 2,
+                                   c_shape, &slot));
+      check_ok(way % 2 == 0 ? martlet_matmul(inputs[0], inputs[1], MARTLET_MATH_FP32, &slot)
+                            : martlet_op_run("MatMul", NULL, MARTLET_MATH_FP32, inputs, 2, &slot, 1));
+      check(same_bits(first, slot), "way %d of %d x %d x %d gives the same bits", way, (int)m,
+            (int)k, (int)n);
+      martlet_tensor_release(slot);
+      free(memory);
+    }
+    if (m == k && k == n) {
+      // The result may be an operand's own memory.
+      check_ok(martlet_matmul(lhs, rhs, MARTLET_MATH_FP32, &rhs));
+      check(same_bits(first, rhs), "a result over its rhs has the same bits");
+    }
+    martlet_tensor_release(first);
+    martlet_tensor_release(packed);
+    martlet_tensor_release(apart);
+    martlet_tensor_release(rhs);
+    martlet_tensor_release(lhs);
+    free(wide);
+    free(b);
+    free(a);
+  }
+}
+
 static void matmul_views(void) {
   float *a = NULL, *b = NULL;
   int64_t a_shape[] = {6, 4}, b_shape[] = {5, 6}, view_a[] = {4, 6}, view_b[] = {6, 5},
@@ -492,6 +545,7 @@ static void bf16(void) {
 int main(void) {
   int64_t before = martlet_memory_in_use();
   matmul();
+  matmul_plain();
   matmul_views();
   linear();
   conv();

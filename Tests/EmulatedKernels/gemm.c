@@ -417,6 +417,27 @@ static void test_stream(const mk_gemm_row *row, product_order order, int64_t m, 
   free_problem(&q);
 }
 
+// The whole of a small product, its rhs in place against a forbidden page.
+static void test_small(const mk_gemm_row *row, product_order order, int64_t m, int64_t n, int64_t k,
+                       values kind) {
+  problem q = make_problem(row, m, n, k, kind);
+  const rows lhs = put_lhs(row, &q, random_below(8) == 0);
+  const int64_t stride = n * 4 + (k > 1 ? 4 * random_below(4) : 0);
+  rows rhs = make_rows(SOURCE, k, n * 4, random_below(6) == 0 ? -stride : stride, true);
+  for (int64_t p = 0; p < k; p++)
+    for (int64_t j = 0; j < n; j++) memcpy(rhs.first + p * rhs.stride + j * 4, q.rhs + j * k + p, 4);
+  rows dst = make_dst(row, m, n);
+  mk_epilogue space, *e = make_epilogue(&space, m, n, false, &dst);
+  row->small(&(mk_gemm_stream){.m = m, .n = n, .k = k, .lhs = lhs.first, .lhs_stride = lhs.stride,
+                               .rhs = rhs.first, .rhs_panel_stride = row->nr * 4,
+                               .rhs_line_stride = rhs.stride, .dst = dst.first,
+                               .dst_stride = dst.stride, .epilogue = e});
+  check_dst(row, order, "small", &q, e, &dst);
+  check(wipe_rows(&dst), "%s small m=%lld n=%lld k=%lld: wrote outside its rows", row->name,
+        (long long)m, (long long)n, (long long)k);
+  free_problem(&q);
+}
+
 // f32 rows on an rhs in place, each matrix of it against a forbidden page: rows through the stream in
 // slices of k and through tiles, and columns that are contiguous along k.
 static void test_in_place(const mk_gemm_row *row, product_order order, int64_t m, int64_t n,
@@ -549,4 +570,11 @@ void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order orde
   for (int i = 0; i < 60; i++)
     test_in_place(row, order, 1 + random_below(row->stream_mr), 1 + random_below(3 * row->nr),
                   random_below(90), i % 2 ? SPECIAL : WIDE_RANGE);
+  for (int64_t m = 1; m <= 2 * row->mr + 1; m++)
+    for (size_t n = 0; n < sizeof widths / sizeof widths[0]; n++)
+      for (size_t k = 0; k < sizeof depths / sizeof depths[0]; k++)
+        test_small(row, order, m, widths[n], depths[k], ORDINARY);
+  for (int i = 0; i < 60; i++)
+    test_small(row, order, 1 + random_below(3 * row->mr), 1 + random_below(3 * row->nr),
+               random_below(MK_SMALL_K + 1), i % 2 ? SPECIAL : WIDE_RANGE);
 }

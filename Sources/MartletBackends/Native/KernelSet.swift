@@ -11,6 +11,8 @@ final class KernelSet: @unchecked Sendable {
   let name: String
   /// One row per combination of dtypes, the best.
   let rows: [GEMMRow]
+  /// The row of f32 alone.
+  let float32: GEMMRow?
   /// Every entry that any instruction set of the chain provides.
   let vectors: UnsafePointer<mk_vector_table>
   /// Why products of float32 are never rounded to bf16 here; empty where they may be.
@@ -54,6 +56,7 @@ final class KernelSet: @unchecked Sendable {
       }
     }
     self.rows = rows
+    float32 = rows.first { $0.dst == .float32 && $0.lhs == .float32 && $0.rhs == .float32 }
     vectors = UnsafeRawPointer(merged).assumingMemoryBound(to: mk_vector_table.self)
   }
 
@@ -133,6 +136,8 @@ final class GEMMRow: @unchecked Sendable {
   let stream: (@convention(c) (UnsafePointer<mk_gemm_stream>?) -> Void)?
   /// Streams an rhs in place whose K is contiguous; nil but for f32.
   let columns: (@convention(c) (UnsafePointer<mk_gemm_stream>?) -> Void)?
+  /// All of a small product in place; nil but for f32.
+  let small: (@convention(c) (UnsafePointer<mk_gemm_stream>?) -> Void)?
   let packF32: Pack
   let packSame: Pack
   let packConvolution: @convention(c) (UnsafePointer<mk_pack_conv>?) -> Void
@@ -157,6 +162,7 @@ final class GEMMRow: @unchecked Sendable {
     self.tile = tile
     stream = row.stream
     columns = row.columns
+    small = row.small
     columnsMR = row.columns == nil ? 0 : Int(row.columns_mr)
     vector = Int(row.vector)
     self.packF32 = packF32

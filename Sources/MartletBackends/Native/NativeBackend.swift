@@ -15,10 +15,18 @@ struct NativeBackend: Backend {
 
   func supports(_ problem: GEMMProblem) -> Bool { true }
 
+  /// Whether `problem` takes its rhs where it lies though a packed one is at hand.
+  func readsInPlace(_ problem: GEMMProblem) -> Bool {
+    forced == nil && GEMMTuning.isEmpty && SmallProduct.suits(problem, kernels: kernels)
+  }
+
   func run(_ problem: GEMMProblem, pool: ThreadPool) throws(MartletError) -> Execution {
     try problem.validate()
     switch problem.lhs.dtype {
     case .float32, .bfloat16:
+      if forced == nil, let execution = SmallProduct.run(problem, kernels: kernels) {
+        return execution
+      }
       return try PanelProduct(problem, kernels: kernels, forcing: forced).run(on: pool)
     case .float16:
       return try HalfProduct(problem, kernels: kernels).run(on: pool)

@@ -35,14 +35,20 @@ GEMM_STREAM(f32_stream_1, GEMM_F32, 1, 4, PANEL_VECTORS)
 GEMM_STREAM(f32_stream_2, GEMM_F32, 2, 2, PANEL_VECTORS)
 GEMM_STREAM(f32_stream_3, GEMM_F32, 3, 2, PANEL_VECTORS)
 
-static void f32_stream(const mk_gemm_stream *s) {
-  int64_t panel = 0;
+// Panels of few rows that run side by side; returns the first that is left.
+static int64_t f32_stream_panels(const mk_gemm_stream *s) {
   switch (s->m) {
-    case 1: panel = f32_stream_1(s, false); break;
-    case 2: panel = f32_stream_2(s, false); break;
-    case 3: panel = f32_stream_3(s, false); break;
+    case 1: return f32_stream_1(s, false);
+    case 2: return f32_stream_2(s, false);
+    case 3: return f32_stream_3(s, false);
+    default: return 0;
   }
-  gemm_stream_tiles(GEMM_F32, F32_MR, NR, f32_any_tile, s, panel, false);
+}
+static void f32_stream(const mk_gemm_stream *s) {
+  gemm_stream_tiles(GEMM_F32, F32_MR, NR, f32_any_tile, s, f32_stream_panels(s), false);
+}
+static void f32_small(const mk_gemm_stream *s) {
+  gemm_small(f32_any_tile, F32_MR, NR, s, f32_stream_panels(s));
 }
 
 GEMM_PACKERS(f32, PACK_F32, NR)
@@ -55,7 +61,7 @@ const mk_gemm_row mk_gemm_rows_avx512[MK_AVX512_ROWS] = {
     .dst = MK_F32, .lhs = MK_F32, .rhs = MK_F32,
     .mr = F32_MR, .nr = NR, .kr = 1, .stream_mr = GEMM_STREAM_ROWS, .kc = 512, .mc = 168,
     .columns_mr = GEMM_COLUMNS_ROWS, .vector = VL,
-    .tile = f32_tile, .stream = f32_stream, .columns = f32_columns,
+    .tile = f32_tile, .stream = f32_stream, .columns = f32_columns, .small = f32_small,
     .pack_rhs_f32 = f32_pack_f32, .pack_rhs_same = f32_pack_f32, .pack_conv = f32_pack_conv,
   },
 };

@@ -20,7 +20,18 @@ package struct MatMul: Operator {
   private let transposesA: Bool
   private let transposesB: Bool
   private let activation: Activation
-  private let weight: PackedWeight?
+  let weight: PackedWeight?
+
+  /// Whether this is a product without options.
+  var isPlain: Bool { alpha == 1 && !transposesA && !transposesB && activation == .none }
+
+  init() {
+    alpha = 1
+    transposesA = false
+    transposesB = false
+    activation = .none
+    weight = nil
+  }
 
   package init(_ node: OperatorNode) throws(MartletError) {
     alpha = try node.attributes.float("alpha", default: 1)

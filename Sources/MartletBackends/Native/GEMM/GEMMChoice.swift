@@ -95,6 +95,13 @@ package struct GEMMShape: Hashable, Sendable {
 
   /// rhs of this many bytes, read in place by many rows, stays in L1 with what else is there.
   private static let smallRHS = 16 << 10
+
+  /// Whether many rows may read a [k, n] rhs in place, `stride` bytes between its rows.
+  static func readsInPlace(k: Int, n: Int, stride: Int) -> Bool {
+    // Rows a power of two apart share their cache sets.
+    k * n * 4 <= smallRHS && (stride % 1024 != 0 || k <= 32)
+  }
+
   /// Multiply-adds of one matrix from which packing rhs for all threads pays.
   private static let sharedWork = 1e7
 
@@ -105,9 +112,9 @@ package struct GEMMShape: Hashable, Sendable {
     if row.vector > 0, rhs == .columns, m <= row.columnsMR { return .inPlace }
     if row.vector > 0, rhs == .rows {
       if m <= row.streamMR { return .inPlace }
-      // Rows a power of two apart share their cache sets.
-      let isSmall = k * n * 4 <= GEMMShape.smallRHS && (rhsStride % 1024 != 0 || k <= 32)
-      if isSmall, m <= 2 * row.mc { return .inPlace }
+      if m <= 2 * row.mc, GEMMShape.readsInPlace(k: k, n: n, stride: rhsStride) {
+        return .inPlace
+      }
     }
     if m <= 2 * row.mc && !(sharesRHS && matrices > 1) { return .packItems }
     if sharesRHS { return .packShared }

@@ -43,6 +43,9 @@ package struct GEMMTuning: Sendable {
     current = try GEMMTuning(path: path)
   }
 
+  /// Whether the table in use is known to hold nothing.
+  static var isEmpty: Bool { state.load(ordering: .acquiring) == .empty }
+
   static func choice(for shape: GEMMShape, isa: String) -> GEMMChoice? {
     switch state.load(ordering: .acquiring) {
     case .empty: return nil
