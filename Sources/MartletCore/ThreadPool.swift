@@ -5,8 +5,10 @@ import Synchronization
 /// The process's worker threads. One parallel section runs at a time; a section that finds the pool
 /// taken, or that is nested in another, runs on its own thread, so nobody waits for anybody.
 ///
-/// Workers claim chunks from a shared counter, so the caller drains what a descheduled worker would
-/// have held. Between sections workers spin for a bounded time, then sleep on a futex.
+/// Every thread claims chunks from a share of its own, always the same part of the count, so that what
+/// one section leaves in a core's caches is there for the next; then from the others' shares, so that
+/// nobody waits for what a descheduled worker would have done. Between sections workers spin for a
+/// bounded time, then sleep on a futex.
 ///
 /// @unchecked Sendable: `job` is written only by the holder of `isTaken` while no worker is inside.
 package final class ThreadPool: @unchecked Sendable {
@@ -24,6 +26,19 @@ package final class ThreadPool: @unchecked Sendable {
   private struct Job {
     var body: UnsafeMutableRawPointer
     var count: Int
+    /// In how many shares the count is dealt, evenly and in order.
+    var shares: Int
+
+    func start(_ share: Int) -> Int {
+      let (size, larger) = count.quotientAndRemainder(dividingBy: shares)
+      return share * size + min(share, larger)
+    }
+  }
+
+  /// The next chunk of a share, alone in its cache line.
+  private struct Share: ~Copyable {
+    let next = Atomic<Int>(0)
+    private let padding = (0, 0, 0, 0, 0, 0, 0)
   }
 
   private struct External: @unchecked Sendable {
@@ -34,7 +49,8 @@ package final class ThreadPool: @unchecked Sendable {
   private let isTaken = Atomic<Bool>(false)
   /// Incremented to start a section; workers wait for a change. Its address is the futex word.
   private let epoch: UnsafeMutablePointer<UInt32>
-  private let nextChunk = Atomic<Int>(0)
+  private static let maximumShares = 64
+  private let shares: UnsafeMutablePointer<Share>
   /// How many more workers may join the section.
   private let tickets = Atomic<Int>(0)
   private let busyWorkers = Atomic<Int>(0)
@@ -51,6 +67,8 @@ package final class ThreadPool: @unchecked Sendable {
   private init() {
     epoch = .allocate(capacity: 16)
     epoch.initialize(repeating: 0, count: 16)
+    shares = .allocate(capacity: ThreadPool.maximumShares)
+    for index in 0..<ThreadPool.maximumShares { (shares + index).initialize(to: Share()) }
     if let text = getenv("MARTLET_NUM_THREADS").map({ String(cString: $0) }), !text.isEmpty {
       if let count = Int(text), (1...ThreadPool.maximumThreads).contains(count) {
         requestedThreads.store(count, ordering: .relaxed)
@@ -132,7 +150,10 @@ package final class ThreadPool: @unchecked Sendable {
     withoutActuallyEscaping(body) { escapable in
       var boxed = escapable
       withUnsafeMutablePointer(to: &boxed) { pointer in
-        runSection(Job(body: UnsafeMutableRawPointer(pointer), count: count), threads - 1)
+        runSection(
+          Job(
+            body: UnsafeMutableRawPointer(pointer), count: count,
+            shares: min(threads, ThreadPool.maximumShares)), threads - 1)
       }
     }
     isTaken.store(false, ordering: .releasing)
@@ -142,7 +163,9 @@ package final class ThreadPool: @unchecked Sendable {
 
   private func runSection(_ section: Job, _ helpers: Int) {
     job = section
-    nextChunk.store(0, ordering: .relaxed)
+    for share in 0..<section.shares {
+      shares[share].next.store(section.start(share), ordering: .relaxed)
+    }
     // Only `helpers` of the workers take part: each takes one ticket.
     // A worker that is late from the section before may take one at once: it must see the job.
     tickets.store(helpers, ordering: .sequentiallyConsistent)
@@ -150,7 +173,7 @@ package final class ThreadPool: @unchecked Sendable {
     if sleepers.load(ordering: .sequentiallyConsistent) > 0 {
       mp_futex_wake(epoch, Int32(helpers))
     }
-    drain(section)
+    drain(section, first: 0)
     // Take back the tickets nobody used, then wait for the workers that did use one.
     tickets.store(0, ordering: .sequentiallyConsistent)
     var spins = 0
@@ -163,13 +186,18 @@ package final class ThreadPool: @unchecked Sendable {
     job = nil
   }
 
-  private func drain(_ section: Job) {
+  /// Runs what is left of the shares, from `first` on.
+  private func drain(_ section: Job, first: Int) {
     mp_set_in_parallel(true)
     let body = section.body.assumingMemoryBound(to: Body.self)
-    while true {
-      let index = nextChunk.wrappingAdd(1, ordering: .relaxed).oldValue
-      if index >= section.count { break }
-      body.pointee(index)
+    for step in 0..<section.shares {
+      let share = (first + step) % section.shares
+      let end = section.start(share + 1)
+      while true {
+        let index = shares[share].next.wrappingAdd(1, ordering: .relaxed).oldValue
+        if index >= end { break }
+        body.pointee(index)
+      }
     }
     mp_set_in_parallel(false)
   }
@@ -240,20 +268,21 @@ package final class ThreadPool: @unchecked Sendable {
       // busyWorkers goes up before the ticket is taken: the caller clears the tickets first and
       // then waits for busyWorkers to reach zero, so no worker can slip in afterwards.
       busyWorkers.add(1, ordering: .sequentiallyConsistent)
-      if takeTicket(), let section = job { drain(section) }
+      if let ticket = takeTicket(), let section = job { drain(section, first: ticket) }
       busyWorkers.subtract(1, ordering: .releasing)
     }
   }
 
-  private func takeTicket() -> Bool {
+  /// A number from 1 to that of the helpers, or nil where no more are wanted.
+  private func takeTicket() -> Int? {
     var available = tickets.load(ordering: .sequentiallyConsistent)
     while available > 0 {
       let (exchanged, original) = tickets.compareExchange(
         expected: available, desired: available - 1, ordering: .sequentiallyConsistent)
-      if exchanged { return true }
+      if exchanged { return available }
       available = original
     }
-    return false
+    return nil
   }
 
   private func awaitEpoch(after seen: UInt32) -> UInt32 {
