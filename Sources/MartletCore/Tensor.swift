@@ -41,8 +41,12 @@ package struct Tensor: Sendable {
         "a \(dtype) tensor of shape \(Shape.text(shape)) with strides \(Shape.text(strides)) at byte \(byteOffset) leaves its buffer of \(storage.byteCount) bytes",
         expected: "at most \(storage.byteCount) bytes", actual: Shape.text(shape))
     }
+    // Strides that nothing moves by may be anything; arithmetic on them must not overflow.
+    let reach = max(storage.byteCount, 1 << 32)
     self.init(
-      unchecked: storage, dtype: dtype, shape: shape, strides: strides, byteOffset: byteOffset)
+      unchecked: storage, dtype: dtype, shape: shape,
+      strides: strides.contains { $0 > reach || $0 < -reach }
+        ? strides.map { $0 > reach || $0 < -reach ? 0 : $0 } : strides, byteOffset: byteOffset)
   }
 
   /// A view whose bounds the caller has proved.
