@@ -15,8 +15,8 @@ struct GEMMPlan: Equatable {
 
   /// Multiply-adds below which a second thread costs more than it brings (64^3).
   static let serialWork = 262_144
-  /// The same where rhs is packed within the call (80^3 and 200 x 200 x 16 were slower on two threads
-  /// than on one, 96^3 1.6 times as fast, AVX2).
+  /// The same where rhs is packed within the call (80^3 and 200 x 200 x 16 that had to wake the
+  /// worker were slower on two threads than on one, AVX2).
   static let serialWorkWhenPacking = 3 * serialWork
   /// Bytes of rhs panels that are packed at a time when all threads share them.
   static let sharedPanelBytes = 8 << 20
