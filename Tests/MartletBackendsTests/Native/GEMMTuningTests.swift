@@ -158,6 +158,16 @@ import Testing
     #expect(error?.code == .notFound)
   }
 
+  @Test("a directory is no table, and what a file says is quoted fit for a terminal")
+  func unfit() {
+    let directory = #expect(throws: MartletError.self) { try GEMMTuning(path: "/") }
+    #expect(directory?.code == .io)
+    let binary = String(
+      decoding: [27, 91, 50, 74] + [UInt8](repeating: 65, count: 5000), as: UTF8.self)
+    let error = #expect(throws: MartletError.self) { try GEMMTuning(text: binary) }
+    #expect(error?.actual == "'?[2J\(String(repeating: "A", count: 36))'")
+  }
+
   @Test("timing ranks every candidate and keeps the cost model's where it is as good")
   func tuner() throws {
     var a = [Float](repeating: 1, count: 40 * 40)

@@ -142,7 +142,7 @@ package struct GEMMTuning: Sendable {
         } else if line == GEMMTuning.header {
           isOpen = true
         } else {
-          throw Malformed(expected: "'\(GEMMTuning.header)'", actual: "'\(line)'")
+          throw Malformed(expected: "'\(GEMMTuning.header)'", actual: Malformed.quoted(line))
         }
       } catch {
         throw MartletError(
@@ -178,6 +178,12 @@ package struct GEMMTuning: Sendable {
   private struct Malformed: Error {
     var expected: String
     var actual: String
+
+    /// The beginning of what a file says, fit for a terminal.
+    static func quoted(_ text: some StringProtocol) -> String {
+      let shown = text.unicodeScalars.prefix(40).map { (32..<127).contains($0.value) ? $0 : "?" }
+      return "'\(String(String.UnicodeScalarView(shown)))'"
+    }
   }
 
   private static let names = [
@@ -193,7 +199,9 @@ package struct GEMMTuning: Sendable {
       return String(decoding: rest[..<end], as: UTF8.self)
     }
     let kind = word { $0 == 32 }
-    guard kind == "gemm" else { throw Malformed(expected: "'gemm'", actual: "'\(kind)'") }
+    guard kind == "gemm" else {
+      throw Malformed(expected: "'gemm'", actual: Malformed.quoted(kind))
+    }
     var fields: [String: String] = [:]
     while !rest.isEmpty {
       if rest.first == 32 {
@@ -204,7 +212,7 @@ package struct GEMMTuning: Sendable {
       guard rest.first == 61, names.contains(name), fields[name] == nil else {
         throw Malformed(
           expected: "one of \(names.filter { fields[$0] == nil }.joined(separator: ", ")) and '='",
-          actual: "'\(name)'")
+          actual: Malformed.quoted(name))
       }
       rest = rest.dropFirst()
       if rest.first == 34 {
@@ -227,7 +235,7 @@ package struct GEMMTuning: Sendable {
     func number(_ name: String) throws(Malformed) -> Int {
       let value = try text(name)
       guard let number = Int(value), (1...1 << 40).contains(number) else {
-        throw Malformed(expected: "\(name) from 1 to \(1 << 40)", actual: "'\(value)'")
+        throw Malformed(expected: "\(name) from 1 to \(1 << 40)", actual: Malformed.quoted(value))
       }
       return number
     }
@@ -237,13 +245,13 @@ package struct GEMMTuning: Sendable {
       let value = try text(name)
       guard let result = Value(rawValue: value) else {
         let known = Value.allCases.map(\.rawValue).joined(separator: ", ")
-        throw Malformed(expected: "\(name) one of \(known)", actual: "'\(value)'")
+        throw Malformed(expected: "\(name) one of \(known)", actual: Malformed.quoted(value))
       }
       return result
     }
     let type = try text("type")
     guard type == "f32" || type == "bf16" else {
-      throw Malformed(expected: "type one of f32, bf16", actual: "'\(type)'")
+      throw Malformed(expected: "type one of f32, bf16", actual: Malformed.quoted(type))
     }
     let shape = GEMMShape(
       m: try number("m"), n: try number("n"), k: try number("k"),
