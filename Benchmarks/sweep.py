@@ -76,8 +76,8 @@ def cliffs(rows: list[dict]) -> list[str]:
     found = []
     for group in grouped(rows).values():
         rates = [float(row["gflops"]) for row in group]
-        for before, row, after, at in zip(group, group[1:], group[2:], range(1, len(group))):
-            lower = min(rates[at - 1], rates[at + 1])
+        for at in range(1, len(group) - 1):
+            row, lower = group[at], min(rates[at - 1], rates[at + 1])
             if rates[at] < CLIFF * lower:
                 found.append(
                     f"{row['m']}x{row['n']}x{row['k']} {'packed' if int(row['is_packed']) else ''}"
@@ -94,7 +94,7 @@ def plot(rows: list[dict], path: str) -> None:
     import matplotlib.pyplot as plt
 
     figure, panes = plt.subplots(1, 3, figsize=(13, 4), sharey=True)
-    for pane, axis in zip(panes, "mnk"):
+    for pane, axis in zip(panes, "mnk", strict=True):
         for (which, fixed, packed), group in grouped(rows).items():
             if which != axis or not packed:
                 continue
