@@ -19,6 +19,8 @@ enum ThreadScratch {
   /// Blocks beyond this go back to the system after use.
   private static let keptBytes = 16 << 20
   private static let headerBytes = 64
+  /// Stands behind the bytes asked for in debug builds, where writing over it stops the process.
+  private static let guardWord: UInt64 = 0x7363_7261_7463_6821
 
   /// Bytes in blocks of all threads now.
   static var bytesInUse: Int { inUse.load(ordering: .relaxed) }
@@ -37,7 +39,14 @@ enum ThreadScratch {
       block = nil
     }
     guard let block = block ?? allocate(byteCount) else { return false }
+    #if DEBUG
+      (block + headerBytes + byteCount).storeBytes(of: guardWord, as: UInt64.self)
+    #endif
     body(block + headerBytes)
+    #if DEBUG
+      let end = (block + headerBytes + byteCount).loadUnaligned(as: UInt64.self)
+      precondition(end == guardWord, "work went beyond its scratch")
+    #endif
     if let key, capacity(block) <= keptBytes, pthread_getspecific(key) == nil,
       pthread_setspecific(key, block) == 0
     {
@@ -56,7 +65,7 @@ enum ThreadScratch {
     let (sum, overflow) = byteCount.addingReportingOverflow(byteCount / 4 + 4096)
     guard !overflow, sum < Int.max / 2 else { return nil }
     var block: UnsafeMutableRawPointer?
-    guard posix_memalign(&block, 64, sum + headerBytes) == 0, let block else { return nil }
+    guard posix_memalign(&block, 64, sum + headerBytes + 8) == 0, let block else { return nil }
     block.storeBytes(of: sum, as: Int.self)
     inUse.add(sum, ordering: .relaxed)
     return block

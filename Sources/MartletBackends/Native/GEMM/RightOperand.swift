@@ -36,11 +36,11 @@ enum RightOperand {
     }
   }
 
-  /// Scratch bytes that a block of `depth` by `columns` needs.
+  /// Scratch bytes that a block of `depth` by at most `columns` needs.
   func scratchBytes(depth: Int, columns: Int, row: GEMMRow) -> Int {
     switch self {
     case .panels, .columns: 0
-    case .rows: columns % row.vector == 0 ? 0 : row.panelBytes(depth) + 64
+    case .rows: row.panelBytes(depth) + 64  // a last item may have fewer columns than whole vectors
     case .strided, .image: (columns + row.nr - 1) / row.nr * row.panelBytes(depth) + 64
     }
   }
