@@ -51,6 +51,9 @@ uint32_t mk_cpu_features(void) {
     if (seven_one.eax & 1u << 5) bits |= MK_CPU_AVX512_BF16;
     if (seven.edx & 1u << 23) bits |= MK_CPU_AVX512_FP16;
   }
+#ifdef MK_SOFTWARE_AVX512  // tests only: see x86_avx512/software_lanes.h
+  if (bits & MK_CPU_AVX2) bits |= MK_CPU_AVX512 | MK_CPU_AVX512_BF16;
+#endif
   if (tiles && (seven.edx & 1u << 24)) {
     bits |= MK_CPU_AMX_TILE;
     if (seven.edx & 1u << 22) bits |= MK_CPU_AMX_BF16;

@@ -3,7 +3,7 @@
 #define MARTLET_KERNELS_PEAK_BODY_H
 
 // Makes the compiler believe that the register changed, so that no round is folded away.
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(MK_SOFTWARE_AVX512)
 #define PEAK_KEEP(V) __asm__ volatile("" : "+v"(V))
 #elif defined(__aarch64__)
 #define PEAK_KEEP(V) __asm__ volatile("" : "+w"(V))

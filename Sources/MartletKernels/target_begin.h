@@ -19,7 +19,8 @@
 #define MK_TARGET_PRESENT 1
 // The intrinsics come first: their declarations carry target attributes of their own.
 #include <immintrin.h>
-#if defined(MK_TARGET_AVX2)
+#if defined(MK_TARGET_AVX2) || \
+    (defined(MK_SOFTWARE_AVX512) && (defined(MK_TARGET_AVX512) || defined(MK_TARGET_AVX512BF16)))
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #elif defined(MK_TARGET_AVXVNNI)
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avxvnni"))), apply_to = function)

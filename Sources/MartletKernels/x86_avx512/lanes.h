@@ -2,6 +2,10 @@
 #ifndef MARTLET_KERNELS_AVX512_LANES_H
 #define MARTLET_KERNELS_AVX512_LANES_H
 
+#ifdef MK_SOFTWARE_AVX512
+#include "software_lanes.h"
+#else
+
 enum { VL = 16 };
 
 typedef __m512 vf;
@@ -139,4 +143,5 @@ MK_INLINE void vi_transpose(vi v[VL]) {
   }
 }
 
+#endif
 #endif

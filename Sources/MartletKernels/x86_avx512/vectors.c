@@ -7,7 +7,9 @@
 #define MK_HAS_FMA 1
 #define MK_HAS_ROUND 1
 #define MK_HAS_F16 1
+#ifndef MK_SOFTWARE_AVX512
 #define MK_HAS_MASKED_IO 2
+#endif
 #include "../vectors/vectors_table.h"
 #endif
 #include "../target_end.h"
