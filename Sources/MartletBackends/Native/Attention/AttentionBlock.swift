@@ -51,21 +51,37 @@ struct AttentionBlock {
       if isFirst { sums.clear(0..<task.rows.count) }
       return
     }
-    if !attention.readsInPlace { pack() }
+    forEachStrip { strip, separatesRows in
+      let start = strip.lowerBound - task.rows.lowerBound
+      if isFirst {
+        attend(strip, into: sums, at: start, separatesRows)
+      } else {
+        attend(strip, into: partial, at: 0, separatesRows)
+        sums.unite(partial, rows: start..<start + strip.count, kernels)
+      }
+    }
+  }
+
+  /// All there is to the task, its only block: each strip goes to dst while it is in cache.
+  func runAlone() {
+    forEachStrip { strip, separatesRows in
+      attend(strip, into: partial, at: 0, separatesRows)
+      attention.finish(task, strip, partial)
+    }
+  }
+
+  private var partial: AttentionSums {
+    AttentionSums(scratch + layout.partial, rows: layout.stripRows, width: problem.valueWidth)
+  }
+
+  private func forEachStrip(_ body: (Range<Int>, Bool) -> Void) {
+    if !attention.readsInPlace, most > 0 { pack() }
     let separatesRows = fewest < most && !valuesAreFinite(fewest..<most)
     var start = task.rows.lowerBound
     while start < task.rows.upperBound {
       let strip = strip(from: start)
-      let target = (start - task.rows.lowerBound)..<(strip.upperBound - task.rows.lowerBound)
       start = strip.upperBound
-      if isFirst {
-        attend(strip, into: sums, at: target.lowerBound, separatesRows)
-      } else {
-        let partial = AttentionSums(
-          scratch + layout.partial, rows: layout.stripRows, width: problem.valueWidth)
-        attend(strip, into: partial, at: 0, separatesRows)
-        sums.unite(partial, rows: target, kernels)
-      }
+      body(strip, separatesRows)
     }
   }
 
@@ -156,11 +172,16 @@ struct AttentionBlock {
     _ strip: Range<Int>, into sums: AttentionSums, at target: Int, _ separatesRows: Bool
   ) {
     let kept = (scratch + layout.kept).assumingMemoryBound(to: Int64.self)
-    var deepest = 0
-    for (index, r) in strip.enumerated() {
-      let count = self.kept(r)
-      kept[index] = Int64(count)
-      deepest = max(deepest, count)
+    var deepest = most
+    if fewest == most {
+      kept.update(repeating: Int64(most), count: strip.count)
+    } else {
+      deepest = 0
+      for (index, r) in strip.enumerated() {
+        let count = self.kept(r)
+        kept[index] = Int64(count)
+        deepest = max(deepest, count)
+      }
     }
     guard deepest > 0 else { return sums.clear(target..<target + strip.count) }
     let scores = scratch + layout.scores
@@ -220,17 +241,20 @@ struct AttentionBlock {
     kernels.vectors.pointee.attention_products?(&job)
   }
 
-  /// Query by query, each as deep as it sees.
+  /// All together where they see as much, else query by query, each as deep as it sees.
   private func multiplyByValuesInPlace(
     _ count: Int, _ kept: UnsafePointer<Int64>, _ weights: UnsafeMutableRawPointer,
     _ sums: AttentionSums, _ target: Int
   ) {
     var job = mk_few_rows()
-    job.m = 1
+    let together = fewest == most ? count : 1
+    job.m = Int64(together)
     job.n = Int64(problem.valueWidth)
+    job.lhs_stride = Int64(layout.scoresStride)
     job.rhs = UnsafePointer(problem.value.row(task.batch, task.keyHead, firstKey))
     job.rhs_stride = Int64(problem.value.rowStride * 4)
-    for i in 0..<count {
+    job.dst_stride = Int64(sums.stride * 4)
+    for i in stride(from: 0, to: count, by: together) {
       job.k = kept[i]
       job.lhs = UnsafeRawPointer(weights + i * layout.scoresStride)
         .assumingMemoryBound(to: Float.self)

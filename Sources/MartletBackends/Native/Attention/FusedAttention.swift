@@ -110,11 +110,12 @@ struct FusedAttention {
 
   /// A thread takes a task with all its keys. False: no memory.
   private func runTasks(_ tasks: Int, _ pool: ThreadPool?) -> Bool {
-    let layout = ScratchLayout(self, sumRows: taskRows)
+    let layout = ScratchLayout(self, sumRows: blocks == 1 ? 0 : taskRows)
     let failures = Atomic<Int>(0)
     func runTask(_ index: Int) {
       let isDone = ThreadScratch.withBytes(layout.byteCount, .item) { scratch in
         let task = task(index)
+        if blocks == 1 { return AttentionBlock(self, task, 0, scratch, layout).runAlone() }
         let sums = AttentionSums(
           scratch + layout.sums, rows: taskRows, width: problem.valueWidth)
         if blocks == 0 {
@@ -125,7 +126,7 @@ struct FusedAttention {
         for block in 0..<blocks {
           AttentionBlock(self, task, block, scratch, layout).run(into: sums, isFirst: block == 0)
         }
-        finish(task, sums)
+        finish(task, task.rows, sums)
       }
       if !isDone { failures.add(1, ordering: .relaxed) }
     }
@@ -161,7 +162,7 @@ struct FusedAttention {
         for block in 1..<blocks {
           whole.unite(sums(index, block), rows: 0..<task.rows.count, kernels)
         }
-        finish(task, whole)
+        finish(task, task.rows, whole)
       }
     }
     return hasMemory && failures.load(ordering: .relaxed) == 0
@@ -171,13 +172,13 @@ struct FusedAttention {
     AttentionSums.byteCount(rows: rows, width: problem.valueWidth)
   }
 
-  /// The sums over the weights' sum, into dst.
-  private func finish(_ task: Task, _ sums: AttentionSums) {
-    var r = task.rows.lowerBound
-    while r < task.rows.upperBound {
+  /// The sums of some of the task's rows over the weights' sum, into dst.
+  func finish(_ task: Task, _ rows: Range<Int>, _ sums: AttentionSums) {
+    var r = rows.lowerBound
+    while r < rows.upperBound {
       let (head, i) = r.quotientAndRemainder(dividingBy: problem.queries)
-      let count = min(problem.queries - i, task.rows.upperBound - r)
-      let index = r - task.rows.lowerBound
+      let count = min(problem.queries - i, rows.upperBound - r)
+      let index = r - rows.lowerBound
       kernels.vectors.pointee.attention_finish?(
         Int64(count), Int64(problem.valueWidth), sums.row(index), Int64(sums.stride * 4),
         sums.sum + index, problem.dst.row(task.batch, task.keyHead * problem.group + head, i),
