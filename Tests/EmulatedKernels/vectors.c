@@ -852,8 +852,9 @@ static void test_winograd(void) {
 }
 
 static void test_pool(void) {
-  for (int round = 0; round < 160; round++) {
-    mk_pool2d p = {.in_h = 1 + random_below(14), .in_w = 1 + random_below(round % 4 ? 20 : 70),
+  for (int round = 0; round < 200; round++) {
+    mk_pool2d p = {.planes = 1 + random_below(3), .in_h = 1 + random_below(14),
+                   .in_w = 1 + random_below(round % 16 < 2 ? 1300 : round % 4 ? 20 : 70),
                    .ker_h = 1 + random_below(4), .ker_w = 1 + random_below(round % 4 ? 3 : 6),
                    .stride_h = 1 + random_below(3), .stride_w = 1 + random_below(3),
                    .dil_h = 1 + (random_below(4) == 0), .dil_w = 1 + (random_below(4) == 0),
@@ -870,14 +871,16 @@ static void test_pool(void) {
     p.out_w = w / p.stride_w + 1;
     // ceil_mode's last window, where it starts inside.
     if (w % p.stride_w && p.out_w * p.stride_w - p.pad_w < p.in_w) p.out_w++;
-    float *src = slot_memory(X, p.in_h * p.in_w * 4, round % 2);
-    for (int64_t i = 0; i < p.in_h * p.in_w; i++)
-      src[i] = p.is_max && random_below(40) == 0 ? NAN : random_unit();
+    const int64_t count_in = p.in_h * p.in_w, count_out = p.out_h * p.out_w;
+    float *src = slot_memory(X, p.planes * count_in * 4, round % 2);
+    for (int64_t i = 0; i < p.planes * count_in; i++)
+      src[i] = p.is_max && round % 6 == 1 && random_below(40) == 0 ? NAN : random_unit();
     p.src = src;
-    p.dst = slot_memory(OUT, p.out_h * p.out_w * 4, round % 2);
+    p.dst = slot_memory(OUT, p.planes * count_out * 4, round % 2);
     table->pool2d(&p);
     int wrong = 0;
-    for (int64_t y = 0; y < p.out_h; y++) {
+    for (int64_t row = 0; row < p.planes * p.out_h; row++) {
+      const int64_t plane = row / p.out_h, y = row % p.out_h;
       for (int64_t x = 0; x < p.out_w; x++) {
         double sum = 0, size = 0, max = -INFINITY;
         int64_t inside = 0, counted = 0;
@@ -887,7 +890,7 @@ static void test_pool(void) {
             const int64_t ix = x * p.stride_w - p.pad_w + kx * p.dil_w;
             counted += iy < p.in_h + p.pad_h_end && ix < p.in_w + p.pad_w_end;
             if (iy < 0 || ix < 0 || iy >= p.in_h || ix >= p.in_w) continue;
-            const double v = src[iy * p.in_w + ix];
+            const double v = src[plane * count_in + iy * p.in_w + ix];
             inside++;
             sum += v;
             size += fabs(v);
@@ -895,14 +898,14 @@ static void test_pool(void) {
           }
         }
         const double count = (double)(p.count_include_pad ? counted : inside);
-        const float got = p.dst[y * p.out_w + x];
+        const float got = p.dst[plane * count_out + y * p.out_w + x];
         wrong += p.is_max ? !same(got, (float)max)
                           : fabs((double)got - sum / count) > 0x1p-22 * size / count;
       }
     }
     check(wrong == 0 && fringe_is_whole(OUT),
-          "pool2d %s %lldx%lld by %lldx%lld stride %lld %lld dil %lld %lld pad %lld %lld: %d wrong",
-          p.is_max ? "max" : "average", (long long)p.in_h, (long long)p.in_w, (long long)p.ker_h,
+          "pool2d %s %lldx%lldx%lld by %lldx%lld stride %lld %lld dil %lld %lld pad %lld %lld: %d wrong",
+          p.is_max ? "max" : "average", (long long)p.planes, (long long)p.in_h, (long long)p.in_w, (long long)p.ker_h,
           (long long)p.ker_w, (long long)p.stride_h, (long long)p.stride_w, (long long)p.dil_h,
           (long long)p.dil_w, (long long)p.pad_h, (long long)p.pad_w, wrong);
   }

@@ -11,6 +11,7 @@ struct VectorsPoolTests {
     let dst = try GuardedBuffer(shape.outH * shape.outW * 4, edge)
     for i in plane.indices { src.floats()[i] = plane[i] }
     var arguments = mk_pool2d()
+    arguments.planes = 1
     arguments.src = UnsafePointer(src.floats())
     (arguments.in_h, arguments.in_w) = (Int64(shape.inH), Int64(shape.inW))
     arguments.dst = dst.floats()

@@ -250,10 +250,11 @@ typedef struct mk_depthwise {
   int32_t act; float lo, hi;
 } mk_depthwise;
 
-// One plane. is_max: NaN is propagated as ONNX Runtime does not promise; average divides by the
+// Planes, contiguous. is_max: NaN is propagated as ONNX Runtime does not promise; average divides by the
 // number of taps inside the image, or by the kernel size where count_include_pad is set
 // (then taps beyond the declared trailing pads do not count, as ONNX ceil_mode says).
 typedef struct mk_pool2d {
+  int64_t planes;
   const float *src; int64_t in_h, in_w;
   float *dst; int64_t out_h, out_w;
   int64_t ker_h, ker_w, stride_h, stride_w, dil_h, dil_w, pad_h, pad_w, pad_h_end, pad_w_end;

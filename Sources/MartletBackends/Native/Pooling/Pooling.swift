@@ -44,9 +44,9 @@ package struct PoolingProblem {
     let work = Double(output.count) * Double(kernel.count)
     let perItem = max(1, Int(32768 / max(work, 1)))
     let items = (planes + perItem - 1) / perItem
-    func forEachPlane(_ body: (Int) -> Void) {
+    func forEachItem(_ body: (Range<Int>) -> Void) {
       func runItem(_ item: Int) {
-        for plane in item * perItem..<min((item + 1) * perItem, planes) { body(plane) }
+        body(item * perItem..<min((item + 1) * perItem, planes))
       }
       if items == 1 { return runItem(0) }
       pool.parallelFor(items, runItem)
@@ -54,17 +54,21 @@ package struct PoolingProblem {
     if src.dtype == .float32, indices == nil, isPlanar,
       let kernel = VectorKernels.chosen.table.pool2d
     {
-      forEachPlane { plane in
+      forEachItem { planes in
         var job = planarJob
-        job.src = UnsafePointer(from.assumingMemoryBound(to: Float.self)) + plane * input.count
-        job.dst = to.assumingMemoryBound(to: Float.self) + plane * output.count
+        job.planes = Int64(planes.count)
+        job.src =
+          UnsafePointer(from.assumingMemoryBound(to: Float.self)) + planes.lowerBound * input.count
+        job.dst = to.assumingMemoryBound(to: Float.self) + planes.lowerBound * output.count
         kernel(&job)
       }
     } else {
       let places = indices?.typed(Int64.self)
-      forEachPlane { plane in
-        src.dtype.visit(
-          PlaneLoop(problem: self, plane: plane, src: from, dst: to, indices: places))
+      forEachItem { planes in
+        for plane in planes {
+          src.dtype.visit(
+            PlaneLoop(problem: self, plane: plane, src: from, dst: to, indices: places))
+        }
       }
     }
     for tensor in [src, dst, indices] { tensor?.keepAlive() }
