@@ -60,7 +60,8 @@ package struct Pad: Operator {
       before[axis] = pads[index]
       let (begun, overflow1) = data.shape[axis].addingReportingOverflow(pads[index])
       let (extent, overflow2) = begun.addingReportingOverflow(pads[axes.count + index])
-      guard !overflow1, !overflow2, extent >= 0 else {
+      // A place minus a pad must not overflow either.
+      guard !overflow1, !overflow2, extent >= 0, pads[index] > -Int.max / 2 else {
         throw .shape(
           "Pad", "the pads of axis \(rawAxis) do not fit", expected: "an extent >= 0",
           actual: "\(data.shape[axis]) with pads \(Shape.text(pads))", input: "pads")

@@ -69,6 +69,7 @@ import Testing
     #expect(try cut(5, 2, 1) == [])
     #expect(try cut(Int.min, Int.max, Int.max) == [0])
     #expect(try cut(Int.max, Int.min, Int.min) == [9])
+    #expect(try cut(-100, Int.min, -2) == [0])
     #expect(throws: MartletError.self) { try cut(0, 1, 0) }
     let type = ValueType(dtype: .float32, shape: [.symbol("n")])
     func constant(_ value: Int) throws -> ValueType {
@@ -91,6 +92,25 @@ import Testing
     #expect(throws: MartletError.self) { try run("Concat", [a, b], ["axis": .int(0)]) }
     #expect(throws: MartletError.self) { try run("Split", [joined, ints([1, 2])], outputs: 2) }
     #expect(throws: MartletError.self) { try run("Concat", [a, a]) }
+  }
+
+  @Test("Resize of integers truncates, rounds with antialias, and saturates") func resize() throws {
+    // 2/3 of the way from 30 to 60 is 50, however it rounds on the way.
+    let x = try tensor([30, 60, 90, 120, 150], [5], .uint8)
+    let linear: [String: AttributeValue] = ["mode": .string("linear")]
+    let narrow = try values("Resize", [x, nil, tensor([0.6])], linear)
+    #expect(narrow == [40, 90, 140])
+    let odd = try tensor([1, 2], [2], .int8)
+    let scale = try tensor([2])
+    #expect(try values("Resize", [odd, nil, scale], linear) == [1, 1, 1, 2])
+    let smooth = linear.merging(["antialias": .int(1)]) { $1 }
+    #expect(
+      try values("Resize", [tensor([1, 2], [2], .uint8), nil, tensor([0.5])], smooth) == [2])
+    let cubic: [String: AttributeValue] = ["mode": .string("cubic")]
+    let edge = try tensor([0, 0, 255, 255], [4], .uint8)
+    let wide = try values("Resize", [edge, nil, tensor([3])], cubic)
+    #expect(
+      wide.first == 0 && wide[2...3].allSatisfy { $0 < 20 } && wide[8...9].allSatisfy { $0 > 235 })
   }
 
   @Test("Expand and Tile repeat") func repetition() throws {
@@ -121,6 +141,11 @@ import Testing
     #expect(grid == [9, 9, 9, 0, 1, 9, 2, 3, 9])
     #expect(throws: MartletError.self) { try padded([-3, -1], "constant") }
     #expect(throws: MartletError.self) { try padded([Int.max, Int.max], "constant") }
+    // The extents of these fit; the places on the way to them would overflow.
+    for mode in ["constant", "edge", "reflect", "wrap"] {
+      #expect(throws: MartletError.self) { try padded([Int.min, Int.max], mode) }
+      #expect(throws: MartletError.self) { try padded([-Int.max, Int.max], mode) }
+    }
     #expect(throws: MartletError.self) { try padded([1], "edge") }
     #expect(throws: MartletError.self) { try padded([1, 1], "mirror") }
   }
