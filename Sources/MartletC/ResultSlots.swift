@@ -83,9 +83,7 @@ struct ResultSlots {
   /// Whether result `index` is not yet in the tensor that it is meant for.
   private func isMisplaced(_ values: [Tensor], _ index: Int) -> Bool {
     guard let destination = destinations[index] else { return false }
-    return values[index].storage !== destination.storage
-      || values[index].byteOffset != destination.byteOffset
-      || values[index].strides != destination.strides
+    return !destination.isSameView(as: values[index])
   }
 
   private static func check(_ result: Tensor, _ destination: Tensor, _ index: Int)

@@ -132,26 +132,9 @@ package final class Executor: @unchecked Sendable {
     var taken: Set<ObjectIdentifier> = []
     for input in inputs { taken.insert(ObjectIdentifier(input.storage)) }
     var results: [Tensor] = []
-    for (index, operand) in plan.outputOperands.enumerated() {
-      let value: Tensor
-      if operand < 0 {
-        value = plan.constants[~operand]
-      } else if let computed = slots[operand] {
-        value = computed
-      } else {
-        throw MartletError(
-          .internalError, "output '\(plan.graph.outputs[index].name)' was not computed")
-      }
-      let destination = index < destinations.count ? destinations[index] : nil
-      if let destination {
-        guard destination.dtype == value.dtype, destination.shape == value.shape else {
-          throw plan.destinationError(index, destination, actual: value)
-        }
-        if destination.storage !== value.storage || destination.byteOffset != value.byteOffset
-          || destination.strides != value.strides
-        {
-          value.copyElements(to: destination)
-        }
+    for (index, value) in try outputValues(destinations).enumerated() {
+      if index < destinations.count, let destination = destinations[index] {
+        if !destination.isSameView(as: value) { value.copyElements(to: destination) }
         taken.insert(ObjectIdentifier(destination.storage))
         results.append(destination)
         continue
@@ -162,6 +145,38 @@ package final class Executor: @unchecked Sendable {
       results.append(isOwn ? value : try recycledCopy(value))
     }
     return results
+  }
+
+  /// What the outputs are, none of which lies where a destination is yet to be written: a result that
+  /// is a view of an input must leave it before another takes its place.
+  private func outputValues(_ destinations: [Tensor?]) throws(MartletError) -> [Tensor] {
+    var values: [Tensor] = []
+    for (index, operand) in plan.outputOperands.enumerated() {
+      let value: Tensor
+      if operand < 0 {
+        value = plan.constants[~operand]
+      } else if let computed = slots[operand] {
+        value = computed
+      } else {
+        throw MartletError(
+          .internalError, "output '\(plan.graph.outputs[index].name)' was not computed")
+      }
+      if index < destinations.count, let destination = destinations[index] {
+        guard destination.dtype == value.dtype, destination.shape == value.shape else {
+          throw plan.destinationError(index, destination, actual: value)
+        }
+      }
+      values.append(value)
+    }
+    let given = destinations.enumerated().filter { $1 != nil }
+    for (index, value) in values.enumerated() where !given.isEmpty {
+      for case (let place, let destination?) in given where destination.overlaps(value) {
+        if place == index && destination.isSameView(as: value) { continue }
+        values[index] = try recycledCopy(value)
+        break
+      }
+    }
+    return values
   }
 
   private func recycledCopy(_ value: Tensor) throws(MartletError) -> Tensor {

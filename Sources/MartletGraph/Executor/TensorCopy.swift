@@ -66,6 +66,11 @@ extension Tensor {
     return start &+ UInt(bitPattern: low)..<start &+ UInt(bitPattern: high + dtype.byteCount)
   }
 
+  /// Whether the elements of both, of one shape and dtype, lie at the same places.
+  package func isSameView(as other: Tensor) -> Bool {
+    storage === other.storage && byteOffset == other.byteOffset && strides == other.strides
+  }
+
   package func overlaps(_ other: Tensor) -> Bool {
     guard let mine = addressRange, let theirs = other.addressRange else { return false }
     return mine.overlaps(theirs)
