@@ -57,9 +57,13 @@ struct ModelRun {
       indices = Array(0..<(try ModelRun.checked(slotCount, object)))
     } else {
       for name in try texts(outputNames, try MartletC.outputCount(slotCount), "output_names") {
-        let index = try ModelRun.index(of: name, in: object.outputs, "output")
-        guard !indices.contains(index) else { throw ModelRun.repeated(name, "output") }
-        indices.append(index)
+        _ = try ModelRun.index(of: name, in: object.outputs, "output")
+        // A model may list an output twice; then it may be asked for twice.
+        let next = object.outputs.names.indices.first {
+          object.outputs.names[$0] == name && !indices.contains($0)
+        }
+        guard let next else { throw ModelRun.repeated(name, "output") }
+        indices.append(next)
       }
     }
     outputIndices = indices

@@ -400,6 +400,64 @@ static void wrong_runs(martlet_model *model) {
   martlet_context_release(context);
 }
 
+// Slots that hold inputs, while other outputs are views of those inputs; an output listed twice.
+static void aliasing(void) {
+  const int64_t shape[] = {2, 2};
+  onnx_bytes graph = {0};
+  const char *outputs[] = {"minus", "turned", "same", "minus"};
+  onnx_message(&graph, 1, onnx_node("Neg", "n", "x", "minus"));
+  onnx_message(&graph, 1, onnx_node("Transpose", "t", "x", "turned"));
+  onnx_message(&graph, 1, onnx_node("Identity", "i", "x", "same"));
+  onnx_text(&graph, 2, "aliasing");
+  onnx_message(&graph, 11, onnx_value("x", 1, 2, shape));
+  for (int i = 0; i < 4; ++i) onnx_message(&graph, 12, onnx_value(outputs[i], 1, 2, shape));
+  onnx_bytes file = onnx_model(graph);
+  martlet_model *model = NULL;
+  martlet_context *context = NULL;
+  check_ok(martlet_model_load_memory(file.data, file.size, NULL, &model));
+  check_ok(martlet_context_create(model, &context));
+  const double expected[4][4] = {{-1, -2, -3, -4}, {1, 3, 2, 4}, {1, 2, 3, 4}, {-1, -2, -3, -4}};
+  const char *in[] = {"x"};
+  for (int which = 0; which < 5; ++which) {
+    float values[4] = {1, 2, 3, 4};
+    martlet_tensor *x = NULL, *slots[5] = {NULL, NULL, NULL, NULL, NULL};
+    check_ok(martlet_tensor_wrap(values, sizeof values, MARTLET_FLOAT32, 2, shape, &x));
+    slots[which] = x;
+    check_ok(which % 2 ? martlet_context_run(context, &x, 1, slots, 4)
+                       : martlet_context_run_named(context, in, &x, 1, outputs, slots, 4));
+    for (int i = 0; i < 4; ++i)
+      check(distance(slots[i], expected[i], 4) == 0, "output %d with the input in slot %d", i, which);
+    for (int i = 0; i < 4; ++i)
+      if (slots[i] != x) martlet_tensor_release(slots[i]);
+    martlet_tensor_release(x);
+  }
+  martlet_context_release(context);
+  martlet_model_release(model);
+  free(file.data);
+
+  // Two inputs change places.
+  onnx_bytes swap = {0};
+  onnx_message(&swap, 1, onnx_node("Identity", "i", "a", "p"));
+  onnx_message(&swap, 1, onnx_node("Identity", "j", "b", "q"));
+  onnx_message(&swap, 11, onnx_value("a", 1, 2, shape));
+  onnx_message(&swap, 11, onnx_value("b", 1, 2, shape));
+  onnx_message(&swap, 12, onnx_value("p", 1, 2, shape));
+  onnx_message(&swap, 12, onnx_value("q", 1, 2, shape));
+  file = onnx_model(swap);
+  check_ok(martlet_model_load_memory(file.data, file.size, NULL, &model));
+  float first[4] = {1, 2, 3, 4}, second[4] = {5, 6, 7, 8};
+  martlet_tensor *pair[2] = {NULL, NULL};
+  check_ok(martlet_tensor_wrap(first, sizeof first, MARTLET_FLOAT32, 2, shape, &pair[0]));
+  check_ok(martlet_tensor_wrap(second, sizeof second, MARTLET_FLOAT32, 2, shape, &pair[1]));
+  martlet_tensor *crossed[] = {pair[1], pair[0]};
+  check_ok(martlet_model_run(model, pair, 2, crossed, 2));
+  check(first[0] == 5 && second[0] == 1, "two inputs change places");
+  martlet_tensor_release(pair[0]);
+  martlet_tensor_release(pair[1]);
+  martlet_model_release(model);
+  free(file.data);
+}
+
 int main(void) {
   fflush(stdout);
   pid_t child = fork();
@@ -426,5 +484,6 @@ int main(void) {
   callbacks();
   options();
   from_file();
+  aliasing();
   return finish();
 }

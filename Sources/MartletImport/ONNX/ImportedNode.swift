@@ -12,6 +12,8 @@ struct ImportedNode {
   var inputs: [ValueID?]
   /// Names as in the file; empty: absent.
   var outputs: [String]
+  /// How many outputs the file lists, absent ones at the end included.
+  let listedOutputCount: Int
   var attributes: [String: AttributeValue]
   /// Attributes that are graphs.
   var graphs: [String: ONNXGraph]

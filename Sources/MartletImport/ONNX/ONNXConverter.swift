@@ -16,6 +16,8 @@ struct ONNXConverter {
   /// What the model needs and Martlet lacks, once per operator, with the first node that needs it.
   private var missing: [(what: String, node: String, operatorName: String)] = []
   private var generatedNames = 0
+  /// Initialisers that cannot be read, which matters only if something reads them.
+  private var unreadable: [String: MartletError] = [:]
   private let progress: ProgressCallback?
 
   /// The newest opset of the default domain whose operators Martlet knows.
@@ -26,14 +28,15 @@ struct ONNXConverter {
     self.tensors = tensors
     opsets = model.opsets
     functions = Dictionary(
-      model.functions.map { ("\($0.domain)::\($0.name)", $0) }, uniquingKeysWith: { a, _ in a })
+      model.functions.map { (ONNXConverter.key($0.domain, $0.name, $0.overload), $0) },
+      uniquingKeysWith: { a, _ in a })
     self.progress = progress
   }
 
   /// Converts the model's graph.
   mutating func convert(_ source: ONNXGraph) throws(MartletError) {
     try addInitializers(source)
-    for info in source.inputs where scope[info.name] == nil {
+    for info in source.inputs where scope[info.name] == nil && unreadable[info.name] == nil {
       let (dtype, shape) = try ONNXConverter.type(info, "input")
       scope[info.name] = graph.addInput(info.name, dtype, shape)
     }
@@ -43,16 +46,12 @@ struct ONNXConverter {
     guard !source.outputs.isEmpty else {
       throw MartletError(.invalidModel, "the graph has no outputs")
     }
-    var seen: Set<String> = []
     for info in source.outputs {
       guard let value = scope[info.name] else {
+        if let error = unreadable[info.name] { throw error }
         throw MartletError(
           .invalidModel, "output '\(info.name)' is made by no node, input or initialiser",
           input: info.name)
-      }
-      guard seen.insert(info.name).inserted else {
-        throw MartletError(
-          .invalidModel, "output '\(info.name)' is listed twice", input: info.name)
       }
       let (dtype, shape) = try ONNXConverter.type(info, "output")
       graph.outputs.append(
@@ -75,7 +74,12 @@ struct ONNXConverter {
         throw MartletError(
           .invalidModel, "two initialisers are named '\(proto.name)'", input: proto.name)
       }
-      scope[proto.name] = graph.addConstant(proto.name, try tensors.read(proto))
+      do throws(MartletError) {
+        scope[proto.name] = graph.addConstant(proto.name, try tensors.read(proto))
+      } catch {
+        guard error.code == .unsupported else { throw error }
+        unreadable[proto.name] = error
+      }
     }
   }
 
@@ -143,7 +147,8 @@ struct ONNXConverter {
   private mutating func convert(_ source: ONNXNode, name: String) throws(MartletError) {
     do throws(MartletError) {
       let node = try imported(source, name: name)
-      if let function = functions["\(source.domain)::\(source.operatorType)"] {
+      let key = ONNXConverter.key(source.domain, source.operatorType, source.overload)
+      if let function = functions[key] {
         try inline(function, node)
       } else if let entry = ONNXTable.lookup(node.domain, node.operatorType) {
         try entry.convert(&self, node)
@@ -158,6 +163,11 @@ struct ONNXConverter {
     }
   }
 
+  /// What tells one function from another.
+  private static func key(_ domain: String, _ name: String, _ overload: String) -> String {
+    "\(domain)::\(name):\(overload)"
+  }
+
   private mutating func imported(_ source: ONNXNode, name: String) throws(MartletError)
     -> ImportedNode
   {
@@ -169,6 +179,7 @@ struct ONNXConverter {
         continue
       }
       guard let id = scope[input] else {
+        if let error = unreadable[input] { throw error }
         throw MartletError(
           .invalidModel,
           "node '\(name)' (\(source.operatorType)): input \(position) '\(input)' is made by no node, input or initialiser",
@@ -181,7 +192,8 @@ struct ONNXConverter {
     while outputs.last?.isEmpty == true { outputs.removeLast() }
     var node = ImportedNode(
       name: name, operatorType: source.operatorType, domain: domain, opset: opsets[domain] ?? 1,
-      inputs: inputs, outputs: outputs, attributes: [:], graphs: [:])
+      inputs: inputs, outputs: outputs, listedOutputCount: source.outputs.count, attributes: [:],
+      graphs: [:])
     for attribute in source.attributes {
       switch attribute.value {
       case .plain(let value): node.attributes[attribute.name] = value
@@ -318,10 +330,11 @@ struct ONNXConverter {
     }
     if !function.opsets.isEmpty { opsets = function.opsets }
     functionDepth += 1
+    let absent = Set(function.inputs).subtracting(scope.keys)
     try convertNodes(
       function.nodes.enumerated().map { index, node in
         node.resolved(
-          call, defaults: function.attributeDefaults, inputs: Set(function.inputs),
+          call, defaults: function.attributeDefaults, absent: absent,
           name: node.displayName(index))
       })
     functionDepth -= 1
@@ -365,12 +378,14 @@ extension ONNXNode {
     return names
   }
 
-  /// A function's node as part of the node that calls it.
+  /// A function's node as part of the node that calls it; `absent` are the function's inputs that
+  /// the call leaves out.
   func resolved(
-    _ call: ImportedNode, defaults: [ONNXAttribute], inputs: Set<String>, name: String
+    _ call: ImportedNode, defaults: [ONNXAttribute], absent: Set<String>, name: String
   ) -> ONNXNode {
     var node = self
     node.name = "\(call.name)/\(name)"
+    node.inputs = inputs.map { absent.contains($0) ? "" : $0 }
     for index in node.attributes.indices {
       guard case .reference(let source) = node.attributes[index].value else { continue }
       if let value = call.attributes[source] {

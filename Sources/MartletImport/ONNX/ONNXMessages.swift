@@ -32,6 +32,8 @@ struct ONNXNode {
   var name = ""
   var operatorType = ""
   var domain = ""
+  /// Which of several functions of this name and domain the node calls.
+  var overload = ""
   var inputs: [String] = []
   var outputs: [String] = []
   var attributes: [ONNXAttribute] = []

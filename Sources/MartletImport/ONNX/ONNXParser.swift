@@ -92,6 +92,7 @@ enum ONNXParser {
         let name = "attribute[\(node.attributes.count)]"
         node.attributes.append(try attribute(reader.message(field, name), depth: depth))
       case 7: node.domain = try reader.string(field)
+      case 8: node.overload = try reader.string(field)
       default: try reader.skip(field)
       }
     }
