@@ -30,7 +30,9 @@ enum IdentityRemoval {
     guard let input = node.input(0), node.outputs.count == 1 else { return nil }
     let type = graph.values[input].type
     switch node.operatorName {
-    case "Identity", "Dropout": return input
+    case "Identity": return input
+    // With a flag that may say to train, the operator has something to refuse.
+    case "Dropout": return node.input(2) == nil ? input : nil
     case "Cast":
       guard let dtype = type.dtype else { return nil }
       return node.int("to", default: 0) == Int(dtype.rawValue) ? input : nil

@@ -57,6 +57,43 @@ import Testing
     #expect(try run("Reshape", opset: 1, [("shape", .ints([3, 2]))])[0].shape == [3, 2])
   }
 
+  @Test("parts of a Split that nobody reads are parts all the same")
+  func unreadParts() throws {
+    for (opset, attributes) in [(11, []), (18, [("num_outputs", ONNXEncoder.Attribute.int(3))])] {
+      let graph = ONNXEncoder.graph(
+        [
+          ONNXEncoder.node("Split", ["x"], ["", "y", ""], [("axis", .int(1))] + attributes)
+        ],
+        inputs: [ONNXEncoder.value("x", 1, ["2", "3"])],
+        outputs: [ONNXEncoder.value("y", 1, nil)])
+      let session = try Model.load(ONNXEncoder.model(graph, opset: opset)).makeRun()
+      #expect(try session.run([.floats([2, 3], [1, 2, 3, 4, 5, 6])])[0].floats == [2, 5])
+    }
+  }
+
+  @Test("GroupNormalization before opset 21 shifts per group, however many channels there are")
+  func groupNormalization() throws {
+    let graph = ONNXEncoder.graph(
+      [
+        ONNXEncoder.node(
+          "GroupNormalization", ["x", "s", "b"], ["y"], [("num_groups", .int(2))])
+      ],
+      inputs: [ONNXEncoder.value("x", 1, ["n", "c", "w"])],
+      outputs: [ONNXEncoder.value("y", 1, nil)],
+      initializers: [
+        ONNXEncoder.floats("s", [2], [1, 2]), ONNXEncoder.floats("b", [2], [0, 10]),
+      ])
+    let session = try Model.load(ONNXEncoder.model(graph, opset: 18)).makeRun()
+    let y = try session.run([.floats([1, 4, 1], [-1, 1, -1, 1])])[0].floats
+    #expect(zip(y, [-1, 1, 8, 12] as [Float]).allSatisfy { abs($0 - $1) < 1e-4 })
+  }
+
+  @Test("Softmax before opset 13 keeps extents of 0")
+  func emptySoftmax() throws {
+    let empty = try run("Softmax", opset: 9, [("axis", .int(0))], shape: [2, 0, 3, 0])[0]
+    #expect(empty.shape == [2, 0, 3, 0])
+  }
+
   @Test("Softmax before opset 13 sees a matrix split before its axis")
   func softmax() throws {
     let flat = try run("Softmax", opset: 11, [("axis", .int(1))], shape: [1, 2, 3])[0]
@@ -83,6 +120,22 @@ import Testing
     #expect((0..<6).allSatisfy { results[1].typed(UInt8.self)[$0] == 1 })
   }
 
+  @Test("Dropout that may train asks in the run")
+  func trainingFlag() throws {
+    let graph = ONNXEncoder.graph(
+      [ONNXEncoder.node("Dropout", ["x", "", "t"], ["y"], name: "node")],
+      inputs: [ONNXEncoder.value("x", 1, ["2"]), ONNXEncoder.value("t", 9, [])],
+      outputs: [ONNXEncoder.value("y", 1, nil)])
+    let session = try Model.load(ONNXEncoder.model(graph)).makeRun()
+    let flag = try Tensor(uninitialized: .bool, [])
+    flag.typed(UInt8.self)[0] = 0
+    #expect(try session.run([.floats([2], [1, 2]), flag])[0].floats == [1, 2])
+    flag.typed(UInt8.self)[0] = 1
+    let error = martletError { _ = try session.run([.floats([2], [1, 2]), flag]) }
+    #expect(error?.code == .unsupported)
+    #expect(error?.node == "node")
+  }
+
   @Test("Cast to a type in words; Upsample by scales")
   func others() throws {
     #expect(try run("Cast", opset: 1, [("to", .string("DOUBLE"))])[0].dtype == .float64)
@@ -98,6 +151,13 @@ import Testing
     }
     #expect(error?.code == .unsupported)
     #expect(error?.node == "node")
+    let ones = ONNXEncoder.floats("w", [3], [1, 1, 1])
+    let graph = ONNXEncoder.graph(
+      [ONNXEncoder.node("BatchNormalization", ["x", "w", "w", "w", "w"], ["y", "mean"])],
+      inputs: [ONNXEncoder.value("x", 1, ["2", "3"])],
+      outputs: [ONNXEncoder.value("y", 1, nil)], initializers: [ones])
+    #expect(
+      martletError { _ = try Model.load(ONNXEncoder.model(graph, opset: 8)) }?.code == .unsupported)
   }
 
   @Test("If with a condition that is known takes its branch")
@@ -151,5 +211,52 @@ import Testing
     let bytes = ONNXEncoder.model(graph, domains: ["mine"], functions: [function])
     let y = try Model.load(bytes).makeRun().run([Tensor.floats([2], [1, 2])])[0]
     #expect(y.dtype == .float64)
+  }
+
+  /// A function of domain "mine": Clip of a by lo and hi, or any operator of a alone.
+  private func function(
+    _ name: String, overload: String = "", _ operatorType: String, _ inputs: [String]
+  ) -> Message {
+    Message.build {
+      $0.string(1, name)
+      for input in inputs { $0.string(4, input) }
+      $0.string(5, "b")
+      $0.message(7, ONNXEncoder.node(operatorType, inputs, ["b"]))
+      $0.message(9, Message.build { $0.integer(2, 21) })
+      $0.string(10, "mine")
+      if !overload.isEmpty { $0.string(13, overload) }
+    }
+  }
+
+  @Test("inputs that a function's caller leaves out are left out inside")
+  func absentFunctionInputs() throws {
+    let bound = ONNXEncoder.floats("two", [], [2])
+    for (inputs, expected) in [(["x"], [1, 2, 3]), (["x", "", "two"], [1, 2, 2])] {
+      let graph = ONNXEncoder.graph(
+        [ONNXEncoder.node("Bound", inputs, ["y"], domain: "mine")],
+        inputs: [ONNXEncoder.value("x", 1, ["3"])], outputs: [ONNXEncoder.value("y", 1, nil)],
+        initializers: [bound])
+      let bytes = ONNXEncoder.model(
+        graph, domains: ["mine"], functions: [function("Bound", "Clip", ["a", "lo", "hi"])])
+      #expect(
+        try Model.load(bytes).makeRun().run([.floats([3], [1, 2, 3])])[0].floats
+          == expected.map { Float($0) })
+    }
+  }
+
+  @Test("a node names which of several functions of one name it calls")
+  func overloads() throws {
+    var node = ONNXEncoder.node("F", ["x"], ["y"], domain: "mine")
+    node.string(8, "second")
+    let graph = ONNXEncoder.graph(
+      [node], inputs: [ONNXEncoder.value("x", 1, ["2"])],
+      outputs: [ONNXEncoder.value("y", 1, nil)])
+    let bytes = ONNXEncoder.model(
+      graph, domains: ["mine"],
+      functions: [
+        function("F", overload: "first", "Relu", ["a"]),
+        function("F", overload: "second", "Neg", ["a"]),
+      ])
+    #expect(try Model.load(bytes).makeRun().run([.floats([2], [1, 2])])[0].floats == [-1, -2])
   }
 }

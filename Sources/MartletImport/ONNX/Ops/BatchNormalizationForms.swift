@@ -12,6 +12,10 @@ enum BatchNormalizationForms {
     if try node.takeInt("training_mode") ?? 0 != 0 {
       throw node.error(.unsupported, "training mode is not supported", input: "training_mode")
     }
+    if node.opset < 14, node.outputs.dropFirst().contains(where: { !$0.isEmpty }) {
+      throw node.error(
+        .unsupported, "outputs beyond the first mean training, which is not supported")
+    }
     node.outputs = Array(node.outputs.prefix(1))
     try converter.emit("BatchNormalization", node.inputs, node.attributes, for: node)
   }

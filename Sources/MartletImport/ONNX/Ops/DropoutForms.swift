@@ -1,16 +1,18 @@
 import MartletCore
 import MartletOperators
 
-/// Dropout passes its input on; its mask, where asked for, is all true.
+/// Dropout passes its input on; its mask, where asked for, is all true. Where only the run knows
+/// whether it is to train, the operator asks then.
 enum DropoutForms {
   static func convert(_ converter: inout ONNXConverter, _ node: ImportedNode) throws(MartletError) {
     guard let input = node.input(0) else {
       throw node.error(.invalidModel, "input 'data' is missing", input: "data")
     }
     if let training = node.input(2) {
-      guard let flag = converter.graph.values[training].constant, flag.count == 1,
-        flag.dtype == .bool, flag.typed(UInt8.self)[0] == 0
-      else {
+      guard let flag = converter.graph.values[training].constant, flag.dtype == .bool,
+        flag.count == 1
+      else { return try converter.emit("Dropout", node.inputs, node.attributes, for: node) }
+      guard flag.typed(UInt8.self)[0] == 0 else {
         throw node.error(
           .unsupported, "training mode is not supported", input: "training_mode")
       }

@@ -20,6 +20,6 @@ enum SoftmaxForms {
       "Flatten", [node.input(0)], ["axis": .int(axis)], for: node)
     let result = try converter.emitInner(
       node.operatorType, [flat], ["axis": .int(-1)], for: node)
-    try converter.emit("Reshape", [result, shape], [:], for: node)
+    try converter.emit("Reshape", [result, shape], ["allowzero": .int(1)], for: node)
   }
 }
