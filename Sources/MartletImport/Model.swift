@@ -20,8 +20,6 @@ package final class Model: Sendable {
     package var permitsWinograd: Bool?
     /// Names of passes to leave out (see `PassTable`).
     package var disabledPasses: Set<String> = []
-    /// Where a model that was loaded from memory finds its external data.
-    package var externalDataDirectory: String?
 
     package init() {}
   }
@@ -103,8 +101,8 @@ package final class Model: Sendable {
       }
     }
     return try load(
-      storage: storage, source: "model in memory", directory: options.externalDataDirectory,
-      options: options, progress: progress)
+      storage: storage, source: "model in memory", directory: nil, options: options,
+      progress: progress)
   }
 
   /// Loads a model from a storage that it keeps.

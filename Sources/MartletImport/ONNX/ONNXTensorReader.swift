@@ -203,9 +203,9 @@ struct ONNXTensorReader {
     }
     guard let directory else {
       throw MartletError(
-        .invalidArgument,
-        "\(proto.path): external data in '\(location)', but the model was loaded from memory without a directory for it",
-        expected: "the option externalDataDirectory")
+        .unsupported,
+        "\(proto.path): external data in '\(location)' is not available to a model that is loaded from memory",
+        expected: "a model loaded from its file")
     }
     guard !location.hasPrefix("/"), !location.utf8.contains(0),
       !location.split(separator: "/").contains("..")

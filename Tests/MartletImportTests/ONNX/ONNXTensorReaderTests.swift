@@ -195,9 +195,9 @@ import Testing
     #expect(error?.message.contains("'w'") == true)
   }
 
-  @Test("a model in memory has no external data unless a directory is given")
+  @Test("a model in memory has no external data")
   func externalDataInMemory() throws {
     let proto = external([1], [("location", "w.bin")])
-    #expect(martletError { _ = try value(proto) }?.code == .invalidArgument)
+    #expect(martletError { _ = try value(proto) }?.code == .unsupported)
   }
 }
