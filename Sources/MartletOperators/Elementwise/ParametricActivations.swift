@@ -79,6 +79,7 @@ package struct HardSigmoid: UnaryOperator {
 package struct Shrink: UnaryOperator {
   package static let schema = OperatorSchema.unary(
     "Shrink", attributes: ["bias": "the shift, 0", "lambd": "the threshold, 0.5"])
+  package static let takesIntegers = true
   package let function: UnaryFunction
 
   package init(_ node: OperatorNode) throws(MartletError) {

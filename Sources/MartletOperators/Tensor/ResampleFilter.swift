@@ -26,7 +26,7 @@ struct ResampleFilter: Sendable {
 
   let coordinates: Coordinates
   private let kind: Kind
-  private let antialias: Bool
+  let antialias: Bool
   private let excludesOutside: Bool
 
   init(_ attributes: Attributes) throws(MartletError) {

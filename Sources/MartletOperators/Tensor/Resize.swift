@@ -4,6 +4,7 @@ import MartletCore
 /// The input resampled to other extents: nearest, linear or cubic, axis by axis.
 ///
 /// Nearest moves elements of any dtype; the others are computed in float32 (float64 for float64).
+/// Integers are rounded to nearest with antialias and truncated without, as ONNX Runtime does.
 /// Source: ONNX Resize-19.
 package struct Resize: Operator {
   package static let schema = OperatorSchema(
@@ -108,6 +109,7 @@ package struct Resize: Operator {
       current = next
     }
     try extrapolate(current, changed, context)
+    if !isNearest { Resampling.settle(current, as: x.dtype, rounds: filter.antialias) }
     return [try context.finish(current, as: x.dtype)]
   }
 

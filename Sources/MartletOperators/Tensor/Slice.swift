@@ -18,7 +18,8 @@ package struct Slice: Operator {
       let last = min(max(fromBack(end), 0), extent)
       return (first, last <= first ? 0 : (last - first - 1) / step + 1)
     }
-    let first = min(max(fromBack(start), -1), extent - 1)
+    // Unlike in NumPy, a start before the first element is the first element.
+    let first = min(max(fromBack(start), 0), extent - 1)
     let last = min(max(fromBack(end), -1), extent - 1)
     guard first > last else { return (0, 0) }
     // `.min` has no negation.

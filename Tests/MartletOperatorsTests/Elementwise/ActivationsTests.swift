@@ -49,6 +49,24 @@ import Testing
     }
   }
 
+  @Test("Shrink takes integers too") func integerShrink() throws {
+    for (dtype, x, expected) in [
+      (DType.int8, [-128, -3, 0, 3, 127], [-126, -1, 0, 1, 125]),
+      (.uint8, [0, 3, 255], [0, 1, 253]),
+      (.int64, [-9, 2], [-7, 0]),
+    ] as [(DType, [Double], [Double])] {
+      let attributes: [String: AttributeValue] = ["lambd": .float(0.5), "bias": .float(2)]
+      #expect(try values("Shrink", [tensor(x, nil, dtype)], attributes) == expected)
+    }
+  }
+
+  @Test("NaN is above no threshold") func thresholds() throws {
+    for dtype in [DType.float32, .float64, .float16] {
+      #expect(try values("ThresholdedRelu", [tensor([.nan, 2], nil, dtype)]) == [0, 2])
+      #expect(try values("Shrink", [tensor([.nan, 2], nil, dtype)]) == [0, 2])
+    }
+  }
+
   @Test("strided and broadcast inputs are taken") func strides() throws {
     let x = try iota([3, 5]).permuted([1, 0])
     #expect(try values("Neg", [x]) == x.values.map { -$0 })

@@ -9,8 +9,8 @@ package enum Elementwise {
   /// dst = function(src); `dst` is contiguous, of src's shape and dtype.
   ///
   /// f32 runs the vector kernels, 16-bit floats the same in float32 (rounded once at the end), f64
-  /// the C library. Of the integers' functions there are neg, abs, sign and relu; others leave the
-  /// value as it is.
+  /// the C library. Of the integers' functions there are neg, abs, sign, relu and shrink (computed
+  /// in float64); others leave the value as it is.
   package static func unary(
     _ function: UnaryFunction, _ src: Tensor, into dst: Tensor, _ workspace: Workspace
   ) throws(MartletError) {
@@ -103,6 +103,13 @@ private struct IntegerUnary: IntegerVisitor {
     case .abs: for i in 0..<count { dst[i] = T.magnitude(src[i]) }
     case .sign: for i in 0..<count { dst[i] = src[i] > 0 ? 1 : (src[i] < 0 ? 0 &- 1 : 0) }
     case .relu: for i in 0..<count { dst[i] = src[i] > 0 ? src[i] : 0 }
+    case .shrink(let lambda, let bias):
+      let (lambda, bias) = (Double(lambda), Double(bias))
+      for i in 0..<count {
+        let x = Double(src[i])
+        let shift = x < -lambda ? bias : x > lambda ? -bias : -x
+        dst[i] = Casting.integer(x + shift)
+      }
     default: for i in 0..<count { dst[i] = src[i] }
     }
   }

@@ -58,10 +58,10 @@ enum RealUnary {
       each { $0 < 0 ? alpha * T.expm1($0 / alpha) : $0 }
     case .thresholdedRelu(let alpha):
       let alpha = T(alpha)
-      each { $0 <= alpha ? 0 : $0 }
+      each { $0 > alpha ? $0 : 0 }
     case .shrink(let lambda, let bias):
       let (lambda, bias) = (T(lambda), T(bias))
-      each { $0 < -lambda ? $0 + bias : ($0 > lambda ? $0 - bias : ($0 != $0 ? $0 : 0)) }
+      each { $0 < -lambda ? $0 + bias : ($0 > lambda ? $0 - bias : 0) }
     case .swish(let alpha):
       let alpha = T(alpha)
       each { $0 * sigmoid(alpha * $0) }

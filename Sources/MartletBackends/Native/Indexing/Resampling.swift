@@ -63,6 +63,33 @@ package enum Resampling {
   }
 }
 
+extension Resampling {
+  /// Makes mixed float32 `values` ready for the cast to the integers of `dtype`, in place: rounded to
+  /// nearest, or else such that the cast truncates what is an integer but for rounding to that
+  /// integer. 8- and 16-bit integers are saturated, since cubic filters overshoot.
+  package static func settle(_ values: Tensor, as dtype: DType, rounds: Bool) {
+    let range: ClosedRange<Float>
+    switch dtype {
+    case .int8: range = -128...127
+    case .uint8: range = 0...255
+    case .int16: range = -32768...32767
+    case .uint16: range = 0...65535
+    case .int32, .int64, .uint32, .uint64:
+      range = -(.greatestFiniteMagnitude) ... .greatestFiniteMagnitude
+    default: return
+    }
+    let elements = values.typed(Float.self)
+    for index in 0..<values.count {
+      let value = elements[index]
+      let settled = rounds ? (value + 0.5).rounded(.down) : value + (value < 0 ? -slack : slack)
+      elements[index] = min(max(settled, range.lowerBound), range.upperBound)
+    }
+  }
+
+  /// More than the error of mixing 8-bit values.
+  private static let slack: Float = 1 / 1024
+}
+
 /// The taps of an axis as buffers, for one thread.
 private struct Mixer {
   let extent: Int
