@@ -655,8 +655,8 @@ typedef struct martlet_model martlet_model;
 /**
  * Told how far a long call has come; on the thread that made the call.
  *
- * user: as given.  fraction: 0 to 1, never falling.  stage: a word or two ("read", "optimise",
- *   "run"), lasting for this call.
+ * user: as given.  fraction: 0 to 1, never falling.  stage: a word or two ("read",
+ *   "convert", "optimize", "prepare"; "run"), lasting for this call.
  * Returns true to go on, false to make the long call return MARTLET_CANCELLED soon.
  */
 typedef bool (*martlet_progress)(void *user, double fraction, const char *stage);
@@ -700,7 +700,7 @@ martlet_status martlet_model_load(const char *path, const martlet_model_options 
                                   martlet_model **model);
 
 /**
- * Loads an ONNX model from memory; external data is not available to it.
+ * Loads an ONNX model from memory; external data is not available to it (MARTLET_UNSUPPORTED).
  *
  * data, data_bytes: the file's bytes.  The rest, and the statuses, as martlet_model_load().
  */

@@ -18,8 +18,32 @@ func boundary(
     } else {
       described.message = error.description
     }
+    described.message += described.unsaid
     LastError.record(described)
     return error.code.rawValue
+  }
+}
+
+extension MartletError {
+  /// What the fields say and the message does not, in parentheses; else empty.
+  fileprivate var unsaid: String {
+    let fields = [
+      (operatorName, "operator "), (input, "input "), (expected, "expected "), (actual, "got "),
+    ]
+    var parts: [String] = []
+    for case (let field?, let label) in fields where !message.holds(field) {
+      parts.append(label + field)
+    }
+    return parts.isEmpty ? "" : " (" + parts.joined(separator: ", ") + ")"
+  }
+}
+
+extension String {
+  /// Whether `other` occurs in this text, byte by byte.
+  fileprivate func holds(_ other: String) -> Bool {
+    let (mine, theirs) = (Array(utf8), Array(other.utf8))
+    guard theirs.count <= mine.count else { return false }
+    return (0...mine.count - theirs.count).contains { mine[$0...].starts(with: theirs) }
   }
 }
 

@@ -69,7 +69,8 @@ package enum Shape {
   ) throws(MartletError) -> Int {
     guard axis >= -rank, axis < rank else {
       throw .shape(
-        operatorName, "axis out of range", expected: "-\(rank)..<\(rank)", actual: "\(axis)")
+        operatorName, "axis out of range",
+        expected: rank == 0 ? "no axis of a scalar" : "-\(rank)..<\(rank)", actual: "\(axis)")
     }
     return axis < 0 ? axis + rank : axis
   }

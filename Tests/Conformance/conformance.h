@@ -29,15 +29,19 @@ static inline bool check_status_at(martlet_status actual, martlet_status expecte
                                    int line) {
   bool holds = actual == expected;
   const martlet_error *error = martlet_last_error();
-  if (holds && expected != MARTLET_OK)
+  if (holds && expected != MARTLET_OK) {
+    const char *fields[] = {error->node, error->operator_name, error->input, error->expected,
+                            error->actual};
     holds = error->status == expected && error->message[0] != 0;
+    for (int i = 0; i < 5; ++i) holds = holds && (!fields[i] || strstr(error->message, fields[i]));
+  }
   check(holds, "%s: %s", martlet_status_name(expected), call);
   if (!holds)
     printf("        line %d: got %s: %s\n", line, martlet_status_name(actual), error->message);
   return holds;
 }
 
-// The call returns this status and, for a failure, leaves a message.
+// The call returns this status and, for a failure, leaves a message with all that its fields say.
 #define check_status(expected, call) check_status_at((call), (expected), #call, __LINE__)
 #define check_ok(call) check_status(MARTLET_OK, call)
 

@@ -76,8 +76,10 @@ package struct MatMul: Operator {
 
   package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
     let inputs = Inputs(inputs, Self.schema)
-    let a = try inputs.required(0)
-    let b = try inputs.required(1)
+    let a = try inputs.required(
+      0, { $0.isFloatingPoint || ($0.isInteger && $0.byteCount >= 4) },
+      "a floating-point type or an integer of 32 or 64 bits")
+    let b = try inputs.required(1, like: a.dtype)
     guard a.rank > 0, b.rank > 0 else {
       throw .shape(
         "MatMul", "an operand is a scalar", expected: "rank >= 1",
