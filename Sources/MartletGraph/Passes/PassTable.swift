@@ -1,5 +1,6 @@
 import Glibc
 import MartletCore
+import MartletPlatform
 
 /// A rewriting of the graph that keeps what it computes.
 package struct Pass: Sendable {
@@ -63,10 +64,15 @@ package enum PassTable {
     return reports
   }
 
-  /// Names in `MARTLET_DISABLE_PASSES`, between commas; for looking for faults. Unknown ones are
-  /// ignored.
-  private static var disabledByEnvironment: [String] {
+  /// Names in `MARTLET_DISABLE_PASSES`, between commas; for looking for faults. Unknown ones warn
+  /// once and are ignored.
+  private static let disabledByEnvironment: [String] = {
     guard let value = getenv("MARTLET_DISABLE_PASSES") else { return [] }
-    return String(cString: value).split(separator: ",").map { String($0) }
-  }
+    let names = String(cString: value).split(separator: ",").map { String($0) }
+    for name in names where !all.contains(where: { $0.name == name }) {
+      let known = all.map(\.name).joined(separator: ", ")
+      mp_warn("MARTLET_DISABLE_PASSES: '\(name)' is ignored; known: \(known)")
+    }
+    return names
+  }()
 }
