@@ -171,6 +171,11 @@ def test_any_operator_by_name():
     first, second = martlet.op("Split", x, axis=1, num_outputs=2, outputs=2)
     np.testing.assert_array_equal(np.concatenate([first, second], 1), x)
     assert martlet.op("Transpose", x, perm=(1, 0)).shape == (6, 2)
+    # An attribute named mode where the operator has one, the fast-math mode elsewhere.
+    widths = np.array([1, 1])
+    padded = martlet.op("Pad", np.arange(2, dtype=np.float32), widths, mode="edge")
+    assert padded.tolist() == [0, 0, 1, 1]
+    assert martlet.op("MatMul", x, normal(6, 2), mode="bf16").shape == (2, 2)
 
 
 @pytest.mark.parametrize(

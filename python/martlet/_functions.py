@@ -278,7 +278,8 @@ def op(
     ----------
     inputs : in the operator's order, None where an optional one is left out
     outputs : how many results are wanted
-    mode : this call's own fast-math mode
+    mode : this call's own fast-math mode; the attribute of that name for DepthToSpace, Pad and
+        Resize, which have no products
     attributes : numbers, strings, sequences of them, or tensors
 
     Returns
@@ -287,8 +288,14 @@ def op(
 
     >>> martlet.op("Concat", a, b, axis=1)
     """
+    if name in _HAVE_MODE_ATTRIBUTE and mode is not None:
+        attributes["mode"] = mode
+        mode = None
     results = _martlet.op_run(name, inputs, attributes, outputs, mode)
     return results[0] if outputs == 1 else results
+
+
+_HAVE_MODE_ATTRIBUTE = frozenset({"DepthToSpace", "Pad", "Resize"})
 
 
 def operators() -> list[str]:
