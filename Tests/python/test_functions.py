@@ -171,6 +171,9 @@ def test_any_operator_by_name():
     first, second = martlet.op("Split", x, axis=1, num_outputs=2, outputs=2)
     np.testing.assert_array_equal(np.concatenate([first, second], 1), x)
     assert martlet.op("Transpose", x, perm=(1, 0)).shape == (6, 2)
+    assert martlet.op("Transpose", x, perm=[np.int64(1), np.int64(0)]).shape == (6, 2)
+    assert martlet.op("Softmax", x, axis=np.int32(0)).shape == (2, 6)
+    assert martlet.op("Elu", x, alpha=np.float32(0.5)).shape == (2, 6)
     # An attribute named mode where the operator has one, the fast-math mode elsewhere.
     widths = np.array([1, 1])
     padded = martlet.op("Pad", np.arange(2, dtype=np.float32), widths, mode="edge")
@@ -197,6 +200,10 @@ def test_any_operator_by_name():
         (lambda: martlet.gelu(normal(3), "sigmoid"), ValueError, "tanh"),
         (lambda: martlet.scaled_dot_product_attention(normal(2, 3), normal(2, 4), normal(2, 3)),
          ValueError, "."),
+        (lambda: martlet.matmul(None, normal(2, 2)), TypeError, "lhs is a NoneType"),
+        (lambda: martlet.conv2d(None, normal(1, 1, 1, 1)), TypeError, "input is a NoneType"),
+        (lambda: martlet.linear(normal(2, 2), None), TypeError, "weight is a NoneType"),
+        (lambda: martlet.layer_norm(None), TypeError, "input is a NoneType"),
         (lambda: martlet.op("NoSuchOperator", normal(2)), ValueError, "NoSuchOperator"),
         (lambda: martlet.op("Concat", normal(2), no_such=1), ValueError, "no_such"),
         (lambda: martlet.op("Concat"), ValueError, "Concat"),

@@ -118,6 +118,9 @@ def test_files_that_are_no_models(tmp_path, digits_path):
     with pytest.raises(FileNotFoundError, match="no_such") as info:
         martlet.load(tmp_path / "no_such.onnx")
     assert info.value.filename.endswith("no_such.onnx") and isinstance(info.value, martlet.Error)
+    assert "No such file" in str(info.value)
+    with pytest.raises(ValueError, match="null"):
+        martlet.load(str(digits_path) + "\0.onnx")
     with pytest.raises(OSError, match=str(tmp_path)):
         martlet.load(tmp_path)
     with open(digits_path, "rb") as file:

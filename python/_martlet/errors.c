@@ -98,6 +98,7 @@ static PyObject *raise_as(PyObject *type, martlet_status status, const char *pat
   set_text(exception, "actual", last->actual);
   if (path != NULL) {
     set_text(exception, "filename", path);
+    set_text(exception, "strerror", strerror(ENOENT));
     PyObject *number = PyLong_FromLong(ENOENT);
     if (number == NULL || PyObject_SetAttrString(exception, "errno", number) < 0) PyErr_Clear();
     Py_XDECREF(number);

@@ -14,12 +14,13 @@ static void release_operands(Operands *operands) {
   drain_owners();
 }
 
-/* Converts `count` objects; None is left out. `names` are for errors. 0, or -1 with an exception. */
-static int take_operands(ModuleState *state, Operands *operands, int count, PyObject **objects,
-                         const char *const *names) {
+/* Converts `count` objects, of which those after the first `required` may be None and are left out.
+ * `names` are for errors. 0, or -1 with an exception. */
+static int take_operands(ModuleState *state, Operands *operands, int count, int required,
+                         PyObject **objects, const char *const *names) {
   *operands = (Operands){0};
   for (int i = 0; i < count; i++) {
-    if (objects[i] == Py_None) continue;
+    if (objects[i] == Py_None && i >= required) continue;
     operands->objects[i] = as_tensor(state, objects[i], names[i]);
     if (operands->objects[i] == NULL) {
       release_operands(operands);
@@ -62,7 +63,7 @@ static PyObject *matmul(PyObject *module, PyObject *args) {
   Operands in;
   if (!PyArg_ParseTuple(args, "OOO", &objects[0], &objects[1], &mode_name)) return NULL;
   if (parse_mode(state, mode_name, &mode) < 0) return NULL;
-  if (take_operands(state, &in, 2, objects, names) < 0) return NULL;
+  if (take_operands(state, &in, 2, 2, objects, names) < 0) return NULL;
   martlet_tensor *result = NULL;
   martlet_status status;
   Py_BEGIN_ALLOW_THREADS
@@ -80,7 +81,7 @@ static PyObject *linear(PyObject *module, PyObject *args) {
   if (!PyArg_ParseTuple(args, "OOOO", &objects[0], &objects[1], &objects[2], &mode_name))
     return NULL;
   if (parse_mode(state, mode_name, &mode) < 0) return NULL;
-  if (take_operands(state, &in, 3, objects, names) < 0) return NULL;
+  if (take_operands(state, &in, 3, 2, objects, names) < 0) return NULL;
   martlet_tensor *result = NULL;
   martlet_status status;
   Py_BEGIN_ALLOW_THREADS
@@ -122,7 +123,7 @@ static PyObject *conv(PyObject *module, PyObject *args) {
   if (take_integers(strides, axes, stride_values) < 0 ||
       take_integers(dilations, axes, dilation_values) < 0 ||
       take_integers(pads, 2 * axes, pad_values) < 0 || parse_mode(state, mode_name, &mode) < 0 ||
-      take_operands(state, &in, 3, objects, names) < 0)
+      take_operands(state, &in, 3, 2, objects, names) < 0)
     return NULL;
   int32_t rank = ((TensorObject *)in.objects[0])->rank;
   if (rank != axes + 2) {
@@ -149,7 +150,7 @@ static PyObject *softmax(PyObject *module, PyObject *args) {
   long long axis;
   Operands in;
   if (!PyArg_ParseTuple(args, "OL", &object, &axis)) return NULL;
-  if (take_operands(state, &in, 1, &object, names) < 0) return NULL;
+  if (take_operands(state, &in, 1, 1, &object, names) < 0) return NULL;
   martlet_tensor *result = NULL;
   martlet_status status;
   Py_BEGIN_ALLOW_THREADS
@@ -167,7 +168,7 @@ static PyObject *layer_norm(PyObject *module, PyObject *args) {
   Operands in;
   if (!PyArg_ParseTuple(args, "OOOLf", &objects[0], &objects[1], &objects[2], &axis, &epsilon))
     return NULL;
-  if (take_operands(state, &in, 3, objects, names) < 0) return NULL;
+  if (take_operands(state, &in, 3, 1, objects, names) < 0) return NULL;
   martlet_tensor *result = NULL;
   martlet_status status;
   Py_BEGIN_ALLOW_THREADS
@@ -183,7 +184,7 @@ static PyObject *gelu(PyObject *module, PyObject *args) {
   int use_tanh;
   Operands in;
   if (!PyArg_ParseTuple(args, "Op", &object, &use_tanh)) return NULL;
-  if (take_operands(state, &in, 1, &object, names) < 0) return NULL;
+  if (take_operands(state, &in, 1, 1, &object, names) < 0) return NULL;
   martlet_tensor *result = NULL;
   martlet_status status;
   Py_BEGIN_ALLOW_THREADS
@@ -204,7 +205,7 @@ static PyObject *attention(PyObject *module, PyObject *args) {
                         &scale, &is_causal, &mode_name))
     return NULL;
   if (parse_mode(state, mode_name, &mode) < 0) return NULL;
-  if (take_operands(state, &in, 4, objects, names) < 0) return NULL;
+  if (take_operands(state, &in, 4, 3, objects, names) < 0) return NULL;
   martlet_tensor *result = NULL;
   martlet_status status;
   Py_BEGIN_ALLOW_THREADS
@@ -218,7 +219,7 @@ static PyObject *pack(PyObject *module, PyObject *object) {
   static const char *const names[] = {"weight"};
   ModuleState *state = PyModule_GetState(module);
   Operands in;
-  if (take_operands(state, &in, 1, &object, names) < 0) return NULL;
+  if (take_operands(state, &in, 1, 1, &object, names) < 0) return NULL;
   martlet_tensor *result = NULL;
   martlet_status status;
   Py_BEGIN_ALLOW_THREADS

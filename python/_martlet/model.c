@@ -78,8 +78,8 @@ static PyObject *load(PyObject *module, PyObject *args) {
     return NULL;
   if (winograd_object != Py_None && (winograd = PyObject_IsTrue(winograd_object)) < 0) return NULL;
   Py_buffer view = {0};
-  const char *path = is_path ? PyBytes_AsString(source) : NULL;
-  if (is_path && path == NULL) return NULL;
+  char *path = NULL;
+  if (is_path && PyBytes_AsStringAndSize(source, &path, NULL) < 0) return NULL;
   if (!is_path && PyObject_GetBuffer(source, &view, PyBUF_SIMPLE) < 0) return NULL;
   const char *keys[] = {"optimize", "winograd"};
   const char *values[] = {optimize ? "1" : "0", winograd ? "1" : "0"};

@@ -291,8 +291,17 @@ def op(
     if name in _HAVE_MODE_ATTRIBUTE and mode is not None:
         attributes["mode"] = mode
         mode = None
-    results = _martlet.op_run(name, inputs, attributes, outputs, mode)
+    numbers = {key: _number(value) for key, value in attributes.items()}
+    results = _martlet.op_run(name, inputs, numbers, outputs, mode)
     return results[0] if outputs == 1 else results
+
+
+def _number(value: Any) -> Any:
+    """A NumPy scalar as a Python number, in a list or tuple too; anything else as it is."""
+    if isinstance(value, (list, tuple)):
+        return [_number(item) for item in value]
+    is_array = isinstance(value, Tensor) or hasattr(value, "__setitem__")
+    return value.item() if not is_array and getattr(value, "ndim", None) == 0 else value
 
 
 _HAVE_MODE_ATTRIBUTE = frozenset({"DepthToSpace", "Pad", "Resize"})
