@@ -349,3 +349,15 @@ except KeyboardInterrupt:
     finally:
         process.kill()
     assert output == "stopped (1, 10)\n" and process.returncode == 0
+
+
+def test_an_output_that_is_listed_twice():
+    onnx = pytest.importorskip("onnx")
+    value = onnx.helper.make_tensor_value_info
+    x, y = (value(name, onnx.TensorProto.FLOAT, [2]) for name in "xy")
+    node = onnx.helper.make_node("Neg", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "twice", [x], [y, y])
+    model = martlet.load(onnx.helper.make_model(graph, ir_version=8).SerializeToString())
+    first, second = model(np.float32([1, 2]))
+    assert first.tolist() == second.tolist() == [-1, -2]
+    assert model.run({"x": np.float32([1, 2])})["y"].tolist() == [-1, -2]

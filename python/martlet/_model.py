@@ -130,7 +130,8 @@ class Model:
         martlet.Error
             For a wrong name, dtype or shape; ``input``, ``expected`` and ``actual`` say which.
         """
-        wanted = self._output_names if outputs is None else tuple(outputs)
+        # A model may list an output twice; a dict has it once.
+        wanted = tuple(dict.fromkeys(self._output_names)) if outputs is None else tuple(outputs)
         if len(set(wanted)) != len(wanted):
             raise ValueError("an output is asked for twice")
         given = out or {}
