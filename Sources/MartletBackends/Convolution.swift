@@ -46,6 +46,9 @@ package struct ConvolutionProblem {
   /// The same weights as `Backends.winogradWeights` made them for this shape and mode: then the
   /// convolution runs by Winograd's algorithm.
   package var winogradWeights: WinogradWeights?
+  /// The same weights as `Backends.directWeights` packed them: then the convolution runs without an
+  /// im2col matrix.
+  package var directWeights: DirectWeights?
   package var bias: UnsafePointer<Float>?
   /// In dst's layout; may be dst itself.
   package var residual: UnsafePointer<Float>?
@@ -169,6 +172,21 @@ extension Backends {
     _ problem: ConvolutionProblem, m: Int, pool: ThreadPool
   ) throws(MartletError) -> WinogradWeights {
     try native.winogradWeights(problem, m: m, pool: pool)
+  }
+
+  /// Whether constant weights of this shape are to be packed by `directWeights`. A function of the
+  /// layer's shape without its batch, and of the mode.
+  package static func takesDirectWeights(_ problem: ConvolutionProblem) -> Bool {
+    native.takesDirectWeights(problem)
+  }
+
+  /// The problem's weights packed for convolution without an im2col matrix.
+  ///
+  /// - Throws: `outOfMemory`.
+  package static func directWeights(
+    _ problem: ConvolutionProblem, pool: ThreadPool
+  ) throws(MartletError) -> DirectWeights {
+    try native.directWeights(problem, pool: pool)
   }
 
   /// False where the environment has MARTLET_WINOGRAD=0.

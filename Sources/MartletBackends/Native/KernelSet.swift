@@ -141,6 +141,8 @@ final class GEMMRow: @unchecked Sendable {
   let packF32: Pack
   let packSame: Pack
   let packConvolution: @convention(c) (UnsafePointer<mk_pack_conv>?) -> Void
+  /// Convolution without an im2col matrix; nil but for f32.
+  let convolution: mk_conv_kernels?
 
   /// Nil for a row that cannot be driven on its own.
   init?(_ row: mk_gemm_row) {
@@ -168,6 +170,7 @@ final class GEMMRow: @unchecked Sendable {
     self.packF32 = packF32
     self.packSame = packSame
     self.packConvolution = packConvolution
+    convolution = row.conv?.pointee
   }
 
   /// Names the panel layout; rows of equal layout read each other's packed matrices.

@@ -7,6 +7,7 @@
 #include "../gemm_body.h"
 #include "../pack_body.h"
 #include "../conv_body.h"
+#include "../conv_direct.h"
 // clang-format on
 
 enum { F32_MR = 6, BF16_MR = 4, NR = 8, PANEL_VECTORS = NR / VL };
@@ -75,6 +76,26 @@ static void f32_columns(const mk_gemm_stream *s) { gemm_columns(f32_any_tile, f3
 GEMM_PACKERS(bf16, PACK_F32_TO_BF16, NR)
 static void bf16_pack_same(const mk_pack_rhs *p) { pack_rhs_body(PACK_BF16, NR, p); }
 
+// Pixels of a tile by one and by two vectors of channels.
+enum { DIRECT_ONE = 6, DIRECT_TWO = 6 };
+DIRECT_TILE(1, 1) DIRECT_TILE(2, 1) DIRECT_TILE(3, 1) DIRECT_TILE(4, 1) DIRECT_TILE(5, 1)
+DIRECT_TILE(6, 1)
+DIRECT_TILE(1, 2) DIRECT_TILE(2, 2) DIRECT_TILE(3, 2) DIRECT_TILE(4, 2) DIRECT_TILE(5, 2)
+DIRECT_TILE(6, 2)
+static const direct_tile_fn direct_one[DIRECT_ONE] = {
+  direct_1x1, direct_2x1, direct_3x1, direct_4x1, direct_5x1, direct_6x1};
+static const direct_tile_fn direct_two[DIRECT_TWO] = {
+  direct_1x2, direct_2x2, direct_3x2, direct_4x2, direct_5x2, direct_6x2};
+static void f32_conv_sums(const mk_conv_sums *s) {
+  if (s->n <= VL)
+    direct_sums(direct_one, DIRECT_ONE, s);
+  else
+    direct_sums(direct_two, DIRECT_TWO, s);
+}
+static const mk_conv_kernels f32_conv = {
+  .pixels = DIRECT_TWO, .tile_width = 8, .sums = f32_conv_sums, .band = direct_band,
+  .gather = direct_gather, .finish = direct_finish};
+
 const mk_gemm_row mk_gemm_rows_generic[MK_GENERIC_ROWS] = {
   {
     .name = "gemm_f32_f32_f32_6x8",
@@ -83,6 +104,7 @@ const mk_gemm_row mk_gemm_rows_generic[MK_GENERIC_ROWS] = {
     .columns_mr = GEMM_COLUMNS_ROWS, .vector = VL,
     .tile = f32_tile, .stream = f32_stream, .columns = f32_columns, .small = f32_small,
     .pack_rhs_f32 = f32_pack_f32, .pack_rhs_same = f32_pack_f32, .pack_conv = f32_pack_conv,
+    .conv = &f32_conv,
   },
   {
     .name = "gemm_f32_bf16_bf16_4x8",

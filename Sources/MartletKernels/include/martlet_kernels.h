@@ -109,6 +109,63 @@ typedef struct mk_pack_conv {
   void *dst; int64_t dst_panel_stride;    // bytes
 } mk_pack_conv;
 
+// Convolution whose lanes are output channels, f32, without an im2col matrix. The weights of a group
+// [OC / g, K] are packed as its transposed matrix [K, OC / g] would be by the row's pack_rhs_f32.
+
+// Two offsets in elements. Of a pixel: from `src` to what its first tap multiplies, and from `sums`
+// to its sums. Of a term: from a pixel's place to what it multiplies, and from `weights` to its line.
+typedef struct mk_conv_place {
+  int32_t src, other;
+} mk_conv_place;
+
+// sums[pixel][0 ..< n] (+)= over the terms, in their order: src[pixel + term] * weights[term], one
+// FMA chain. Whole vectors of weights and sums are read and written, up to a multiple of row.vector.
+typedef struct mk_conv_sums {
+  int64_t pixel_count, term_count, n;  // n: channels, 1 to row.nr
+  const float *src;
+  const mk_conv_place *pixels, *terms;
+  const float *weights;
+  float *sums;
+  bool accumulates;                    // sums go on from what they hold, else from zero
+} mk_conv_sums;
+
+// Rows y0 ..< y0 + rows and columns x0 ..< x0 + columns of some planes [in_h x in_w], zeros outside the
+// image: dst[planes][rows][columns], and up to 16 elements past its end that hold anything.
+typedef struct mk_conv_band {
+  int64_t planes; const float *src; int64_t in_h, in_w;
+  int64_t y0, rows, x0, columns;
+  float *dst;
+} mk_conv_band;
+
+// dst[c][i] = src[c * channel_stride + pixels[i].src], lines of dst tile_width elements apart; past
+// `count` they hold anything. Pixels that follow each other in memory are copied by vectors.
+typedef struct mk_conv_gather {
+  int64_t channels; const float *src; int64_t channel_stride;  // elements
+  const mk_conv_place *pixels; int64_t count;                  // 1 to tile_width
+  float *dst; int64_t tile_width;                              // 8 or 16
+} mk_conv_gather;
+
+// sums[pixels][n] as n lines of pixels, v = act(sum + bias + residual), then `function` over each.
+typedef struct mk_conv_finish {
+  int64_t pixels, n;
+  const float *sums; int64_t sums_stride;  // elements between pixels; whole vectors are read
+  const float *bias;                       // [n], or null
+  const float *residual;                   // in dst's layout, perhaps dst itself; or null
+  float *dst; int64_t dst_stride;          // elements between lines
+  int32_t act; float lo, hi;               // MK_ACT_*
+  void (*function)(int64_t n, const float *src, float *dst, float a, float b);  // or null
+  float a, b;
+} mk_conv_finish;
+
+typedef struct mk_conv_kernels {
+  int32_t pixels;                          // of a tile at most, for n of more than one vector
+  int32_t tile_width;                      // see mk_conv_gather
+  void (*sums)(const mk_conv_sums *);
+  void (*band)(const mk_conv_band *);
+  void (*gather)(const mk_conv_gather *);
+  void (*finish)(const mk_conv_finish *);
+} mk_conv_kernels;
+
 // One GEMM kernel family of one ISA: everything the driver needs to plan, pack and run.
 typedef struct mk_gemm_row {
   const char *name;                // e.g. "gemm_f32_f32_f32_6x16"; names the largest tile
@@ -129,6 +186,7 @@ typedef struct mk_gemm_row {
   void (*pack_rhs_f32)(const mk_pack_rhs *);    // source f32
   void (*pack_rhs_same)(const mk_pack_rhs *);   // source of the row's rhs dtype
   void (*pack_conv)(const mk_pack_conv *);      // source f32
+  const mk_conv_kernels *conv;                  // null but in f32 rows
 } mk_gemm_row;
 
 // ------------------------------------------------------------ integer products, quantising

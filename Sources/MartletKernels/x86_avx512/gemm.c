@@ -10,6 +10,7 @@
 #include "../gemm_body.h"
 #include "../pack_body.h"
 #include "../conv_body.h"
+#include "../conv_direct.h"
 // clang-format on
 
 enum { F32_MR = 14, NR = 32, PANEL_VECTORS = NR / VL };
@@ -55,6 +56,32 @@ GEMM_PACKERS(f32, PACK_F32, NR)
 
 static void f32_columns(const mk_gemm_stream *s) { gemm_columns(f32_any_tile, f32_pack_f32, s); }
 
+// Pixels of a tile by one and by two vectors of channels.
+enum { DIRECT_ONE = 10, DIRECT_TWO = 10 };
+DIRECT_TILE(1, 1) DIRECT_TILE(2, 1) DIRECT_TILE(3, 1) DIRECT_TILE(4, 1) DIRECT_TILE(5, 1)
+DIRECT_TILE(6, 1) DIRECT_TILE(7, 1) DIRECT_TILE(8, 1) DIRECT_TILE(9, 1) DIRECT_TILE(10, 1)
+DIRECT_TILE(1, 2) DIRECT_TILE(2, 2) DIRECT_TILE(3, 2) DIRECT_TILE(4, 2) DIRECT_TILE(5, 2)
+DIRECT_TILE(6, 2) DIRECT_TILE(7, 2) DIRECT_TILE(8, 2) DIRECT_TILE(9, 2) DIRECT_TILE(10, 2)
+static const direct_tile_fn direct_one[DIRECT_ONE] = {
+  direct_1x1, direct_2x1, direct_3x1, direct_4x1, direct_5x1, direct_6x1, direct_7x1,
+  direct_8x1, direct_9x1, direct_10x1};
+static const direct_tile_fn direct_two[DIRECT_TWO] = {
+  direct_1x2, direct_2x2, direct_3x2, direct_4x2, direct_5x2, direct_6x2, direct_7x2,
+  direct_8x2, direct_9x2, direct_10x2};
+static void f32_conv_sums(const mk_conv_sums *s) {
+  if (s->n <= VL / 2) {  // half of every vector would be idle
+    mk_gemm_rows_avx2[0].conv->sums(s);
+    return;
+  }
+  if (s->n <= VL)
+    direct_sums(direct_one, DIRECT_ONE, s);
+  else
+    direct_sums(direct_two, DIRECT_TWO, s);
+}
+static const mk_conv_kernels f32_conv = {
+  .pixels = DIRECT_TWO, .tile_width = 16, .sums = f32_conv_sums, .band = direct_band,
+  .gather = direct_gather, .finish = direct_finish};
+
 const mk_gemm_row mk_gemm_rows_avx512[MK_AVX512_ROWS] = {
   {
     .name = "gemm_f32_f32_f32_14x32",
@@ -63,6 +90,7 @@ const mk_gemm_row mk_gemm_rows_avx512[MK_AVX512_ROWS] = {
     .columns_mr = GEMM_COLUMNS_ROWS, .vector = VL,
     .tile = f32_tile, .stream = f32_stream, .columns = f32_columns, .small = f32_small,
     .pack_rhs_f32 = f32_pack_f32, .pack_rhs_same = f32_pack_f32, .pack_conv = f32_pack_conv,
+    .conv = &f32_conv,
   },
 };
 #endif

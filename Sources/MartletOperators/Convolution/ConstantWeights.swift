@@ -8,6 +8,7 @@ final class ConstantWeights: Sendable {
     var rounded: RoundedWeights?
     /// By the m of F(m x m, 3 x 3).
     var winograd: [Int: WinogradWeights] = [:]
+    var direct: DirectWeights?
   }
 
   private let forms = Mutex(Forms())
@@ -25,6 +26,12 @@ final class ConstantWeights: Sendable {
         held.winograd[m] = try Backends.winogradWeights(given, m: m, pool: context.pool)
       }
       problem.winogradWeights = forms.winograd[m]
+    } else if Backends.takesDirectWeights(given) {
+      let forms = try form { (held) throws(MartletError) in
+        guard held.direct == nil else { return }
+        held.direct = try Backends.directWeights(given, pool: context.pool)
+      }
+      problem.directWeights = forms.direct
     } else if Backends.precision(for: given.mode).usesBF16 {
       let forms = try form { (held) throws(MartletError) in
         guard held.rounded == nil else { return }

@@ -12,6 +12,13 @@ extension NativeBackend {
     if let weights = problem.winogradWeights {
       return try WinogradConvolution(problem, weights, kernels).run(on: pool)
     }
+    if let weights = problem.directWeights, let row = kernels.float32,
+      let convolution = row.convolution
+    {
+      return try DirectConvolution(
+        problem, weights, row, convolution, kernels, threads: pool.threadCount
+      ).run(on: pool)
+    }
     return try ImplicitProduct(problem, kernels).run(on: pool)
   }
 

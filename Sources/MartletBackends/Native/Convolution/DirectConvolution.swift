@@ -1,0 +1,274 @@
+import MartletCore
+import MartletKernels
+
+/// Convolution of float32 with constant weights, without an im2col matrix: output channels are the
+/// lanes of the kernel, and elements of the image are broadcast from where they lie.
+///
+/// A work item is a block of one image's pixels and some panels of output channels. What is read of
+/// the image is, by `DirectSource`, the image itself, a copy of a band of it with its padding, or, for
+/// a kernel of one tap, its pixels gathered tile by tile. The sums run over the same terms in the same
+/// order as those of `ImplicitProduct`, hence to the same bits, but for taps that lie outside the image:
+/// those that do so at all pixels, and in `.areas` those that do so at a pixel, are left out.
+struct DirectConvolution {
+  private let problem: ConvolutionProblem
+  private let weights: DirectWeights
+  private let row: GEMMRow
+  private let kernels: mk_conv_kernels
+  private let strip: ProductEpilogue.Strip?
+  private let source: DirectSource
+  /// Output rows and columns of a block; rows are 1 where columns are not all.
+  private let blockRows: Int
+  private let blockColumns: Int
+  private let isParallel: Bool
+  private let execution: Execution
+
+  /// Most pixels of a block, and the least that a block is divided into: their sums and what they read
+  /// of the image stay in L2 while the weights pass by.
+  private static let mostPixels = 256
+  private static let leastPixels = 48
+  /// Most bytes of a band's copy.
+  private static let bandBytes = 448 << 10
+  /// Output columns from which a row is divided.
+  private static let widestRow = 512
+
+  init(
+    _ problem: ConvolutionProblem, _ weights: DirectWeights, _ row: GEMMRow,
+    _ kernels: mk_conv_kernels, _ set: KernelSet, threads: Int
+  ) {
+    self.problem = problem
+    self.weights = weights
+    self.row = row
+    self.kernels = kernels
+    strip = ProductEpilogue.strip(problem.activation, set)
+    source = DirectSource(problem, kernels, nr: row.nr)
+    execution = Execution(
+      backend: "native", kernel: "direct_\(row.name)", precision: "fp32",
+      reason: set.precision(for: problem.mode).reason)
+    let output = problem.output
+    isParallel =
+      threads > 1
+      && Double(problem.groupDepth) * Double(output.count) * Double(problem.outChannels)
+        * Double(problem.batch) >= Double(GEMMPlan.serialWork)
+    if output.w > DirectConvolution.widestRow {
+      let pieces = (output.w + DirectConvolution.mostPixels - 1) / DirectConvolution.mostPixels
+      blockColumns = (output.w + pieces - 1) / pieces
+      blockRows = 1
+      return
+    }
+    blockColumns = output.w
+    // As many rows as fit, fewer where there would be too few blocks for the threads.
+    var rows = max(1, DirectConvolution.mostPixels / max(output.w, 1))
+    while rows > 1, source.byteCount(rows: rows, columns: output.w) > DirectConvolution.bandBytes {
+      rows -= 1
+    }
+    let least = max(1, DirectConvolution.leastPixels / max(output.w, 1))
+    let matrices = problem.batch * problem.groups
+    while isParallel, rows > least,
+      matrices * ((output.h + rows - 1) / rows) < 4 * threads
+    {
+      rows = max(least, rows / 2)
+    }
+    let blocks = (output.h + rows - 1) / max(rows, 1)
+    blockRows = blocks > 0 ? (output.h + blocks - 1) / blocks : 1
+  }
+
+  private var panels: Int { (problem.groupRows + row.nr - 1) / row.nr }
+
+  /// - Throws: `outOfMemory`.
+  func run(on pool: ThreadPool) throws(MartletError) -> Execution {
+    let matrices = problem.batch * problem.groups
+    let output = problem.output
+    guard matrices > 0, output.count > 0, problem.groupRows > 0 else { return execution }
+    let across = (output.w + blockColumns - 1) / blockColumns
+    let blocks = (output.h + blockRows - 1) / blockRows * across
+    var isRunning = false
+    let hasMemory = ThreadScratch.withBytes(source.termBytes, .shared) { memory in
+      let terms = source.fillTerms(memory, block: (blockRows, blockColumns))
+      // Too few blocks of pixels for the threads: they share out the channels as well.
+      var chunk = panels
+      while isParallel, chunk > 1,
+        matrices * blocks * ((panels + chunk - 1) / chunk) < 3 * pool.threadCount
+      {
+        chunk = (chunk + 1) / 2
+      }
+      let chunks = (panels + chunk - 1) / chunk
+      let layout = Layout(self)
+      isRunning = WorkItems.run(
+        matrices * blocks * chunks, isParallel: isParallel, on: pool,
+        scratchBytes: layout.byteCount
+      ) { index, scratch in
+        let (rest, part) = index.quotientAndRemainder(dividingBy: chunks)
+        let (matrix, block) = rest.quotientAndRemainder(dividingBy: blocks)
+        let (down, right) = block.quotientAndRemainder(dividingBy: across)
+        let (y, x) = (down * blockRows, right * blockColumns)
+        runItem(
+          matrix: matrix, rows: y..<min(y + blockRows, output.h),
+          columns: x..<min(x + blockColumns, output.w),
+          panels: part * chunk..<min((part + 1) * chunk, panels), terms, layout, scratch)
+      }
+    }
+    guard hasMemory, isRunning else {
+      throw MartletError(.outOfMemory, "conv: no memory for a block of pixels")
+    }
+    return execution
+  }
+
+  /// Where an item keeps what in its scratch.
+  private struct Layout {
+    let sums: Int
+    let pixels: Int
+    let byteCount: Int
+
+    init(_ convolution: DirectConvolution) {
+      let (rows, columns) = (convolution.blockRows, convolution.blockColumns)
+      let count = rows * columns
+      sums = (convolution.source.byteCount(rows: rows, columns: columns) + 127) / 64 * 64
+      pixels = sums + count * convolution.row.nr * 4
+      byteCount = pixels + count * MemoryLayout<mk_conv_place>.stride
+    }
+  }
+
+  private func runItem(
+    matrix: Int, rows: Range<Int>, columns: Range<Int>, panels: Range<Int>,
+    _ terms: DirectSource.Terms, _ layout: Layout, _ scratch: UnsafeMutableRawPointer
+  ) {
+    let (image, group) = matrix.quotientAndRemainder(dividingBy: problem.groups)
+    let depth = problem.inChannels / problem.groups
+    let nr = row.nr
+    let places = (scratch + layout.pixels).assumingMemoryBound(to: mk_conv_place.self)
+    let sums = (scratch + layout.sums).assumingMemoryBound(to: Float.self)
+    let read = source.prepare(
+      problem.src + (image * problem.inChannels + group * depth) * problem.input.count,
+      rows: rows, columns: columns, block: (blockRows, blockColumns),
+      copy: scratch.assumingMemoryBound(to: Float.self), places: places)
+    var job = mk_conv_sums()
+    job.sums = sums
+    var end = mk_conv_finish()
+    end.pixels = Int64(rows.count * columns.count)
+    end.sums = UnsafePointer(sums)
+    end.sums_stride = Int64(nr)
+    end.dst_stride = Int64(problem.output.count)
+    (end.act, end.lo, end.hi) = ProductEpilogue.tileActivation(problem.activation)
+    end.function = strip?.function
+    end.a = strip?.a ?? 0
+    end.b = strip?.b ?? 0
+    let firstPixel = rows.lowerBound * problem.output.w + columns.lowerBound
+    for panel in panels {
+      let channels = min(nr, problem.groupRows - panel * nr)
+      job.n = Int64(channels)
+      let base = weights.panel(panel, group: group)
+      var c0 = 0
+      repeat {
+        let block = min(terms.channels, depth - c0)
+        job.src = read.src + c0 * read.channelStride
+        job.weights = base + c0 * problem.kernel.count * nr
+        job.accumulates = c0 > 0
+        var pixel = 0
+        source.forEachArea(rows: rows, columns: columns) { area, ys, xs in
+          let list = terms.lists[area]
+          let count = ys.count * xs.count
+          job.pixels = UnsafePointer(places + pixel)
+          job.pixel_count = Int64(count)
+          job.terms = list.first
+          job.term_count = Int64(list.perChannel * block)
+          kernels.sums(&job)
+          pixel += count
+        }
+        c0 += block
+      } while c0 < depth
+      let firstChannel = group * problem.groupRows + panel * nr
+      let offset = (image * problem.outChannels + firstChannel) * problem.output.count + firstPixel
+      end.n = Int64(channels)
+      end.bias = problem.bias.map { $0 + firstChannel }
+      end.residual = problem.residual.map { $0 + offset }
+      end.dst = problem.dst + offset
+      kernels.finish(&end)
+    }
+  }
+}
+
+/// Constant weights of a convolution packed for `DirectConvolution`: per group the panels of their
+/// transposed matrix [K, OC / g].
+///
+/// @unchecked Sendable: immutable after init.
+package final class DirectWeights: @unchecked Sendable {
+  let storage: Storage
+  /// Floats of one panel, and panels of one group.
+  let panelStride: Int
+  let panels: Int
+
+  init(storage: Storage, panelStride: Int, panels: Int) {
+    self.storage = storage
+    self.panelStride = panelStride
+    self.panels = panels
+  }
+
+  func panel(_ index: Int, group: Int) -> UnsafePointer<Float> {
+    UnsafePointer(storage.base.assumingMemoryBound(to: Float.self))
+      + (group * panels + index) * panelStride
+  }
+}
+
+extension NativeBackend {
+  /// Output channels of a group that fill lanes well enough (AVX2).
+  private static let leastRows = 4
+  /// Most pixels of an image whose convolution of one tap gains: with more, packing lines of pixels is
+  /// as good.
+  private static let fewPixels = 256
+  /// No offset within a block exceeds this, in elements.
+  private static let mostElements = 1 << 29
+
+  /// See `Backends.takesDirectWeights`.
+  func takesDirectWeights(_ problem: ConvolutionProblem) -> Bool {
+    guard let row = kernels.float32, row.convolution != nil, !problem.isDepthwise,
+      !kernels.precision(for: problem.mode).usesBF16 || problem.reasonForFP32 != nil,
+      problem.groupRows >= NativeBackend.leastRows,
+      problem.input.d == 1, problem.kernel.d == 1, problem.output.d == 1, problem.padding.d == 0
+    else { return false }
+    let depth = problem.inChannels / problem.groups
+    let reach =
+      Double(problem.padding.h) * 2 + Double(problem.kernel.h) * Double(problem.dilation.h)
+    let width =
+      Double(problem.padding.w) * 2 + Double(problem.kernel.w) * Double(problem.dilation.w)
+    let band =
+      Double(depth) * (Double(problem.input.h) + reach) * (Double(problem.input.w) + width)
+    let terms = Double(problem.groupDepth) * Double(row.nr)
+    guard max(band, terms) * 4 <= Double(NativeBackend.mostElements),
+      problem.output.count <= NativeBackend.mostElements, problem.output.count > 0
+    else { return false }
+    if problem.kernel.count > 1 { return true }
+    let isStrided = problem.stride.h > 1 || problem.stride.w > 1
+    let isPadded = problem.padding.h > 0 || problem.padding.w > 0
+    return problem.output.count > 1
+      && (isStrided || isPadded || problem.output.count <= NativeBackend.fewPixels)
+  }
+
+  /// See `Backends.directWeights`.
+  func directWeights(
+    _ problem: ConvolutionProblem, pool: ThreadPool
+  ) throws(MartletError) -> DirectWeights {
+    guard let row = kernels.float32 else {
+      throw MartletError(.internalError, "no GEMM kernel multiplies float32")
+    }
+    let depth = problem.groupDepth
+    let panels = (problem.groupRows + row.nr - 1) / row.nr
+    let bytes = try Shape.byteCount([problem.groups, panels, depth, row.nr], .float32)
+    let storage = try Storage(byteCount: bytes)
+    let panelBytes = row.panelBytes(depth)
+    pool.parallelFor(problem.groups * panels) { index in
+      let (group, panel) = index.quotientAndRemainder(dividingBy: panels)
+      let first = panel * row.nr
+      var job = mk_pack_rhs()
+      job.k = Int64(depth)
+      job.n = Int64(min(row.nr, problem.groupRows - first))
+      job.src = UnsafeRawPointer(
+        problem.weights + (group * problem.groupRows + first) * depth)
+      job.k_stride = 4
+      job.n_stride = Int64(depth * 4)
+      job.dst = storage.base + index * panelBytes
+      job.dst_panel_stride = Int64(panelBytes)
+      row.packF32(&job)
+    }
+    return DirectWeights(storage: storage, panelStride: panelBytes / 4, panels: panels)
+  }
+}

@@ -1,0 +1,168 @@
+// Convolution without an im2col matrix, written once against lanes.h: output channels are the lanes,
+// a tile is a few pixels by one or two vectors of channels, and what a term multiplies is one element
+// of the image, broadcast from where it lies.
+//
+// A sum is one multiply-add chain over its terms in their order, as in gemm_body.h: the same terms
+// give the bits that a product with the packed im2col matrix gives.
+#ifndef MARTLET_KERNELS_CONV_DIRECT_H
+#define MARTLET_KERNELS_CONV_DIRECT_H
+
+enum { DIRECT_MAX_PIXELS = 10, DIRECT_MAX_VECTORS = 2 };
+
+// `count` pixels by nv vectors of channels.
+MK_INLINE void direct_tile(const int count, const int nv, const mk_conv_sums *s,
+                           const mk_conv_place *pixels) {
+  const char *at[DIRECT_MAX_PIXELS];
+  vf c[DIRECT_MAX_PIXELS][DIRECT_MAX_VECTORS];
+  MK_UNROLL for (int i = 0; i < count; i++) {
+    at[i] = (const char *)(s->src + pixels[i].src);
+    MK_UNROLL for (int j = 0; j < nv; j++)
+      c[i][j] = s->accumulates ? vf_load(s->sums + pixels[i].other + j * VL) : vf_zero();
+  }
+  const mk_conv_place *term = s->terms, *const end = term + s->term_count;
+  for (; term < end; term++) {
+    const int64_t from = (int64_t)term->src * 4;
+    const float *weights = s->weights + term->other;
+    vf w[DIRECT_MAX_VECTORS];
+    MK_UNROLL for (int j = 0; j < nv; j++) w[j] = vf_load(weights + j * VL);
+    MK_UNROLL for (int i = 0; i < count; i++) {
+      float x;
+      memcpy(&x, at[i] + from, 4);
+      const vf each = vf_set1(x);
+      MK_UNROLL for (int j = 0; j < nv; j++) c[i][j] = vf_fma(each, w[j], c[i][j]);
+    }
+  }
+  float *const sums = s->sums;
+  MK_UNROLL for (int i = 0; i < count; i++) {
+    float *to = sums + pixels[i].other;
+    MK_UNROLL for (int j = 0; j < nv; j++) vf_store(to + j * VL, c[i][j]);
+  }
+}
+
+typedef void (*direct_tile_fn)(const mk_conv_sums *s, const mk_conv_place *pixels);
+
+// DIRECT_TILE(M, V) defines the tile of exactly M pixels by V vectors.
+#define DIRECT_TILE(M, V)                                                                \
+  static void direct_##M##x##V(const mk_conv_sums *s, const mk_conv_place *pixels) {     \
+    direct_tile(M, V, s, pixels);                                                        \
+  }
+
+// All pixels in tiles of at most mr, dealt evenly; tiles[m - 1] takes m.
+MK_INLINE void direct_sums(const direct_tile_fn *tiles, int mr, const mk_conv_sums *s) {
+  const int64_t count = (s->pixel_count + mr - 1) / mr;
+  if (count <= 0) return;
+  const int64_t height = s->pixel_count / count, higher = s->pixel_count % count;
+  const mk_conv_place *pixels = s->pixels;
+  for (int64_t i = 0; i < count; i++) {
+    const int64_t m = i < higher ? height + 1 : height;
+    tiles[m - 1](s, pixels);
+    pixels += m;
+  }
+}
+
+// Every store is of whole vectors, in ascending order: what reaches too far is written over.
+static void direct_band(const mk_conv_band *b) {
+  const float *plane = b->src;
+  float *dst = b->dst;
+  // Columns of the band before, within and behind the image.
+  const int64_t before = b->x0 < 0 ? -b->x0 : 0;
+  const int64_t first = b->x0 < 0 ? 0 : b->x0;
+  int64_t within = b->in_w - first;
+  if (within > b->columns - before) within = b->columns - before;
+  for (int64_t p = 0; p < b->planes; p++, plane += b->in_h * b->in_w) {
+    for (int64_t r = 0; r < b->rows; r++, dst += b->columns) {
+      const int64_t y = b->y0 + r;
+      const bool is_inside = y >= 0 && y < b->in_h && within > 0;
+      int64_t x = 0;
+      if (is_inside) {
+        const float *row = plane + y * b->in_w + first;
+        for (; x < before; x += VL) vf_store(dst + x, vf_zero());
+        float *to = dst + before;
+        for (x = 0; x + VL <= within; x += VL) vf_store(to + x, vf_load(row + x));
+        if (x < within) {
+          vf_store(to + x, vf_load_tail(row + x, v_first(within - x)));
+          x += VL;
+        }
+        x += before;
+      }
+      for (; x < b->columns; x += VL) vf_store(dst + x, vf_zero());
+    }
+  }
+}
+
+static void direct_gather(const mk_conv_gather *g) {
+  float *dst = g->dst;
+  const int64_t width = g->tile_width, count = g->count;
+  bool is_run = true;
+  for (int64_t i = 1; i < count; i++) is_run = is_run && g->pixels[i].src == g->pixels[0].src + i;
+  int64_t c = 0;
+  if (is_run) {
+    const float *src = g->src + g->pixels[0].src;
+    // Whole vectors, as long as they end before the last channel's last pixel.
+    const int64_t last = (g->channels - 1) * g->channel_stride + count - width;
+    for (; c < g->channels && c * g->channel_stride <= last; c++, src += g->channel_stride, dst += width)
+      for (int64_t i = 0; i < width; i += VL) vf_store(dst + i, vf_load(src + i));
+  }
+  for (; c < g->channels; c++, dst += width) {
+    const float *src = g->src + c * g->channel_stride;
+    for (int64_t i = 0; i < count; i++) dst[i] = src[g->pixels[i].src];
+  }
+}
+
+// Pixels i ... of a vector of channels from j on, turned into lines of pixels.
+MK_INLINE void direct_turn(const mk_conv_finish *f, int64_t i, int64_t rows, int64_t j,
+                           int64_t channels, vi v[VL]) {
+  const vf bias = f->bias ? vf_load_tail(f->bias + j, v_first(channels)) : vf_zero();
+  MK_UNROLL for (int r = 0; r < VL; r++) {
+    const vf sum = r < rows ? vf_load(f->sums + (i + r) * f->sums_stride + j) : vf_zero();
+    v[r] = (vi)(f->bias ? vf_add(sum, bias) : sum);
+  }
+  vi_transpose(v);
+}
+
+MK_INLINE vf direct_activation(const mk_conv_finish *f, vf x) {
+  if (f->act == MK_ACT_RELU) return vf_at_least(vf_zero(), x);
+  if (f->act == MK_ACT_CLAMP) return vf_at_most(vf_set1(f->hi), vf_at_least(vf_set1(f->lo), x));
+  return x;
+}
+
+static void direct_finish_block(const mk_conv_finish *f, int64_t i, int64_t j, int64_t channels) {
+  vi v[VL];
+  direct_turn(f, i, VL, j, channels, v);
+  MK_UNROLL for (int c = 0; c < VL; c++) {
+    if (c >= channels) break;
+    const int64_t offset = (j + c) * f->dst_stride + i;
+    vf x = (vf)v[c];
+    if (f->residual) x = vf_add(x, vf_load(f->residual + offset));
+    vf_store(f->dst + offset, direct_activation(f, x));
+  }
+}
+
+static __attribute__((noinline, minsize)) void direct_finish_rest(const mk_conv_finish *f, int64_t i, int64_t j,
+                                                                     int64_t channels) {
+  vi v[VL];
+  const v_tail tail = v_first(f->pixels - i);
+  direct_turn(f, i, f->pixels - i, j, channels, v);
+  MK_ROLLED for (int64_t c = 0; c < channels; c++) {
+    const int64_t offset = (j + c) * f->dst_stride + i;
+    vf x = (vf)v[c];
+    if (f->residual) x = vf_add(x, vf_load_tail(f->residual + offset, tail));
+    vf_store_tail(f->dst + offset, tail, direct_activation(f, x));
+  }
+}
+
+static void direct_finish(const mk_conv_finish *f) {
+  for (int64_t j = 0; j < f->n; j += VL) {
+    const int64_t channels = f->n - j < VL ? f->n - j : VL;
+    int64_t i = 0;
+    for (; i + VL <= f->pixels; i += VL) direct_finish_block(f, i, j, channels);
+    if (i < f->pixels) direct_finish_rest(f, i, j, channels);
+    if (!f->function) continue;
+    for (int64_t c = j; c < j + channels; c++) {
+      float *line = f->dst + c * f->dst_stride;
+      f->function(f->pixels, line, line, f->a, f->b);
+    }
+  }
+}
+
+#endif
