@@ -7,7 +7,7 @@
 #ifndef MARTLET_KERNELS_CONV_DIRECT_H
 #define MARTLET_KERNELS_CONV_DIRECT_H
 
-enum { DIRECT_MAX_PIXELS = 10, DIRECT_MAX_VECTORS = 2 };
+enum { DIRECT_MAX_PIXELS = 8, DIRECT_MAX_VECTORS = 2 };
 
 // `count` pixels by nv vectors of channels.
 MK_INLINE void direct_tile(const int count, const int nv, const mk_conv_sums *s,

@@ -65,6 +65,7 @@ typedef enum product_order {
 } product_order;
 
 void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order order);
+void test_conv_kernels(const mk_isa *isa, const mk_gemm_row *row, bool fused);
 void test_vectors(const mk_isa *isa, bool fused);
 void test_int8_row(const mk_isa *isa);
 

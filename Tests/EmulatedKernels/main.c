@@ -143,8 +143,10 @@ int main(int argc, char **argv) {
       check((mk_cpu_features() & isa->needs) == isa->needs, "needs %08x, detected %08x",
             isa->needs, mk_cpu_features());
     check(isa->probe(), "the probe fails");
-    for (int32_t r = 0; r < isa->gemm_row_count; r++)
+    for (int32_t r = 0; r < isa->gemm_row_count; r++) {
       test_gemm_row(isa, &isa->gemm_rows[r], order_of(isa, pinned));
+      test_conv_kernels(isa, &isa->gemm_rows[r], is_fused(isa));
+    }
     if (isa->int8_row) test_int8_row(isa);
     // A later instruction set that has nothing of its own points at its predecessor's table.
     bool tested = false;

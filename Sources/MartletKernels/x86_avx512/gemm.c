@@ -57,17 +57,17 @@ GEMM_PACKERS(f32, PACK_F32, NR)
 static void f32_columns(const mk_gemm_stream *s) { gemm_columns(f32_any_tile, f32_pack_f32, s); }
 
 // Pixels of a tile by one and by two vectors of channels.
-enum { DIRECT_ONE = 10, DIRECT_TWO = 10 };
+enum { DIRECT_ONE = 8, DIRECT_TWO = 8 };
 DIRECT_TILE(1, 1) DIRECT_TILE(2, 1) DIRECT_TILE(3, 1) DIRECT_TILE(4, 1) DIRECT_TILE(5, 1)
-DIRECT_TILE(6, 1) DIRECT_TILE(7, 1) DIRECT_TILE(8, 1) DIRECT_TILE(9, 1) DIRECT_TILE(10, 1)
+DIRECT_TILE(6, 1) DIRECT_TILE(7, 1) DIRECT_TILE(8, 1)
 DIRECT_TILE(1, 2) DIRECT_TILE(2, 2) DIRECT_TILE(3, 2) DIRECT_TILE(4, 2) DIRECT_TILE(5, 2)
-DIRECT_TILE(6, 2) DIRECT_TILE(7, 2) DIRECT_TILE(8, 2) DIRECT_TILE(9, 2) DIRECT_TILE(10, 2)
+DIRECT_TILE(6, 2) DIRECT_TILE(7, 2) DIRECT_TILE(8, 2)
 static const direct_tile_fn direct_one[DIRECT_ONE] = {
   direct_1x1, direct_2x1, direct_3x1, direct_4x1, direct_5x1, direct_6x1, direct_7x1,
-  direct_8x1, direct_9x1, direct_10x1};
+  direct_8x1};
 static const direct_tile_fn direct_two[DIRECT_TWO] = {
   direct_1x2, direct_2x2, direct_3x2, direct_4x2, direct_5x2, direct_6x2, direct_7x2,
-  direct_8x2, direct_9x2, direct_10x2};
+  direct_8x2};
 static void f32_conv_sums(const mk_conv_sums *s) {
   if (s->n <= VL / 2) {  // half of every vector would be idle
     mk_gemm_rows_avx2[0].conv->sums(s);

@@ -108,6 +108,13 @@ private final class ConvolutionCase {
     problem.winogradWeights = try backend.winogradWeights(problem, m: m, pool: pool)
   }
 
+  /// Has the case run without an im2col matrix, where it can.
+  func useDirect(_ backend: NativeBackend, _ pool: ThreadPool) throws -> Bool {
+    guard backend.canConvolveDirectly(problem) else { return false }
+    problem.directWeights = try backend.directWeights(problem, pool: pool)
+    return true
+  }
+
   func bits(_ run: (ConvolutionProblem) throws -> Void) rethrows -> [UInt32] {
     for (index, value) in residual.enumerated() { problem.dst[index] = value }
     try run(problem)
@@ -240,6 +247,170 @@ private final class ConvolutionCase {
         #expect(single == alone, "seed \(seed), \(kernels.name): image by image")
         if single != alone { return }
       }
+    }
+  }
+
+  @Test("convolution without an im2col matrix agrees with float64 on every instruction set")
+  func directAgreesWithReference() throws {
+    let memory = try GEMMCase.Memory()
+    for index in 0..<1200 {
+      let seed = UInt64(16) << 32 | UInt64(index)
+      for kernels in testedKernels {
+        let backend = NativeBackend(kernels: kernels)
+        let example = ConvolutionCase(seed: seed, memory: memory, mode: .fp32)
+        guard try example.useDirect(backend, .shared) else { continue }
+        if let failure = try example.failure(backend, .shared) {
+          Issue.record("\(kernels.name): \(failure)")
+          return
+        }
+      }
+    }
+  }
+
+  @Test("its values are the product's, its bits fixed over threads and images")
+  func directBitsAreFixed() throws {
+    let memory = try GEMMCase.Memory()
+    let pool = ThreadPool.shared
+    defer { try? pool.setThreadCount(0) }
+    for index in 0..<600 {
+      let seed = UInt64(17) << 32 | UInt64(index)
+      for kernels in testedKernels {
+        let backend = NativeBackend(kernels: kernels)
+        let example = ConvolutionCase(seed: seed, memory: memory, mode: .fp32)
+        try pool.setThreadCount(1)
+        let product = try example.bits { _ = try backend.convolve($0, pool: pool) }
+        guard try example.useDirect(backend, pool) else { continue }
+        let alone = try example.bits { _ = try backend.convolve($0, pool: pool) }
+        #expect(
+          zip(alone, product).allSatisfy { Float(bitPattern: $0) == Float(bitPattern: $1) },
+          "seed \(seed), \(kernels.name): not the product's values")
+        for threads in [2, 3] {
+          try pool.setThreadCount(threads)
+          let bits = try example.bits { _ = try backend.convolve($0, pool: pool) }
+          #expect(bits == alone, "seed \(seed), \(kernels.name): \(threads) threads")
+        }
+        let single = try example.bits { whole in
+          for image in 0..<whole.batch {
+            var one = whole
+            one.batch = 1
+            one.src += image * whole.inChannels * whole.input.count
+            let offset = image * whole.outChannels * whole.output.count
+            one.dst += offset
+            one.residual = whole.residual.map { $0 + offset }
+            _ = try backend.convolve(one, pool: pool)
+          }
+        }
+        #expect(single == alone, "seed \(seed), \(kernels.name): image by image")
+        if single != alone { return }
+      }
+    }
+  }
+
+  @Test("larger layers in bands, areas and tiles have the product's values on any threads")
+  func directFormsAgree() throws {
+    let memory = try GEMMCase.Memory()
+    let pool = ThreadPool.shared
+    defer { try? pool.setThreadCount(0) }
+    // channels in, channels out, groups, height, width, kernel, stride, dilation, padding
+    let layers = [
+      [3, 20, 1, 35, 41, 7, 2, 1, 3], [3, 16, 1, 48, 48, 3, 2, 1, 1],
+      [96, 40, 1, 15, 15, 3, 2, 1, 1], [8, 8, 2, 20, 20, 3, 1, 12, 12],
+      [50, 33, 1, 9, 9, 3, 1, 12, 12], [7, 5, 1, 2, 2, 3, 1, 1, 1],
+      [12, 24, 3, 24, 28, 3, 1, 6, 6], [70, 21, 1, 7, 7, 1, 1, 1, 0],
+      [64, 48, 2, 15, 17, 1, 2, 1, 0], [2, 9, 1, 1, 1400, 5, 1, 3, 6],
+      [4, 8, 1, 3, 700, 3, 2, 1, 1], [500, 12, 1, 6, 6, 5, 1, 1, 2],
+      [3, 6, 1, 5, 5, 1, 1, 1, 4], [90, 76, 2, 1, 1, 1, 1, 1, 0], [6, 70, 1, 4, 4, 3, 3, 3, 5],
+    ]
+    for (index, layer) in layers.enumerated() {
+      var random = RandomSource(seed: UInt64(18) << 32 | UInt64(index))
+      let reach = (layer[5] - 1) * layer[7] + 1
+      func extent(_ input: Int) -> Int { (input + 2 * layer[8] - reach) / layer[6] + 1 }
+      // One row stays one row.
+      let isLine = layer[3] == 1
+      let input = SpatialExtents(d: 1, h: layer[3], w: layer[4])
+      let output = SpatialExtents(d: 1, h: isLine ? 1 : extent(layer[3]), w: extent(layer[4]))
+      let kernel = SpatialExtents(d: 1, h: isLine ? 1 : layer[5], w: layer[5])
+      func filled(_ buffer: GuardedBuffer, _ count: Int) -> UnsafeMutablePointer<Float> {
+        let values = buffer.elements(count, filledWith: Float.nan)
+        for index in 0..<count { values[index] = random.float() }
+        return values
+      }
+      let count = layer[1] * output.count
+      let depth = layer[0] / layer[2]
+      var problem = ConvolutionProblem(
+        batch: 1, groups: layer[2], inChannels: layer[0], outChannels: layer[1], input: input,
+        kernel: kernel, output: output, src: filled(memory.lhs, layer[0] * input.count),
+        weights: filled(memory.rhs, layer[1] * depth * kernel.count),
+        dst: memory.dst.elements(count, filledWith: Float.nan), mode: .fp32)
+      problem.stride = SpatialExtents(d: 1, h: layer[6], w: layer[6])
+      problem.dilation = SpatialExtents(d: 1, h: layer[7], w: layer[7])
+      problem.padding = SpatialExtents(d: 0, h: isLine ? 0 : layer[8], w: layer[8])
+      problem.activation = index % 2 == 0 ? .relu : .silu
+      for kernels in testedKernels {
+        let backend = NativeBackend(kernels: kernels)
+        try pool.setThreadCount(1)
+        problem.directWeights = nil
+        _ = try backend.convolve(problem, pool: pool)
+        let product = (0..<count).map { problem.dst[$0] }
+        problem.directWeights = try backend.directWeights(problem, pool: pool)
+        for threads in [1, 2, 3] {
+          try pool.setThreadCount(threads)
+          for index in 0..<count { problem.dst[index] = .nan }
+          let execution = try backend.convolve(problem, pool: pool)
+          #expect(execution.kernel.hasPrefix("direct"))
+          let values = (0..<count).map { problem.dst[$0] }
+          #expect(values == product, "\(kernels.name), \(threads) threads: \(layer)")
+        }
+      }
+    }
+  }
+
+  @Test("a tap that lies outside the image at all pixels adds nothing, whatever its weight")
+  func tapsOutsideAddNothing() throws {
+    let memory = try GEMMCase.Memory()
+    for kernels in testedKernels {
+      let backend = NativeBackend(kernels: kernels)
+      // Of a 3x3 kernel on one pixel only the middle tap is inside.
+      var problem = try layer(8, 1)
+      let weights = memory.rhs.elements(8 * 8 * 9, filledWith: Float.infinity)
+      for filter in 0..<64 { weights[filter * 9 + 4] = 0.5 }
+      let src = memory.lhs.elements(8, filledWith: Float.nan)
+      for channel in 0..<8 { src[channel] = Float(channel) }
+      problem.src = UnsafePointer(src)
+      problem.weights = UnsafePointer(weights)
+      problem.dst = memory.dst.elements(8, filledWith: Float.nan)
+      #expect(backend.takesDirectWeights(problem))
+      problem.directWeights = try backend.directWeights(problem, pool: .shared)
+      _ = try backend.convolve(problem, pool: .shared)
+      for channel in 0..<8 { #expect(problem.dst[channel] == 14) }
+    }
+  }
+
+  @Test("weights are packed by the layer's shape and mode, never by the batch")
+  func directIsChosenByShape() throws {
+    let twos = SpatialExtents(d: 1, h: 2, w: 2)
+    let ones = SpatialExtents(d: 1, h: 1, w: 1)
+    for kernels in testedKernels {
+      let backend = NativeBackend(kernels: kernels)
+      let hasBF16 = kernels.precision(for: .bf16).usesBF16
+      #expect(backend.takesDirectWeights(try layer(64, 56) { $0.stride = twos }))
+      #expect(
+        backend.takesDirectWeights(
+          try layer(64, 56) {
+            $0.stride = twos
+            $0.batch = 8
+          }))
+      #expect(
+        backend.takesDirectWeights(try layer(64, 56, mode: .bf16) { $0.stride = twos }) == !hasBF16)
+      #expect(!backend.takesDirectWeights(try layer(64, 56, groups: 64)))
+      #expect(!backend.takesDirectWeights(try layer(64, 56, groups: 32)))
+      #expect(!backend.takesDirectWeights(try layer(64, 56) { $0.kernel = ones }))
+      #expect(backend.takesDirectWeights(try layer(64, 7) { $0.kernel = ones }))
+      #expect(backend.takesDirectWeights(try layer(64, 1) { $0.kernel = ones }))
+      // Beyond what offsets of 32 bits reach.
+      #expect(
+        !backend.takesDirectWeights(
+          try layer(64, 56) { $0.padding = SpatialExtents(d: 0, h: 1 << 30, w: 1 << 30) }))
     }
   }
 

@@ -24,7 +24,7 @@ struct DirectConvolution {
 
   /// Most pixels of a block, and the least that a block is divided into: their sums and what they read
   /// of the image stay in L2 while the weights pass by.
-  private static let mostPixels = 256
+  static let mostPixels = 256
   private static let leastPixels = 48
   /// Most bytes of a band's copy.
   private static let bandBytes = 448 << 10
@@ -79,6 +79,10 @@ struct DirectConvolution {
     let matrices = problem.batch * problem.groups
     let output = problem.output
     guard matrices > 0, output.count > 0, problem.groupRows > 0 else { return execution }
+    if isRow {
+      runRows(on: pool)
+      return execution
+    }
     let across = (output.w + blockColumns - 1) / blockColumns
     let blocks = (output.h + blockRows - 1) / blockRows * across
     var isRunning = false
@@ -111,6 +115,62 @@ struct DirectConvolution {
       throw MartletError(.outOfMemory, "conv: no memory for a block of pixels")
     }
     return execution
+  }
+
+  /// On an image of one pixel a convolution of one tap is the product of a row with the weights.
+  private var isRow: Bool {
+    problem.input.count == 1 && problem.output.count == 1 && problem.kernel.count == 1
+      && problem.padding.h == 0 && problem.padding.w == 0 && row.stream != nil
+  }
+
+  /// Some panels of some images' rows an item.
+  private func runRows(on pool: ThreadPool) {
+    let rows = min(problem.batch, row.streamMR)
+    let chunk = isParallel ? max(1, panels / (4 * pool.threadCount)) : panels
+    let chunks = (panels + chunk - 1) / chunk
+    let parts = (problem.batch + rows - 1) / rows
+    let depth = problem.groupDepth
+    func runItem(_ index: Int) {
+      let (rest, part) = index.quotientAndRemainder(dividingBy: chunks)
+      let (group, block) = rest.quotientAndRemainder(dividingBy: parts)
+      let image = block * rows
+      let channel = group * problem.groupRows + part * chunk * row.nr
+      let count = min(chunk * row.nr, problem.groupRows - part * chunk * row.nr)
+      let offset = image * problem.outChannels + channel
+      var epilogue = mk_epilogue()
+      epilogue.alpha = 1
+      epilogue.beta = 1
+      epilogue.bias_n = problem.bias.map { $0 + channel }
+      epilogue.residual = problem.residual.map { $0 + offset }
+      epilogue.residual_stride = Int64(problem.outChannels * 4)
+      (epilogue.act, epilogue.lo, epilogue.hi) = ProductEpilogue.tileActivation(
+        problem.activation)
+      var job = mk_gemm_stream()
+      job.m = Int64(min(rows, problem.batch - image))
+      job.n = Int64(count)
+      job.k = Int64(depth)
+      job.lhs = UnsafeRawPointer(problem.src + image * problem.inChannels + group * depth)
+      job.lhs_stride = Int64(problem.inChannels * 4)
+      job.rhs = UnsafeRawPointer(weights.panel(part * chunk, group: group))
+      job.rhs_panel_stride = Int64(weights.panelStride * 4)
+      job.dst = UnsafeMutableRawPointer(problem.dst + offset)
+      job.dst_stride = Int64(problem.outChannels * 4)
+      withUnsafePointer(to: epilogue) {
+        job.epilogue = $0
+        row.stream?(&job)
+      }
+      guard let strip else { return }
+      for line in 0..<Int(job.m) {
+        let values = problem.dst + offset + line * problem.outChannels
+        strip.function(Int64(count), values, values, strip.a, strip.b)
+      }
+    }
+    let items = problem.groups * parts * chunks
+    if isParallel {
+      pool.parallelFor(items, runItem)
+    } else {
+      for index in 0..<items { runItem(index) }
+    }
   }
 
   /// Where an item keeps what in its scratch.
@@ -215,32 +275,37 @@ extension NativeBackend {
   /// Most pixels of an image whose convolution of one tap gains: with more, packing lines of pixels is
   /// as good.
   private static let fewPixels = 256
-  /// No offset within a block exceeds this, in elements.
-  private static let mostElements = 1 << 29
+  /// No offset within a block exceeds this, in elements: kernels know them in 32 bits.
+  private static let mostElements = 1 << 27
 
   /// See `Backends.takesDirectWeights`.
   func takesDirectWeights(_ problem: ConvolutionProblem) -> Bool {
-    guard let row = kernels.float32, row.convolution != nil, !problem.isDepthwise,
+    guard canConvolveDirectly(problem),
       !kernels.precision(for: problem.mode).usesBF16 || problem.reasonForFP32 != nil,
-      problem.groupRows >= NativeBackend.leastRows,
-      problem.input.d == 1, problem.kernel.d == 1, problem.output.d == 1, problem.padding.d == 0
-    else { return false }
-    let depth = problem.inChannels / problem.groups
-    let reach =
-      Double(problem.padding.h) * 2 + Double(problem.kernel.h) * Double(problem.dilation.h)
-    let width =
-      Double(problem.padding.w) * 2 + Double(problem.kernel.w) * Double(problem.dilation.w)
-    let band =
-      Double(depth) * (Double(problem.input.h) + reach) * (Double(problem.input.w) + width)
-    let terms = Double(problem.groupDepth) * Double(row.nr)
-    guard max(band, terms) * 4 <= Double(NativeBackend.mostElements),
-      problem.output.count <= NativeBackend.mostElements, problem.output.count > 0
+      problem.groupRows >= NativeBackend.leastRows
     else { return false }
     if problem.kernel.count > 1 { return true }
-    let isStrided = problem.stride.h > 1 || problem.stride.w > 1
-    let isPadded = problem.padding.h > 0 || problem.padding.w > 0
-    return problem.output.count > 1
-      && (isStrided || isPadded || problem.output.count <= NativeBackend.fewPixels)
+    let isPlain =
+      problem.stride.h == 1 && problem.stride.w == 1 && problem.output == problem.input
+    return !isPlain || problem.output.count <= NativeBackend.fewPixels
+  }
+
+  /// Whether `DirectConvolution` computes the problem in float32, be it fast or not.
+  func canConvolveDirectly(_ problem: ConvolutionProblem) -> Bool {
+    guard kernels.float32?.convolution != nil, !problem.isDepthwise, problem.input.d == 1,
+      problem.kernel.d == 1, problem.output.d == 1, problem.padding.d == 0
+    else { return false }
+    // In floating point, for extents come from anywhere.
+    func reach(_ input: Int, _ kernel: Int, _ dilation: Int, _ padding: Int) -> Double {
+      Double(input) + 2 * Double(padding) + Double(kernel) * Double(dilation)
+    }
+    let (input, kernel, dilation) = (problem.input, problem.kernel, problem.dilation)
+    let band =
+      Double(problem.inChannels / problem.groups)
+      * reach(input.h, kernel.h, dilation.h, problem.padding.h)
+      * reach(input.w, kernel.w, dilation.w, problem.padding.w)
+    let weights = Double(problem.groupDepth) * Double(kernels.float32?.nr ?? 0)
+    return max(band, weights, Double(problem.output.count)) <= Double(NativeBackend.mostElements)
   }
 
   /// See `Backends.directWeights`.

@@ -25,8 +25,6 @@ struct DirectSource {
   /// Terms of a list at most: their weights stay in L1 while the block's pixels pass by (256 to 512
   /// were alike, AVX2).
   private static let listTerms = 384
-  /// Share of the padded work from which leaving out taps does not pay for its smaller areas.
-  private static let worthwhile = 0.8
   private static let mostAreas = 64
 
   /// Output positions along an axis, and the taps that they have.
@@ -44,34 +42,35 @@ struct DirectSource {
       output.h, input.h, kernel.h, problem.stride.h, problem.dilation.h, problem.padding.h)
     let exactAcross = DirectSource.runs(
       output.w, input.w, kernel.w, problem.stride.w, problem.dilation.w, problem.padding.w)
-    let areas = exactDown.count * exactAcross.count
     let wholeDown = DirectSource.merged(exactDown, output.h)
     let wholeAcross = DirectSource.merged(exactAcross, output.w)
-    // Small areas fill their tiles badly.
-    func work(_ down: [Run], _ across: [Run]) -> Double {
-      var sum = 0.0
-      for vertical in down {
-        for horizontal in across {
-          let pixels = Double(vertical.range.count) * Double(horizontal.range.count)
-          sum += (pixels + min(pixels, 4)) * Double(vertical.taps.count * horizontal.taps.count)
-        }
-      }
-      return sum
-    }
+    let areas = exactDown.count * exactAcross.count
     if areas == 1 {
       form = wholeDown.taps.count * wholeAcross.taps.count == 1 ? .tiles : .areas
-    } else if areas <= DirectSource.mostAreas,
-      work(exactDown, exactAcross)
-        <= DirectSource.worthwhile * work([wholeDown], [wholeAcross])
-    {
-      form = .areas
     } else {
-      form = .band
+      // Terms per channel and panel of output channels; a tile of few pixels costs as much as one of
+      // four, and a copied element as much as a quarter of a term.
+      let blockRows = max(1, DirectConvolution.mostPixels / max(output.w, 1))
+      var work = 0.0
+      for vertical in exactDown {
+        let pieces = (vertical.range.count + blockRows - 1) / blockRows
+        for horizontal in exactAcross {
+          let pixels = Double(vertical.range.count) * Double(horizontal.range.count)
+          work +=
+            (pixels + 4 * Double(pieces)) * Double(vertical.taps.count * horizontal.taps.count)
+        }
+      }
+      let panels = (problem.groupRows + nr - 1) / nr
+      let taps = Double(wholeDown.taps.count * wholeAcross.taps.count)
+      let padded =
+        Double(output.count) * taps + Double(input.count) / Double(4 * max(panels, 1))
+      form = areas <= DirectSource.mostAreas && work <= padded ? .areas : .band
     }
     down = form == .areas ? exactDown : [wholeDown]
     across = form == .areas ? exactAcross : [wholeAcross]
     let depth = problem.inChannels / problem.groups
-    let most = max(1, DirectSource.listTerms / max(wholeDown.taps.count * wholeAcross.taps.count, 1))
+    let taps = wholeDown.taps.count * wholeAcross.taps.count
+    let most = max(1, DirectSource.listTerms / max(taps, 1))
     let lists = max(1, (depth + most - 1) / most)
     listChannels = max(1, (depth + lists - 1) / lists)
   }
@@ -183,16 +182,22 @@ struct DirectSource {
           isBand
           ? (y - rows.lowerBound) * stride.h
           : y * stride.h - padding.h + first.0.lowerBound * dilation.h
-        for x in xs {
-          let w =
-            isBand
-            ? (x - columns.lowerBound) * stride.w
-            : x * stride.w - padding.w + first.1.lowerBound * dilation.w
-          let sums = (y - rows.lowerBound) * columns.count + x - columns.lowerBound
-          let isRead = !first.0.isEmpty && !first.1.isEmpty
-          places[next] = mk_conv_place(
-            src: isRead ? Int32(truncatingIfNeeded: h * imageStride + w) : 0,
-            other: Int32(truncatingIfNeeded: sums * nr))
+        let w =
+          isBand
+          ? (xs.lowerBound - columns.lowerBound) * stride.w
+          : xs.lowerBound * stride.w - padding.w + first.1.lowerBound * dilation.w
+        let sums = (y - rows.lowerBound) * columns.count + xs.lowerBound - columns.lowerBound
+        let isRead = !first.0.isEmpty && !first.1.isEmpty
+        var place = mk_conv_place(
+          src: isRead ? Int32(truncatingIfNeeded: h * imageStride + w) : 0,
+          other: Int32(truncatingIfNeeded: sums * nr))
+        let step = mk_conv_place(
+          src: isRead ? Int32(truncatingIfNeeded: stride.w) : 0,
+          other: Int32(truncatingIfNeeded: nr))
+        for _ in 0..<xs.count {
+          places[next] = place
+          place.src &+= step.src
+          place.other &+= step.other
           next += 1
         }
       }
