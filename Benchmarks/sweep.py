@@ -1,135 +1,169 @@
 """Float32 products over M, N and K, primes among them: where does speed fall off a cliff?
 
-Usage: python Benchmarks/sweep.py [--martlet PATH] [--threads N] [--rounds N] [--csv FILE]
-                                  [--plot FILE.png] [--check FILE]
+Usage: python Benchmarks/sweep.py [--library PATH] [--csv FILE] [--plot FILE.png] [--judge FILE]
 
-Each line of the sweep moves one extent through EXTENTS while the other two stand still at each pair
-of BASES, with rhs packed before and as it is. A shape is flagged where its rate is below 0.7 of the
-lower of its two neighbours' on the line. Writes a CSV, plots it where matplotlib is installed, and
-exits 1 if anything is flagged. --check judges a CSV of an earlier run instead of measuring.
+Every product of three of EXTENTS up to LARGEST multiply-adds is timed on one thread through the C
+API (sweep.c), with rhs as it is and packed before. Its share is the least time that the machine
+allows over its own: the longer of its operations at the best rate of the sweep, and of reading lhs
+and rhs and writing dst once, timed beside it. The neighbours of a shape are the shapes one step up
+or down the list in one extent. A shape falls short
+  - when its share is below 0.7 of that of a neighbour one step down: growing a product must not
+    lose what it had (shares, for a product that leaves a cache is slower at best);
+  - when it takes longer than a neighbour one step up by more than 1 / 0.7: less work, no more time.
+What falls short is timed again with its neighbour, the best time counts. Writes a CSV, plots it
+where matplotlib is installed, and exits 1 if anything falls short. --judge takes the CSV of an
+earlier run instead of measuring.
 """
 
 import argparse
 import csv
-import itertools
-import json
 import pathlib
+import random
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-EXTENTS = [1, 2, 3, 5, 7, 8, 11, 16, 17, 31, 32, 37, 61, 64, 97, 127, 128, 251, 256, 509, 512, 1021,
-           1024, 2039, 2048, 4093, 4096]  # fmt: skip
-BASES = [1, 61, 512]
-LARGEST = 2e9  # floating-point operations
-CLIFF = 0.7
-FIELDS = ["axis", "m", "n", "k", "is_packed", "threads", "gflops", "gb_per_s", "share_of_limit"]
+EXTENTS = [1, 2, 3, 5, 8, 13, 17, 31, 64, 97, 128, 251, 512, 1021, 2048, 4096]
+LARGEST = 2**28
+BAR = 0.7
+PASSES = 3  # in another order each, for a disturbance of the machine lasts
+FORMS = ["plain", "packed"]
+
+Shape = tuple[int, int, int]
+# Microseconds: as it is, packed, and of moving the memory.
+Times = dict[Shape, tuple[float, float, float]]
 
 
-def lines() -> list[tuple[str, list[tuple[int, int, int]]]]:
-    """The sweep's lines: the moving axis and its shapes."""
-    result = []
-    for axis, (a, b) in itertools.product("mnk", itertools.product(BASES, BASES)):
-        shapes = []
-        for extent in EXTENTS:
-            rest = [a, b]
-            rest.insert("mnk".index(axis), extent)
-            if 2 * rest[0] * rest[1] * rest[2] <= LARGEST:
-                shapes.append(tuple(rest))
-        result.append((axis, shapes))
-    return result
+def all_shapes() -> list[Shape]:
+    return [(m, n, k) for m in EXTENTS for n in EXTENTS for k in EXTENTS if m * n * k <= LARGEST]
 
 
-def measure(martlet: str, threads: int, rounds: int) -> list[dict]:
-    """One row per shape and form of rhs, in the order of `lines`."""
-    rows = []
-    for axis, shapes in lines():
-        command = [martlet, "bench", "gemm", "--json", "--threads", str(threads), "--rounds",
-                   str(rounds)]  # fmt: skip
-        for m, n, k in shapes:
-            command += ["--shape", f"{m}x{n}x{k}"]
-        text = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        for case in json.loads(text)["cases"]:
-            bytes_moved = 4 * (case["m"] * case["k"] + case["k"] * case["n"])
-            rows.append(
-                {"axis": axis, "m": case["m"], "n": case["n"], "k": case["k"],
-                 "is_packed": int(case["is_packed"]), "threads": case["threads"],
-                 "gflops": round(case["gflops"], 3),
-                 "gb_per_s": round(bytes_moved / case["median_us"] / 1e3, 3),
-                 "share_of_limit": round(case["share_of_limit"], 4)})  # fmt: skip
-    return rows
+def measure(program: str, library: str, shapes: list[Shape], times: Times) -> None:
+    """Times the shapes into `times`; of two times of a shape the better stays."""
+    lines = "".join(f"{m} {n} {k}\n" for m, n, k in shapes)
+    result = subprocess.run([program, library], input=lines, text=True, check=True,
+                            stdout=subprocess.PIPE)  # fmt: skip
+    for line in result.stdout.splitlines():
+        fields = line.split()
+        shape = (int(fields[0]), int(fields[1]), int(fields[2]))
+        best = [min(pair) for pair in zip(map(float, fields[3:]), times.get(shape, [1e30] * 3),
+                                          strict=True)]  # fmt: skip
+        times[shape] = (best[0], best[1], best[2])
 
 
-def grouped(rows: list[dict]) -> dict[tuple, list[dict]]:
-    """The rows of each line, by axis, the two extents that stand still, and the form of rhs."""
-    groups: dict[tuple, list[dict]] = {}
-    for row in rows:
-        fixed = tuple((x, int(row[x])) for x in "mnk" if x != row["axis"])
-        groups.setdefault((row["axis"], fixed, int(row["is_packed"])), []).append(row)
-    for group in groups.values():
-        group.sort(key=lambda row: int(row[row["axis"]]))
-    return groups
+def shares(times: Times) -> dict[tuple[Shape, int], float]:
+    """Of the least time that the machine allows, per shape and form."""
+    peak = max(m * n * k / min(us[:2]) for (m, n, k), us in times.items())
+    return {((m, n, k), form): max(m * n * k / peak, us[2]) / us[form]
+            for (m, n, k), us in times.items() for form in range(2)}  # fmt: skip
 
 
-def cliffs(rows: list[dict]) -> list[str]:
-    """What is below 0.7 of both neighbours."""
+def neighbours(shape: Shape, step: int) -> list[Shape]:
     found = []
-    for group in grouped(rows).values():
-        rates = [float(row["gflops"]) for row in group]
-        for at in range(1, len(group) - 1):
-            row, lower = group[at], min(rates[at - 1], rates[at + 1])
-            if rates[at] < CLIFF * lower:
-                found.append(
-                    f"{row['m']}x{row['n']}x{row['k']} {'packed' if int(row['is_packed']) else ''}"
-                    f" {rates[at]:.1f} GFLOP/s, {rates[at] / lower:.2f} of its neighbours"
-                )
+    for axis in range(3):
+        at = EXTENTS.index(shape[axis]) + step
+        if 0 <= at < len(EXTENTS):
+            found.append((*shape[:axis], EXTENTS[at], *shape[axis + 1 :]))
     return found
 
 
-def plot(rows: list[dict], path: str) -> None:
-    """A picture per axis: rates along each line."""
+def short_of(times: Times) -> list[tuple[float, Shape, int, Shape]]:
+    """What falls short, worst first: the ratio, the shape, its form and the neighbour."""
+    share = shares(times)
+    found = []
+    for (shape, form), own in share.items():
+        ratios = [(own / share[down, form], down) for down in neighbours(shape, -1)]
+        ratios += [(times[up][form] / times[shape][form], up)
+                   for up in neighbours(shape, 1) if up in times]  # fmt: skip
+        ratio, neighbour = min(ratios)
+        if ratio < BAR:
+            found.append((ratio, shape, form, neighbour))
+    return sorted(found)
+
+
+def text(shape: Shape) -> str:
+    return "x".join(map(str, shape))
+
+
+def rate(shape: Shape, us: float) -> float:
+    """GFLOP/s."""
+    return 2 * shape[0] * shape[1] * shape[2] / us / 1e3
+
+
+def plot(times: Times, path: str) -> None:
+    """A picture per form: each shape's share over its multiply-adds, what falls short in red."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, panes = plt.subplots(1, 3, figsize=(13, 4), sharey=True)
-    for pane, axis in zip(panes, "mnk", strict=True):
-        for (which, fixed, packed), group in grouped(rows).items():
-            if which != axis or not packed:
+    share, short = shares(times), {(shape, form) for _, shape, form, _ in short_of(times)}
+    figure, panes = plt.subplots(1, 2, figsize=(12, 4.5), sharey=True)
+    for form, pane in enumerate(panes):
+        colours = {"an extent of 1": "tab:orange", "smallest extent 2 to 13": "tab:green",
+                   "larger": "tab:blue", "falls short": "tab:red"}  # fmt: skip
+        groups: dict[str, list[tuple[float, float]]] = {name: [] for name in colours}
+        for (shape, which), value in share.items():
+            if which != form:
                 continue
-            label = " ".join(f"{name}={value}" for name, value in fixed)
-            pane.plot([int(r[axis]) for r in group], [float(r["gflops"]) for r in group],
-                      marker=".", linewidth=1, label=label)  # fmt: skip
-        pane.set(xscale="log", yscale="log", xlabel=axis.upper())
-        pane.legend(fontsize=6)
-    panes[0].set_ylabel("GFLOP/s, rhs packed")
+            least = min(shape)
+            name = ("falls short" if (shape, form) in short else
+                    "an extent of 1" if least == 1 else
+                    "smallest extent 2 to 13" if least <= 13 else "larger")  # fmt: skip
+            groups[name].append((shape[0] * shape[1] * shape[2], value))
+        for name, points in groups.items():
+            pane.scatter(*zip(*points or [(float("nan"),) * 2], strict=True), s=5,
+                         color=colours[name], label=f"{name} ({len(points)})")  # fmt: skip
+        pane.set(xscale="log", xlabel="M x N x K", title=f"rhs {['as it is', 'packed'][form]}")
+        pane.legend(fontsize=8)
+    panes[0].set_ylabel("share of the machine's limit")
     figure.tight_layout()
     figure.savefig(path, dpi=80)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--martlet", default=str(ROOT / ".build-dist" / "bin" / "martlet"))
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--library", default=str(ROOT / ".build-dist" / "lib" / "libmartlet.so"))
     parser.add_argument("--csv", default="sweep.csv")
     parser.add_argument("--plot")
-    parser.add_argument("--check")
+    parser.add_argument("--judge")
     options = parser.parse_args()
-    if options.check:
-        with open(options.check, newline="") as file:
-            rows = list(csv.DictReader(file))
+    times: Times = {}
+    shuffle = random.Random(1)
+    if options.judge:
+        with open(options.judge, newline="") as file:
+            for row in csv.DictReader(file):
+                us = (float(row["plain_us"]), float(row["packed_us"]), float(row["memory_us"]))
+                times[int(row["m"]), int(row["n"]), int(row["k"])] = us
     else:
-        rows = measure(options.martlet, options.threads, options.rounds)
+        with tempfile.TemporaryDirectory() as folder:
+            program = f"{folder}/sweep"
+            build = ["cc", "-O3", "-march=native", f"-I{ROOT}/include", "-o", program]
+            subprocess.run([*build, f"{ROOT}/Benchmarks/sweep.c", "-ldl"], check=True)
+            shapes = all_shapes()
+            for _ in range(PASSES):
+                shuffle.shuffle(shapes)
+                measure(program, options.library, shapes, times)
+            for _ in range(PASSES):
+                again = list({s for _, shape, _, other in short_of(times) for s in (shape, other)})
+                measure(program, options.library, again, times)
+        share = shares(times)
         with open(options.csv, "w", newline="") as file:
-            writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["m", "n", "k", "plain_us", "packed_us", "memory_us", "plain_share",
+                             "packed_share"])  # fmt: skip
+            for shape, us in sorted(times.items()):
+                writer.writerow([*shape, *(f"{value:.4g}" for value in us),
+                                 *(f"{share[shape, form]:.3f}" for form in range(2))])  # fmt: skip
     if options.plot:
-        plot(rows, options.plot)
-    found = cliffs(rows)
-    print(f"{len(rows)} shapes, {len(found)} below {CLIFF} of both neighbours", *found, sep="\n")
+        plot(times, options.plot)
+    found = short_of(times)
+    print(f"{2 * len(times)} products, {len(found)} below {BAR} of a neighbour, in GFLOP/s:")
+    for ratio, shape, form, other in found:
+        own, others = rate(shape, times[shape][form]), rate(other, times[other][form])
+        name = f"{FORMS[form]:6} {text(shape):>15}"
+        print(f"{ratio:.2f} {name} {own:6.1f}, {text(other):>15} {others:6.1f}")
     return 1 if found else 0
 
 
