@@ -306,26 +306,26 @@ static void conv(void) {
   options.struct_size = sizeof options;
   options.groups = 2;
   check(martlet_conv(input, weight, NULL, &options, MARTLET_MATH_DEFAULT, &result) != MARTLET_OK,
-        "groups that do not divide the channels are refused: %s", martlet_last_error()->message);
+        "groups that do not divide the channels are refused");
   options.groups = -1;
   check(martlet_conv(input, weight, NULL, &options, MARTLET_MATH_DEFAULT, &result) != MARTLET_OK,
-        "negative groups are refused: %s", martlet_last_error()->message);
+        "negative groups are refused");
   options.groups = 0;
   options.strides = zero;
   check(martlet_conv(input, weight, NULL, &options, MARTLET_MATH_DEFAULT, &result) != MARTLET_OK,
-        "a stride of 0 is refused: %s", martlet_last_error()->message);
+        "a stride of 0 is refused");
   options.strides = NULL;
   options.dilations = zero;
   check(martlet_conv(input, weight, NULL, &options, MARTLET_MATH_DEFAULT, &result) != MARTLET_OK,
-        "a dilation of 0 is refused: %s", martlet_last_error()->message);
+        "a dilation of 0 is refused");
   options.dilations = NULL;
   options.pads = negative;
   check(martlet_conv(input, weight, NULL, &options, MARTLET_MATH_DEFAULT, &result) != MARTLET_OK,
-        "a negative pad is refused: %s", martlet_last_error()->message);
+        "a negative pad is refused");
   int64_t vast[] = {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
   options.pads = vast;
   check(martlet_conv(input, weight, NULL, &options, MARTLET_MATH_DEFAULT, &result) != MARTLET_OK,
-        "a pad past all bounds is refused: %s", martlet_last_error()->message);
+        "a pad past all bounds is refused");
   check(result == NULL, "a slot stays NULL on failure");
   martlet_tensor_release(input);
   martlet_tensor_release(weight);

@@ -72,8 +72,9 @@ enum Fold {
 package enum Reduction {
   /// Elements that one thread folds at a time.
   static let grain = 1 << 15
-  /// Rows that are folded before the partial sum joins the whole: keeps rounding errors small.
-  static let block = 256
+  /// Rows that are summed one after the other; more are halved first (pairwise summation), which keeps
+  /// the rounding error of n rows near log n of one addition's.
+  static let block = 16
 
   /// dst = function over `axes` of `src`; `dst` is contiguous, of src's dtype (not a 16-bit float)
   /// and holds one element per index of the other axes.
@@ -201,19 +202,24 @@ private struct FloatColumns {
 
   func run(_ src: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<Float>) {
     dst.update(repeating: fold.identity(Float.self), count: width)
-    guard fold.isSum, n > Reduction.block else {
-      for row in 0..<n { kernel(Int64(width), src + row * rowStep, dst) }
+    add(0..<n, of: src, to: dst)
+  }
+
+  /// `dst` holds the identity before.
+  private func add(
+    _ rows: Range<Int>, of src: UnsafePointer<Float>, to dst: UnsafeMutablePointer<Float>
+  ) {
+    guard fold.isSum, rows.count > Reduction.block else {
+      for row in rows { kernel(Int64(width), src + row * rowStep, dst) }
       return
     }
-    withUnsafeTemporaryAllocation(of: Float.self, capacity: width) { partial in
-      guard let base = partial.baseAddress else { return }
-      for start in stride(from: 0, to: n, by: Reduction.block) {
-        base.update(repeating: 0, count: width)
-        for row in start..<min(start + Reduction.block, n) {
-          kernel(Int64(width), src + row * rowStep, base)
-        }
-        sums(Int64(width), base, dst)
-      }
+    let middle = rows.lowerBound + rows.count / 2
+    add(rows.lowerBound..<middle, of: src, to: dst)
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: width) { half in
+      guard let base = half.baseAddress else { return }
+      base.update(repeating: 0, count: width)
+      add(middle..<rows.upperBound, of: src, to: base)
+      sums(Int64(width), base, dst)
     }
   }
 }
