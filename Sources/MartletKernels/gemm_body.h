@@ -40,7 +40,8 @@ enum {
 };
 
 // One group: c[mr][nv] += lhs words * rhs lines. `bytes` of each lhs word exist, four or, for the
-// last element of an odd k, two.
+// last element of an odd k, two; then the odd half of the line counts as zero, for a panel may go on
+// with rows that the caller's k leaves out.
 MK_INLINE void gemm_step(const gemm_kind kind, const int bytes, const int mr, const int nv,
                          const int panel_vectors, const char *const *a, int64_t lhs_stride,
                          const char *rhs, int64_t panel_stride, vf (*c)[GEMM_MAX_NV]) {
@@ -49,6 +50,7 @@ MK_INLINE void gemm_step(const gemm_kind kind, const int bytes, const int mr, co
   MK_UNROLL for (int j = 0; j < nv; j++) {
     line[j] = vi_load(rhs + (j / panel_vectors) * panel_stride +
                       (j % panel_vectors) * (int64_t)sizeof(vi));
+    if (kind == GEMM_BF16_DOT && bytes == 2) line[j] = line[j] & vi_set1(0xffffu);
     if (kind == GEMM_BF16_WIDEN) even[j] = vf_even(line[j]), odd[j] = vf_odd(line[j]);
   }
   MK_UNROLL for (int i = 0; i < mr; i++) {
