@@ -90,75 +90,123 @@ static void direct_band(const mk_conv_band *b) {
   }
 }
 
-static void direct_gather(const mk_conv_gather *g) {
-  float *dst = g->dst;
-  const int64_t width = g->tile_width, count = g->count;
+enum { DIRECT_GATHERED = 16 };  // channels that tiles take turns on: their lines stay in L1
+
+// `count` pixels of channels c ..< end.
+MK_INLINE void direct_gather_tile(const mk_conv_gather *g, int64_t c, int64_t end,
+                                  const mk_conv_place *pixels, int64_t count, float *dst) {
+  const int64_t width = g->tile_width, stride = g->channel_stride;
   bool is_run = true;
-  for (int64_t i = 1; i < count; i++) is_run = is_run && g->pixels[i].src == g->pixels[0].src + i;
-  int64_t c = 0;
+  for (int64_t i = 1; i < count; i++) is_run &= pixels[i].src == pixels[0].src + i;
+  dst += c * width;
   if (is_run) {
-    const float *src = g->src + g->pixels[0].src;
     // Whole vectors, as long as they end before the last channel's last pixel.
-    const int64_t last = (g->channels - 1) * g->channel_stride + count - width;
-    for (; c < g->channels && c * g->channel_stride <= last; c++, src += g->channel_stride, dst += width)
-      for (int64_t i = 0; i < width; i += VL) vf_store(dst + i, vf_load(src + i));
+    const float *src = g->src + c * stride + pixels[0].src;
+    const int64_t last = (g->channels - 1) * stride + count - width;
+    int64_t whole = last < 0 ? 0 : last / stride + 1;
+    if (whole > end) whole = end;
+    if (width == VL)
+      for (; c < whole; c++, src += stride, dst += VL) vf_store(dst, vf_load(src));
+    else
+      for (; c < whole; c++, src += stride, dst += width)
+        for (int64_t i = 0; i < width; i += VL) vf_store(dst + i, vf_load(src + i));
   }
-  for (; c < g->channels; c++, dst += width) {
-    const float *src = g->src + c * g->channel_stride;
-    for (int64_t i = 0; i < count; i++) dst[i] = src[g->pixels[i].src];
+  for (; c < end; c++, dst += width)
+    for (int64_t i = 0; i < count; i++) dst[i] = g->src[c * stride + pixels[i].src];
+}
+
+static void direct_gather(const mk_conv_gather *g) {
+  const int64_t tiles = (g->count + g->most - 1) / g->most;
+  if (tiles <= 0) return;
+  const int64_t height = g->count / tiles, higher = g->count % tiles;
+  for (int64_t c = 0; c < g->channels; c += DIRECT_GATHERED) {
+    const int64_t end = c + DIRECT_GATHERED < g->channels ? c + DIRECT_GATHERED : g->channels;
+    const mk_conv_place *pixels = g->pixels;
+    for (int64_t tile = 0; tile < tiles; tile++) {
+      const int64_t count = tile < higher ? height + 1 : height;
+      direct_gather_tile(g, c, end, pixels, count, g->dst + tile * g->channels * g->tile_width);
+      pixels += count;
+    }
   }
 }
 
-// Pixels i ... of a vector of channels from j on, turned into lines of pixels.
-MK_INLINE void direct_turn(const mk_conv_finish *f, int64_t i, int64_t rows, int64_t j,
-                           int64_t channels, vi v[VL]) {
-  const vf bias = f->bias ? vf_load_tail(f->bias + j, v_first(channels)) : vf_zero();
-  MK_UNROLL for (int r = 0; r < VL; r++) {
-    const vf sum = r < rows ? vf_load(f->sums + (i + r) * f->sums_stride + j) : vf_zero();
-    v[r] = (vi)(f->bias ? vf_add(sum, bias) : sum);
-  }
+// What becomes of a sum: bounds are infinite where nothing is to be cut, and the bias that adds
+// nothing to any number is -0.
+typedef struct direct_end {
+  vf bias, lo, hi;
+} direct_end;
+
+MK_INLINE direct_end direct_end_of(const mk_conv_finish *f, int64_t j, int64_t channels) {
+  const float infinity = __builtin_inff();
+  const bool clamp = f->act == MK_ACT_CLAMP, relu = f->act == MK_ACT_RELU;
+  return (direct_end){
+    .bias = f->bias ? vf_load_tail(f->bias + j, v_first(channels)) : vf_set1(-0.0f),
+    .lo = vf_set1(clamp ? f->lo : relu ? 0.0f : -infinity),
+    .hi = vf_set1(clamp ? f->hi : infinity)};
+}
+
+// Pixels i ..., at most VL, of a vector of channels from j on, with their bias, turned into lines.
+MK_INLINE void direct_turn(const mk_conv_finish *f, int64_t i, int64_t rows, int64_t j, vf bias,
+                           vi v[VL]) {
+  const float *sums = f->sums + i * f->sums_stride + j;
+  MK_UNROLL for (int r = 0; r < VL; r++, sums += f->sums_stride)
+    v[r] = (vi)(r < rows ? vf_add(vf_load(sums), bias) : vf_zero());
   vi_transpose(v);
 }
 
-MK_INLINE vf direct_activation(const mk_conv_finish *f, vf x) {
-  if (f->act == MK_ACT_RELU) return vf_at_least(vf_zero(), x);
-  if (f->act == MK_ACT_CLAMP) return vf_at_most(vf_set1(f->hi), vf_at_least(vf_set1(f->lo), x));
-  return x;
+MK_INLINE vf direct_clamp(const direct_end *end, vf x) {
+  return vf_at_most(end->hi, vf_at_least(end->lo, x));
 }
 
-static void direct_finish_block(const mk_conv_finish *f, int64_t i, int64_t j, int64_t channels) {
-  vi v[VL];
-  direct_turn(f, i, VL, j, channels, v);
-  MK_UNROLL for (int c = 0; c < VL; c++) {
-    if (c >= channels) break;
-    const int64_t offset = (j + c) * f->dst_stride + i;
-    vf x = (vf)v[c];
-    if (f->residual) x = vf_add(x, vf_load(f->residual + offset));
-    vf_store(f->dst + offset, direct_activation(f, x));
+// All whole vectors of pixels of a whole vector of channels; returns the first pixel left over.
+MK_INLINE int64_t direct_finish_blocks(const bool adds, const mk_conv_finish *f, int64_t j) {
+  const direct_end end = direct_end_of(f, j, VL);
+  const int64_t stride = f->dst_stride;
+  float *dst = f->dst + j * stride;
+  const float *residual = adds ? f->residual + j * stride : NULL;
+  int64_t i = 0;
+  for (; i + VL <= f->pixels; i += VL) {
+    vi v[VL];
+    direct_turn(f, i, VL, j, end.bias, v);
+    float *to = dst + i;
+    const float *from = adds ? residual + i : NULL;
+    MK_UNROLL for (int c = 0; c < VL; c++) {
+      vf x = (vf)v[c];
+      if (adds) x = vf_add(x, vf_load(from)), from += stride;
+      vf_store(to, direct_clamp(&end, x));
+      to += stride;
+    }
   }
+  return i;
 }
 
-static __attribute__((noinline, minsize)) void direct_finish_rest(const mk_conv_finish *f, int64_t i, int64_t j,
-                                                                     int64_t channels) {
-  vi v[VL];
-  const v_tail tail = v_first(f->pixels - i);
-  direct_turn(f, i, f->pixels - i, j, channels, v);
-  MK_ROLLED for (int64_t c = 0; c < channels; c++) {
-    const int64_t offset = (j + c) * f->dst_stride + i;
-    vf x = (vf)v[c];
-    if (f->residual) x = vf_add(x, vf_load_tail(f->residual + offset, tail));
-    vf_store_tail(f->dst + offset, tail, direct_activation(f, x));
+static __attribute__((noinline, minsize)) void direct_finish_rest(const mk_conv_finish *f,
+                                                                  int64_t i, int64_t j) {
+  const int64_t channels = f->n - j < VL ? f->n - j : VL;
+  const direct_end end = direct_end_of(f, j, channels);
+  for (; i < f->pixels; i += VL) {
+    vi v[VL];
+    const int64_t rows = f->pixels - i < VL ? f->pixels - i : VL;
+    const v_tail tail = v_first(rows);
+    direct_turn(f, i, rows, j, end.bias, v);
+    MK_ROLLED for (int64_t c = 0; c < channels; c++) {
+      const int64_t offset = (j + c) * f->dst_stride + i;
+      vf x = (vf)v[c];
+      if (f->residual) x = vf_add(x, vf_load_tail(f->residual + offset, tail));
+      vf_store_tail(f->dst + offset, tail, direct_clamp(&end, x));
+    }
   }
 }
 
 static void direct_finish(const mk_conv_finish *f) {
   for (int64_t j = 0; j < f->n; j += VL) {
-    const int64_t channels = f->n - j < VL ? f->n - j : VL;
     int64_t i = 0;
-    for (; i + VL <= f->pixels; i += VL) direct_finish_block(f, i, j, channels);
-    if (i < f->pixels) direct_finish_rest(f, i, j, channels);
+    if (j + VL <= f->n)
+      i = f->residual ? direct_finish_blocks(true, f, j) : direct_finish_blocks(false, f, j);
+    if (i < f->pixels) direct_finish_rest(f, i, j);
     if (!f->function) continue;
-    for (int64_t c = j; c < j + channels; c++) {
+    const int64_t end = j + VL < f->n ? j + VL : f->n;
+    for (int64_t c = j; c < end; c++) {
       float *line = f->dst + c * f->dst_stride;
       f->function(f->pixels, line, line, f->a, f->b);
     }

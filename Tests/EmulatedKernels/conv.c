@@ -77,20 +77,27 @@ static void test_band(const mk_gemm_row *row) {
 }
 
 static void test_gather(const mk_gemm_row *row, int64_t count, bool is_run) {
-  const int64_t channels = 1 + random_below(9), stride = count + random_below(20);
+  const int64_t channels = 1 + random_below(40), stride = count + random_below(20);
   const int64_t width = row->conv->tile_width, first = random_below(stride - count + 1);
+  const int64_t most = 1 + random_below(width), tiles = (count + most - 1) / most;
   const float *src = floats(IMAGE, channels * stride, true);
   mk_conv_place *place = slot_memory(PIXELS, count * (int64_t)sizeof *place, true);
   for (int64_t i = 0; i < count; i++)
     place[i] = (mk_conv_place){(int32_t)(is_run ? first + i : random_below(stride)), 0};
-  float *dst = floats(LINES, channels * width, true);
+  float *dst = floats(LINES, tiles * channels * width, true);
   row->conv->gather(&(mk_conv_gather){
     .channels = channels, .src = src, .channel_stride = stride, .pixels = place, .count = count,
-    .dst = dst, .tile_width = width});
+    .most = most, .dst = dst, .tile_width = width});
   bool right = fringe_is_whole(LINES);
-  for (int64_t c = 0; c < channels; c++)
-    for (int64_t i = 0; i < count; i++)
-      right &= bits_of(dst[c * width + i]) == bits_of(src[c * stride + place[i].src]);
+  int64_t next = 0;
+  for (int64_t tile = 0; tile < tiles; tile++) {
+    const int64_t height = count / tiles + (tile < count % tiles);
+    for (int64_t c = 0; c < channels; c++)
+      for (int64_t i = 0; i < height; i++)
+        right &= bits_of(dst[(tile * channels + c) * width + i]) ==
+                 bits_of(src[c * stride + place[next + i].src]);
+    next += height;
+  }
   check(right, "gather of %lld pixels, %lld channels", (long long)count, (long long)channels);
 }
 
@@ -141,7 +148,7 @@ void test_conv_kernels(const mk_isa *isa, const mk_gemm_row *row, bool fused) {
   for (int64_t pixels = 0; pixels <= 2 * row->conv->pixels + 3; pixels++)
     for (int64_t n = 1; n <= row->nr; n++) test_sums(row, fused, pixels, n);
   for (int i = 0; i < 400; i++) test_band(row);
-  for (int64_t count = 1; count <= row->conv->tile_width; count++)
+  for (int64_t count = 1; count <= 3 * row->conv->tile_width; count++)
     for (int i = 0; i < 12; i++) test_gather(row, count, i % 3 != 0);
   for (int64_t pixels = 1; pixels <= 40; pixels++)
     for (int64_t n = 1; n <= row->nr; n++) test_finish(row, pixels, n);

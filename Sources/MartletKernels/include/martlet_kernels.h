@@ -137,12 +137,13 @@ typedef struct mk_conv_band {
   float *dst;
 } mk_conv_band;
 
-// dst[c][i] = src[c * channel_stride + pixels[i].src], lines of dst tile_width elements apart; past
-// `count` they hold anything. Pixels that follow each other in memory are copied by vectors.
+// Pixels dealt evenly to tiles of at most `most`: dst[tile][c][i] = src[c * channel_stride + the place
+// of the tile's i-th pixel], lines of dst tile_width elements apart; past a tile's last pixel they hold
+// anything. Pixels that follow each other in memory are copied by vectors.
 typedef struct mk_conv_gather {
-  int64_t channels; const float *src; int64_t channel_stride;  // elements
-  const mk_conv_place *pixels; int64_t count;                  // 1 to tile_width
-  float *dst; int64_t tile_width;                              // 8 or 16
+  int64_t channels; const float *src; int64_t channel_stride;      // elements
+  const mk_conv_place *pixels; int64_t count, most;                // most: 1 to tile_width
+  float *dst; int64_t tile_width;                                  // 8 or 16
 } mk_conv_gather;
 
 // sums[pixels][n] as n lines of pixels, v = act(sum + bias + residual), then `function` over each.

@@ -27,7 +27,7 @@ struct DirectConvolution {
   static let mostPixels = 256
   private static let leastPixels = 48
   /// Most bytes of a band's copy.
-  private static let bandBytes = 448 << 10
+  private static let bandBytes = 512 << 10
   /// Output columns from which a row is divided.
   private static let widestRow = 512
 
