@@ -61,7 +61,10 @@ package struct Conv: Operator {
     let bias = try inputs.optional(2, like: input.dtype)
     let resolved = try check(input, weight, bias)
     let shape = [input.shape[0], weight.shape[0]] + resolved.output
-    _ = try Shape.byteCount(shape, .float64)
+    // An empty result may come of extents whose products do not fit.
+    if try Shape.byteCount(shape, .float64) == 0 {
+      return [try context.output(0, input.dtype, shape)]
+    }
     let type: DType = input.dtype == .float64 ? .float64 : .float32
     let x = try context.contiguous(try context.converted(input, to: type))
     let w = try context.contiguous(try context.converted(weight, to: type))

@@ -104,6 +104,11 @@ import Testing
     #expect(try result(second, permits: true).values == Array(values[(values.count / 2)...]))
   }
 
+  @Test("an empty result of huge extents is empty") func hugeExtents() throws {
+    let x = try tensor([], [0, 1 << 40, 1 << 20, 3])
+    #expect(try run("Conv", [x, x])[0].shape == [0, 0, 1, 1])
+  }
+
   @Test("infers symbolic shapes") func inference() throws {
     func type(_ shape: [Dimension]) -> ValueType { ValueType(dtype: .float32, shape: shape) }
     let weight = type([.known(8), .known(3), .known(3), .known(3)])

@@ -80,6 +80,12 @@ import Testing
     }
   }
 
+  @Test("an empty result of huge extents is empty") func hugeExtents() throws {
+    let x = try tensor([], [0, 1 << 31, 1 << 31])
+    #expect(try run("MatMul", [x, x, x])[0].shape == [0, 1 << 31, 1 << 31])
+    #expect(try run("MatMul", [x, x])[0].count == 0)
+  }
+
   @Test("names K where the operands do not fit") func mismatch() throws {
     let error = #expect(throws: MartletError.self) {
       try run("MatMul", [iota([2, 64]), iota([32, 2])])
