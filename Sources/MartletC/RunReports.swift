@@ -20,10 +20,7 @@ final class RunReports {
     profile = hasRun ? CText(RunReports.text(times)) : nil
     nodes = .allocate(capacity: rows.count)
     nodes.initialize(repeating: martlet_node_info())
-    let timeOfNode = Dictionary(
-      times.map { ($0.node, $0.nanoseconds / Int64(max($0.runs, 1))) },
-      uniquingKeysWith: { first, _ in first })
-    var timed: Set<String> = []
+    var timed: Set<Int> = []
     for (index, row) in rows.enumerated() {
       let isMatrixWork = row.precision != "unchanged"
       nodes[index].node = text(row.node)
@@ -33,7 +30,9 @@ final class RunReports {
       nodes[index].backend = isMatrixWork ? text(row.backend) : nil
       nodes[index].reason = isMatrixWork && !row.reason.isEmpty ? text(row.reason) : nil
       // The time of a node with several rows stands in the first, so that sums come out right.
-      nodes[index].nanoseconds = timed.insert(row.node).inserted ? timeOfNode[row.node] ?? 0 : 0
+      guard timed.insert(row.index).inserted, times.indices.contains(row.index) else { continue }
+      let time = times[row.index]
+      nodes[index].nanoseconds = time.nanoseconds / Int64(max(time.runs, 1))
     }
   }
 

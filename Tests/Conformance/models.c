@@ -131,7 +131,8 @@ static void running(martlet_model *model) {
 
   int64_t live = -1, kept = -1, peak = -1;
   check_ok(martlet_context_memory(context, &live, &kept, &peak));
-  check(live >= 0 && kept >= 0 && peak >= 0, "memory: %d live, %d kept, %d at most", (int)live,
+  check(peak > 0 && live >= 0 && live <= peak && kept >= 0 && kept <= 2 * peak,
+        "memory: %d live, %d kept, %d at most", (int)live,
         (int)kept, (int)peak);
   check_ok(martlet_context_trim(context));
   check_ok(martlet_context_memory(context, NULL, &kept, NULL));
@@ -400,6 +401,38 @@ static void wrong_runs(martlet_model *model) {
   martlet_context_release(context);
 }
 
+// Nodes may share a name; each has a time of its own.
+static void same_names(void) {
+  const int64_t shape[] = {64, 64};
+  onnx_bytes graph = {0};
+  onnx_message(&graph, 1, onnx_node("Sin", "n", "x", "a"));
+  onnx_message(&graph, 1, onnx_node("Cos", "n", "a", "y"));
+  onnx_message(&graph, 11, onnx_value("x", 1, 2, shape));
+  onnx_message(&graph, 12, onnx_value("y", 1, 2, shape));
+  onnx_bytes file = onnx_model(graph);
+  martlet_model *model = NULL;
+  martlet_context *context = NULL;
+  martlet_tensor *x = NULL, *y = NULL;
+  check_ok(martlet_model_load_memory(file.data, file.size, NULL, &model));
+  check_ok(martlet_context_create(model, &context));
+  check_ok(martlet_tensor_create_zeroed(MARTLET_FLOAT32, 2, shape, &x));
+  check_ok(martlet_context_set_profiling(context, true));
+  check_ok(martlet_context_run(context, &x, 1, &y, 1));
+  size_t nodes = 0;
+  check_ok(martlet_context_node_count(context, &nodes));
+  check(nodes == 2, "two nodes of one name are two rows");
+  for (size_t i = 0; i < nodes; ++i) {
+    const martlet_node_info *info = NULL;
+    check_ok(martlet_context_node(context, i, &info));
+    check(info->nanoseconds > 0, "%s %s has a time of its own", info->operator_name, info->node);
+  }
+  martlet_tensor_release(x);
+  martlet_tensor_release(y);
+  martlet_context_release(context);
+  martlet_model_release(model);
+  free(file.data);
+}
+
 // Slots that hold inputs, while other outputs are views of those inputs; an output listed twice.
 static void aliasing(void) {
   const int64_t shape[] = {2, 2};
@@ -485,5 +518,6 @@ int main(void) {
   options();
   from_file();
   aliasing();
+  same_names();
   return finish();
 }

@@ -195,18 +195,19 @@ package final class Executor: @unchecked Sendable {
   /// With `includingOthers`, nodes without matrix work have a row that says `unchanged`.
   package func precisionReport(includingOthers: Bool = false) -> [PrecisionRow] {
     var rows: [PrecisionRow] = []
-    for (node, executions) in zip(plan.graph.nodes, executions) {
-      for (index, execution) in executions.enumerated()
-      where !executions.prefix(index).contains(execution) {
+    for (index, (node, executions)) in zip(plan.graph.nodes, executions).enumerated() {
+      for (place, execution) in executions.enumerated()
+      where !executions.prefix(place).contains(execution) {
         rows.append(
           PrecisionRow(
-            node: node.name, operatorName: node.operatorName, precision: execution.precision,
+            index: index, node: node.name, operatorName: node.operatorName,
+            precision: execution.precision,
             backend: execution.backend, kernel: execution.kernel, reason: execution.reason))
       }
       if executions.isEmpty && includingOthers {
         rows.append(
           PrecisionRow(
-            node: node.name, operatorName: node.operatorName, precision: "unchanged",
+            index: index, node: node.name, operatorName: node.operatorName, precision: "unchanged",
             backend: "native", kernel: "", reason: "not matrix work"))
       }
     }

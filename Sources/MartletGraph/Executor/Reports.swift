@@ -2,6 +2,8 @@ import MartletBackends
 
 /// What one node's matrix work ran as in the last run.
 package struct PrecisionRow: Sendable, Equatable {
+  /// The node's place in the order of execution; its name need not be its alone.
+  package var index: Int
   package var node: String
   package var operatorName: String
   /// The precision of the products: `fp32`, `bf16`, …; `unchanged` for work that no mode touches.
