@@ -51,10 +51,16 @@ private func importTensor(_ managed: UnsafeMutablePointer<mp_dl_managed>) throws
     ? Shape.contiguousStrides(try checked(shape, dtype))
     : try extents(source.strides, source.ndim, "strides")
   let (lowest, byteCount) = try span(try checked(shape, dtype), strides, dtype)
-  let offset = UInt(truncatingIfNeeded: source.byte_offset)
-  let first = source.data.map { UInt(bitPattern: $0) &+ offset }
-  let base = first.flatMap {
-    UnsafeMutableRawPointer(bitPattern: $0 &+ UInt(bitPattern: lowest))
+  var base: UnsafeMutableRawPointer?
+  if let data = source.data {
+    let (first, overflow) = UInt(bitPattern: data).addingReportingOverflow(
+      UInt(source.byte_offset))
+    guard !overflow else {
+      throw MartletError(
+        .invalidShape, "byte_offset reaches past what can be addressed", input: "byte_offset",
+        actual: "\(source.byte_offset)")
+    }
+    base = UnsafeMutableRawPointer(bitPattern: first &+ UInt(bitPattern: lowest))
   }
   let memory = BorrowedMemory(
     base: base, byteCount: byteCount,

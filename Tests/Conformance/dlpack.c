@@ -100,6 +100,8 @@ static void import_badly(void) {
   managed = example();
   managed.dl_tensor.byte_offset = 2;
   check_status(MARTLET_INVALID_ARGUMENT, martlet_tensor_from_dlpack(&managed, &tensor));
+  managed.dl_tensor.byte_offset = UINT64_MAX - 3;
+  check_status(MARTLET_INVALID_SHAPE, martlet_tensor_from_dlpack(&managed, &tensor));
   managed = example();
   managed.dl_tensor.data = NULL;
   check_status(MARTLET_INVALID_ARGUMENT, martlet_tensor_from_dlpack(&managed, &tensor));
