@@ -128,7 +128,14 @@ package struct RangeOf: Operator {
     _ = try inputs.required(2, like: dtype)
     let (start, limit) = (try inputs.number(0), try inputs.number(1))
     let delta = try inputs.number(2)
-    let length = ((limit - start) / delta).rounded(.up)
+    var span = limit - start
+    if dtype == .int64 {
+      // Differences are exact where the numbers themselves are not as float64.
+      let (exact, overflow) = try inputs.integer(1).subtractingReportingOverflow(
+        try inputs.integer(0))
+      if !overflow { span = Double(exact) }
+    }
+    let length = (span / delta).rounded(.up)
     guard delta != 0, !length.isNaN, length < 0x1p60 else {
       throw MartletError(
         .invalidArgument, "Range: from \(start) to \(limit) by \(delta) is no finite range",

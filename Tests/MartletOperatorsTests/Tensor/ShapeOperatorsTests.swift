@@ -94,6 +94,19 @@ import Testing
     #expect(throws: MartletError.self) { try run("Concat", [a, a]) }
   }
 
+  @Test("Range counts int64 exactly") func range() throws {
+    let start = (1 << 62) + 1
+    let x = try run("Range", [ints([start], []), ints([start + 3], []), ints([2], [])])[0]
+    #expect(x.shape == [2])
+    #expect([x.typed(Int64.self)[0], x.typed(Int64.self)[1]] == [Int64(start), Int64(start + 2)])
+    #expect(try values("Range", [ints([5], []), ints([0], []), ints([-2], [])]) == [5, 3, 1])
+    #expect(
+      try values("Range", [tensor([0.5], []), tensor([2], []), tensor([1], [])]) == [0.5, 1.5])
+    #expect(throws: MartletError.self) {
+      try run("Range", [ints([0], []), ints([1], []), ints([0], [])])
+    }
+  }
+
   @Test("Resize of integers truncates, rounds with antialias, and saturates") func resize() throws {
     // 2/3 of the way from 30 to 60 is 50, however it rounds on the way.
     let x = try tensor([30, 60, 90, 120, 150], [5], .uint8)
