@@ -92,6 +92,7 @@ package enum OperatorTable {
     // Quantization
     ConvInteger.self,
     DequantizeLinear.self,
+    DequantizedMatMul.self,
     DynamicQuantizeLinear.self,
     MatMulInteger.self,
     QLinearConv.self,

@@ -26,6 +26,7 @@ package struct PassReport: Sendable, Equatable {
 /// All passes in the order in which they run, one line each.
 package enum PassTable {
   package static let all: [Pass] = [
+    QuantizedProducts.pass,
     ConstantFolding.pass,
     IdentityRemoval.pass,
     CommonSubexpressions.pass,

@@ -1,0 +1,54 @@
+import MartletBackends
+import MartletCore
+
+/// y = DequantizeLinear(a) @ DequantizeLinear(b), summed in integers: y = (a - a_zero_point) @
+/// (b - b_zero_point) * (a_scale * b_scale), sums exact in int32, the factor and its product with the
+/// sum rounded to float32. What the pass of quantised products makes; Martlet's own.
+///
+/// a [..., M, K], b [..., K, N]: int8 or uint8 each, K at most `mostTerms`; a's parameters per tensor,
+/// b's per tensor or column. Complexity: 2·M·N·K integer operations per matrix.
+package struct DequantizedMatMul: Operator {
+  package static let schema = OperatorSchema(
+    name: "DequantizedMatMul",
+    inputs: ["a", "a_scale", "a_zero_point", "b", "b_scale", "b_zero_point"], outputs: ["y"])
+
+  /// 255 * 255 * this is below 2^31.
+  package static let mostTerms = 1 << 15
+
+  private let weight: PackedIntegerWeight?
+
+  package init(_ node: OperatorNode) throws(MartletError) {
+    weight = node.constant(3).map { _ in PackedIntegerWeight() }
+  }
+
+  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
+    try IntegerMatrixProduct.infer(
+      inputs.type(0), inputs.type(3), .float32, operatorName: "DequantizedMatMul")
+  }
+
+  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
+    let inputs = Inputs(inputs, Self.schema)
+    let a = try inputs.byte(0)
+    let b = try inputs.byte(3)
+    let product = try IntegerMatrixProduct("DequantizedMatMul", a, b)
+    guard product.k <= Self.mostTerms else {
+      throw .shape(
+        "DequantizedMatMul", "K", expected: "at most \(Self.mostTerms)", actual: "\(product.k)")
+    }
+    var terms = IntegerMatrixProduct.Terms()
+    terms.lhsZero = try product.values(
+      try inputs.required(2, like: a.dtype), .rows, .int32, "a_zero_point", context)
+    terms.rhsZero = try product.values(
+      try inputs.required(5, like: b.dtype), .columns, .int32, "b_zero_point", context)
+    terms.scale = try inputs.scale(1)
+    let scale = try inputs.float(4)
+    if scale.count == 1 {
+      terms.scale *= try inputs.scale(4)
+    } else {
+      terms.columnScale = try product.values(scale, .columns, .float32, "b_scale", context)
+    }
+    let output = try context.output(0, .float32, product.shape)
+    try product.run(into: output, terms, weight: weight, context)
+    return [output]
+  }
+}
