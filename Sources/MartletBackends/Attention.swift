@@ -80,6 +80,8 @@ package struct AttentionProblem {
   package var causalOffset: Int?
   /// Per batch, how many keys there are to see; nil: all.
   package var keyLengths: [Int]?
+  /// A query whose weights are NaN, because it sees no key or a score is NaN, gives zero.
+  package var makesNaNZero = false
   package var mode: MathMode
 
   package init(

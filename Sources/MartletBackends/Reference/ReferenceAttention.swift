@@ -36,7 +36,8 @@ extension ReferenceBackend {
               let value = used(p.value.row(b, keyHead, j)[e * p.value.columnStride])
               sum += weights[j] * (sumsMagnitudes ? abs(value) : value)
             }
-            result.append(p.keys == 0 ? 0 : sum / total)
+            let isZero = p.keys == 0 || p.makesNaNZero && !(total > 0)
+            result.append(isZero ? 0 : sum / total)
           }
         }
       }

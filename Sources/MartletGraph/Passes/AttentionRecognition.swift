@@ -7,14 +7,17 @@ import MartletOperators
 /// The scores are taken apart into scale * q @ k^T + mask, wherever the exporter multiplies or divides
 /// by scalars (q, k, the product) and in whatever order it transposes k. Transpositions are views, and
 /// attention reads any strides, so they stay nodes. Extents need not be known: what products and the
-/// sum broadcast, the attention broadcasts too (its attribute `broadcast`).
+/// sum broadcast, the attention broadcasts too (its attribute `broadcast`). Keys and values that were
+/// repeated for groups of query heads are read as they were before, where their extents are known.
+/// Weights may pass a guard that makes NaN zero; then rows of such weights give zero (the attribute
+/// `nan_to_zero`), also where a value is Inf or NaN, which zero times it would keep.
 enum AttentionRecognition {
   static let pass = Pass("attention-recognition") { graph throws(MartletError) in
     let index = GraphIndex(graph)
     for position in graph.nodes.indices {
       let node = graph.nodes[position]
       guard node.operatorName == "MatMul", let found = match(node, index, graph) else { continue }
-      graph.nodes[position] = rewritten(node, found, &graph)
+      graph.nodes[position] = try rewritten(node, found, &graph)
     }
   }
 
@@ -25,6 +28,9 @@ enum AttentionRecognition {
     var v: Operand
     var scale: Double
     var mask: ValueID?
+    var makesNaNZero: Bool
+    /// Whether k and v have fewer heads than q, which all extents being known permits.
+    var isGrouped = false
     var nodes: [Node]
   }
 
@@ -33,6 +39,8 @@ enum AttentionRecognition {
     var source: ValueID
     var order: [Int]
     var scale = 1.0
+    /// `source` is to be reshaped so first.
+    var reshaped: [Dimension]?
 
     init?(_ id: ValueID?, _ index: GraphIndex, _ graph: Graph) {
       guard let id, let rank = graph.values[id].type.shape?.count else { return nil }
@@ -49,18 +57,72 @@ enum AttentionRecognition {
         {
           source = value
           order = order.map { own[$0] }
+        } else if let (value, shape) = turned(source, index, graph) {
+          source = value
+          order = order.map { $0 < rank - 2 ? $0 : 2 * rank - 3 - $0 }
+          guard graph.values[value].type.shape != shape else { continue }
+          reshaped = shape
+          // A new reshape needs numbers.
+          for case .symbol in shape { return nil }
+          return
         } else {
           return
         }
       }
     }
 
+    /// What is `id` with its last two axes exchanged, where they were exchanged while all axes before
+    /// them were one: the value before that, and its shape but for how the axes before are parted.
+    private func turned(_ id: ValueID, _ index: GraphIndex, _ graph: Graph)
+      -> (value: ValueID, shape: [Dimension])?
+    {
+      guard let parted = index.producer(id, "Reshape", in: graph),
+        let turn = index.producer(parted.input(0), "Transpose", in: graph),
+        permutation(turn, rank: 3) == [0, 2, 1],
+        let joined = index.producer(turn.input(0), "Reshape", in: graph),
+        let value = joined.input(0), let before = graph.values[value].type.shape,
+        let flat = turn.input(0).flatMap({ graph.values[$0].type.shape }), flat.count == 3,
+        let after = graph.values[id].type.shape, after.count > 2,
+        before.suffix(2) == flat.suffix(2), after.suffix(2) == [flat[2], flat[1]],
+        !after.contains(.unknown)
+      else { return nil }
+      return (value, after.dropLast(2) + [flat[1], flat[2]])
+    }
+
     var isPlain: Bool { order == Array(order.indices) }
 
     func shape(in graph: Graph) -> [Dimension]? {
-      graph.values[source].type.shape.flatMap { shape in
+      (reshaped ?? graph.values[source].type.shape).flatMap { shape in
         shape.count == order.count ? order.map { shape[$0] } : nil
       }
+    }
+
+    /// The operand before each of its heads was repeated for a group of query heads: [B, H, T, E] for
+    /// [B, H, 1, T, E] expanded to [B, H, G, T, E] as [B, H * G, T, E].
+    func ungrouped(_ index: GraphIndex, _ graph: Graph) -> (operand: Operand, group: Int)? {
+      guard order.count == 4, Array(order.prefix(2)) == [0, 1] else { return nil }
+      var id = source
+      var whole = reshaped
+      if whole == nil, let reshape = index.producer(id, "Reshape", in: graph) {
+        whole = graph.values[id].type.shape
+        guard let value = reshape.input(0) else { return nil }
+        id = value
+      }
+      guard let whole, let expand = index.producer(id, "Expand", in: graph),
+        let wide = graph.values[id].type.shape, wide.count == 5,
+        let one = expand.input(0), let narrow = graph.values[one].type.shape, narrow.count == 5,
+        narrow == [wide[0], wide[1], .known(1), wide[3], wide[4]],
+        case .known(let heads) = wide[1], case .known(let group) = wide[2], group > 1,
+        whole == [wide[0], .known(heads * group), wide[3], wide[4]],
+        case .known = wide[0],
+        let split = index.producer(one, "Unsqueeze", "Reshape", in: graph),
+        let value = split.input(0),
+        graph.values[value].type.shape == [wide[0], wide[1], wide[3], wide[4]]
+      else { return nil }
+      var operand = self
+      operand.source = value
+      operand.reshaped = nil
+      return (operand, group)
     }
   }
 
@@ -68,8 +130,8 @@ enum AttentionRecognition {
 
   private static func match(_ node: Node, _ index: GraphIndex, _ graph: Graph) -> Match? {
     guard graph.isFloat32(node.outputs.first), node.inputs.count == 2,
-      let softmax = index.producer(node.input(0), "Softmax", in: graph),
-      index.isReadOnce(softmax.outputs[0]), let scores = softmax.input(0),
+      let (softmax, guards) = weights(node.input(0), index, graph),
+      let scores = softmax.input(0),
       let rank = graph.values[scores].type.shape?.count, rank == 3 || rank == 4,
       [-1, rank - 1].contains(softmax.int("axis", default: -1)),
       let parts = scoreParts(scores, index, graph), parts.product.inputs.count == 2,
@@ -85,8 +147,51 @@ enum AttentionRecognition {
       guard let maskRank = graph.values[mask].type.shape?.count, maskRank <= (rank == 4 ? 4 : 2)
       else { return nil }
     }
-    return Match(
-      q: q, k: k, v: v, scale: scale, mask: parts.mask, nodes: parts.nodes + [softmax])
+    var match = Match(
+      q: q, k: k, v: v, scale: scale, mask: parts.mask, makesNaNZero: !guards.isEmpty,
+      nodes: parts.nodes + [softmax] + guards)
+    ungroup(&match, index, graph)
+    return match
+  }
+
+  /// Reads keys and values before they were repeated, where the attention then finds the same heads.
+  private static func ungroup(_ match: inout Match, _ index: GraphIndex, _ graph: Graph) {
+    guard let (k, group) = match.k.ungrouped(index, graph),
+      let (v, valueGroup) = match.v.ungrouped(index, graph), group == valueGroup,
+      let q = match.q.shape(in: graph), let all = match.k.shape(in: graph),
+      q.count == 4, case .known = q[2], case .known(let keys) = all[2],
+      Array(q.prefix(2)) == Array(all.prefix(2)),
+      match.v.shape(in: graph).map({ Array($0.prefix(2)) }) == Array(q.prefix(2))
+    else { return }
+    if let mask = match.mask {
+      // Without `broadcast` a mask must not make anything larger.
+      guard let shape = graph.values[mask].type.shape, shape.last == .known(keys),
+        zip(shape.reversed(), [.known(keys), q[2], q[1], q[0]]).allSatisfy({
+          $0 == .known(1) || $0 == $1
+        })
+      else { return }
+    }
+    match.k = k
+    match.v = v
+    match.isGrouped = true
+  }
+
+  /// The softmax whose result is `id` and read once, and the nodes in between that make NaN zero.
+  private static func weights(_ id: ValueID?, _ index: GraphIndex, _ graph: Graph)
+    -> (softmax: Node, guards: [Node])?
+  {
+    guard let id, index.isReadOnce(id) else { return nil }
+    if let softmax = index.producer(id, "Softmax", in: graph) { return (softmax, []) }
+    guard let choice = index.producer(id, "Where", in: graph),
+      let zero = choice.input(1), graph.scalar(zero) == 0,
+      let rank = graph.values[zero].constant?.rank,
+      let test = index.producer(choice.input(0), "IsNaN", in: graph),
+      index.isReadOnce(test.outputs[0]), test.input(0) == choice.input(2),
+      let softmax = index.producer(choice.input(2), "Softmax", in: graph),
+      index.isRead(softmax.outputs[0], times: 2),
+      let shape = graph.values[softmax.outputs[0]].type.shape, rank <= shape.count
+    else { return nil }
+    return (softmax, [test, choice])
   }
 
   /// scale * product [+ mask], each step for one reader.
@@ -158,30 +263,51 @@ enum AttentionRecognition {
 
   // MARK: - Rewriting
 
-  private static func rewritten(_ node: Node, _ match: Match, _ graph: inout Graph) -> Node {
-    var attributes: [String: AttributeValue] = [
-      "scale": .float(Float(match.scale)), "broadcast": .int(1),
-    ]
+  private static func rewritten(
+    _ node: Node, _ match: Match, _ graph: inout Graph
+  ) throws(MartletError) -> Node {
+    var attributes: [String: AttributeValue] = ["scale": .float(Float(match.scale))]
+    if !match.isGrouped { attributes["broadcast"] = .int(1) }
+    if match.makesNaNZero { attributes["nan_to_zero"] = .int(1) }
     if match.q.order.count == 3 {
       attributes["q_num_heads"] = .int(1)
       attributes["kv_num_heads"] = .int(1)
     }
     var inputs: [ValueID?] = []
-    for operand in [match.q, match.k, match.v] { inputs.append(value(operand, &graph)) }
+    for operand in [match.q, match.k, match.v] { inputs.append(try value(operand, &graph)) }
     if let mask = match.mask { inputs.append(mask) }
     return node.becoming(
       "Attention", inputs: inputs, attributes: attributes, absorbing: match.nodes)
   }
 
-  /// The operand as a value of its own: the source, or a new transposition of it.
-  private static func value(_ operand: Operand, _ graph: inout Graph) -> ValueID {
-    if operand.isPlain { return operand.source }
-    let name = "\(graph.values[operand.source].name)/transposed\(graph.values.count)"
-    let id = graph.addNode(
-      "Transpose", name: name, inputs: [operand.source], outputs: [name],
-      attributes: ["perm": .ints(operand.order)])[0]
-    graph.values[id].type = ValueType(
-      dtype: graph.values[operand.source].type.dtype, shape: operand.shape(in: graph))
-    return id
+  /// The operand as a value of its own: the source, or new views of it.
+  private static func value(_ operand: Operand, _ graph: inout Graph) throws(MartletError)
+    -> ValueID
+  {
+    var source = operand.source
+    let type = graph.values[source].type
+    func add(
+      _ operatorName: String, _ inputs: [ValueID?], _ attributes: [String: AttributeValue],
+      _ shape: [Dimension]?
+    ) -> ValueID {
+      let name = "\(graph.values[operand.source].name)/\(operatorName)\(graph.values.count)"
+      let id = graph.addNode(
+        operatorName, name: name, inputs: inputs, outputs: [name], attributes: attributes)[0]
+      graph.values[id].type = ValueType(dtype: type.dtype, shape: shape)
+      return id
+    }
+    if let shape = operand.reshaped {
+      var extents: [Int] = []
+      for case .known(let extent) in shape { extents.append(extent) }
+      let target = try Tensor(uninitialized: .int64, [extents.count])
+      for (index, extent) in extents.enumerated() {
+        target.typed(Int64.self)[index] = Int64(extent)
+      }
+      let constant = graph.addConstant("\(graph.values[source].name)/shape", target)
+      source = add("Reshape", [source, constant], [:], shape)
+    }
+    if operand.isPlain { return source }
+    return add(
+      "Transpose", [source], ["perm": .ints(operand.order)], operand.shape(in: graph))
   }
 }

@@ -23,7 +23,10 @@ struct GraphIndex {
   }
 
   /// Whether one node alone reads `id` (the graph's outputs count as readers).
-  func isReadOnce(_ id: ValueID) -> Bool { id < useCounts.count && useCounts[id] == 1 }
+  func isReadOnce(_ id: ValueID) -> Bool { isRead(id, times: 1) }
+
+  /// Whether `id` is read so often (the graph's outputs count as readers).
+  func isRead(_ id: ValueID, times: Int) -> Bool { id < useCounts.count && useCounts[id] == times }
 }
 
 extension Graph {

@@ -24,6 +24,8 @@ package struct Attention: Operator {
         "Whether batches, heads and the mask broadcast as those of MatMul and Add would (0); Martlet's own.",
       "is_causal": "Whether position i attends to positions up to i (plus the past) only (0).",
       "kv_num_heads": "Heads of K and V, where they are inside the last axis.",
+      "nan_to_zero":
+        "Whether a query whose weights are NaN (it sees no key, or a score is NaN) gives zero (0); Martlet's own.",
       "q_num_heads": "Heads of Q, where they are inside the last axis.",
       "qk_matmul_output_mode":
         "What qk_matmul_output holds: 0 the scaled product, 1 with the mask, 2 with softcap too, 3 after softmax.",
@@ -34,6 +36,7 @@ package struct Attention: Operator {
 
   private let isCausal: Bool
   private let broadcasts: Bool
+  private let makesNaNZero: Bool
   private let queryHeads: Int?
   private let keyHeads: Int?
   private let scale: Float?
@@ -45,6 +48,7 @@ package struct Attention: Operator {
     let attributes = node.attributes
     isCausal = try attributes.bool("is_causal", default: false)
     broadcasts = try attributes.bool("broadcast", default: false)
+    makesNaNZero = try attributes.bool("nan_to_zero", default: false)
     queryHeads = try attributes.optionalInt("q_num_heads")
     keyHeads = try attributes.optionalInt("kv_num_heads")
     scale = try attributes.optionalFloat("scale")
@@ -157,7 +161,8 @@ package struct Attention: Operator {
     let call = AttentionCall(
       q: q, k: k, v: v, mask: mask,
       scale: scale.map { Double($0) } ?? 1 / Double(max(q.shape[3], 1)).squareRoot(),
-      softcap: softcap, causalOffset: isCausal ? pastLength : nil, lengths: lengths)
+      softcap: softcap, causalOffset: isCausal ? pastLength : nil, lengths: lengths,
+      makesNaNZero: makesNaNZero)
 
     let (result, resultHeads) = try makeResult(query, q, v, type, context)
     let exposed = outputCount > 3 ? try context.scratch(type, scoresShape) : nil

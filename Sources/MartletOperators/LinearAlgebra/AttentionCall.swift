@@ -19,6 +19,8 @@ struct AttentionCall {
   let causalOffset: Int?
   /// Keys to see per batch; nil: all.
   let lengths: [Int]?
+  /// Rows of weights that are NaN count as zero.
+  let makesNaNZero: Bool
 
   /// Bytes of scores that the plain way holds at a time.
   private static let scoreBytes = 16 << 20
@@ -39,6 +41,7 @@ struct AttentionCall {
     problem.softcap = softcap
     problem.causalOffset = causalOffset
     problem.keyLengths = lengths
+    problem.makesNaNZero = makesNaNZero
     var maskValues: Tensor?
     if let mask {
       let (tensor, view) = try mask.view(context)
@@ -82,6 +85,7 @@ struct AttentionCall {
       MaskedSoftmax.run(scores, pool: context.pool) { row in
         limit(row / (count * heads), first + row % count)
       }
+      if makesNaNZero { MaskedSoftmax.makeNaNZero(scores) }
       if let exposed, exposed.stage == .probabilities {
         Copying.copy(scores, into: part(exposed.scores), context.workspace)
       }

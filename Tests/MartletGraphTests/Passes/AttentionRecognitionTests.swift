@@ -153,6 +153,109 @@ import Testing
       [.noise([3, 5, 4]), .noise([3, 7, 4], seed: 2), .noise([5, 7], seed: 3)], tolerance: 1e-5)
   }
 
+  /// softmax(q @ k + mask) @ v with a guard that makes NaN weights zero.
+  private func guarded(
+    _ graph: inout Graph, _ q: ValueID, _ k: ValueID, _ v: ValueID, mask: ValueID?
+  ) throws {
+    var scores = graph.node("MatMul", [q, k])
+    if let mask { scores = graph.node("Add", [scores, mask]) }
+    let weights = graph.node("Softmax", [scores], ["axis": .int(-1)])
+    let zero = try graph.weight("zero\(graph.values.count)", [], [0])
+    let safe = graph.node("Where", [graph.node("IsNaN", [weights]), zero, weights])
+    graph.output(graph.node("MatMul", [safe, v]))
+  }
+
+  @Test("a guard against NaN weights becomes part of it: queries that see no key give zero")
+  func guardedWeights() throws {
+    var graph = Graph()
+    let (x, y) = (input(&graph, "x", "l", 12), input(&graph, "y", "t", 12))
+    let shown = graph.addInput(
+      "shown", .bool, [.symbol("n"), .known(1), .symbol("l"), .symbol("t")])
+    let q = try scaled(&graph, try heads(&graph, x, 3, 4), by: 0.6)
+    let k = try scaled(&graph, try heads(&graph, y, 3, 4, perm: [0, 2, 3, 1]), by: 0.6)
+    let v = try heads(&graph, y, 3, 4)
+    let mask = graph.node(
+      "Where",
+      [shown, try graph.weight("nothing", [1], [0]), try graph.weight("wall", [1], [-.infinity])])
+    try guarded(&graph, q, k, v, mask: mask)
+    let after = try graph.after(AttentionRecognition.pass)
+    #expect(after.operatorNames.contains("Attention"))
+    for name in ["Softmax", "IsNaN", "MatMul"] { #expect(!after.operatorNames.contains(name)) }
+    let flags = try Tensor(uninitialized: .bool, [2, 1, 5, 7])
+    for index in 0..<flags.count {
+      // Query 1 of both and query 3 of the first see nothing.
+      let query = index / 7 % 5
+      let isBlind = query == 1 || query == 3 && index < 35
+      flags.typed(UInt8.self)[index] = isBlind || index % 3 == 0 ? 0 : 1
+    }
+    let inputs: [Tensor] = [try .noise([2, 5, 12]), try .noise([2, 7, 12], seed: 2), flags]
+    try graph.expectSame(as: after, inputs, tolerance: 1e-5)
+    let result = try after.run(inputs)[0].floats
+    #expect(result[4..<8].allSatisfy { $0 == 0 } && result.allSatisfy { !$0.isNaN })
+    // Weights that somebody else reads, another value than zero, and another test stay.
+    for change in 0..<3 {
+      var other = graph
+      let choice = try #require(
+        other.nodes.lastIndex { $0.operatorName == "Where" })
+      switch change {
+      case 0: other.output(try #require(other.nodes[choice].inputs[2]))
+      case 1: other.nodes[choice].inputs[1] = try other.weight("one", [], [1])
+      default:
+        let scores = try #require(other.nodes.firstIndex { $0.operatorName == "Softmax" })
+        let test = try #require(other.nodes.firstIndex { $0.operatorName == "IsNaN" })
+        other.nodes[test].inputs[0] = other.nodes[scores].inputs[0]
+      }
+      #expect(!(try other.after(AttentionRecognition.pass)).operatorNames.contains("Attention"))
+    }
+  }
+
+  @Test("keys turned while their heads are one axis, and repeated for groups of query heads")
+  func dynamoForms() throws {
+    // (repeats, the mask's shape, whether the attention reads the heads before they were repeated)
+    for (group, maskShape, isGrouped) in [
+      (1, [1, 1, 5, 7], false), (2, [1, 1, 5, 7], true), (2, [7], true), (2, [2, 4, 5, 7], true),
+      (2, [1, 4, 1, 1], false), (2, [3, 1, 1, 5, 7], false),
+    ] {
+      var graph = Graph()
+      func whole(_ name: String, _ shape: [Int]) -> ValueID {
+        graph.addInput(name, .float32, shape.map { .known($0) })
+      }
+      func reshape(_ x: ValueID, _ shape: [Int]) throws -> ValueID {
+        let target = graph.addConstant("shape\(graph.values.count)", try .int64s(shape))
+        return graph.node("Reshape", [x, target])
+      }
+      func repeated(_ x: ValueID) throws -> ValueID {
+        guard group > 1 else { return x }
+        let axes = graph.addConstant("axes\(graph.values.count)", try .int64s([2]))
+        let target = graph.addConstant(
+          "wide\(graph.values.count)", try .int64s([2, 4 / group, group, 7, 8]))
+        let wide = graph.node("Expand", [graph.node("Unsqueeze", [x, axes]), target])
+        return try reshape(wide, [2, 4, 7, 8])
+      }
+      let q = try scaled(&graph, whole("q", [2, 4, 5, 8]), by: 0.6)
+      let flat = try reshape(try repeated(whole("k", [2, 4 / group, 7, 8])), [8, 7, 8])
+      let turned = graph.node("Transpose", [flat], ["perm": .ints([0, 2, 1])])
+      let k = try scaled(&graph, try reshape(turned, [2, 4, 8, 7]), by: 0.6)
+      let v = try repeated(whole("v", [2, 4 / group, 7, 8]))
+      try guarded(&graph, q, k, v, mask: whole("mask", maskShape))
+      let after = try graph.after(AttentionRecognition.pass)
+      guard maskShape.count <= 4 else {
+        #expect(!after.operatorNames.contains("Attention"))
+        continue
+      }
+      let attention = try #require(after.nodes.first { $0.operatorName == "Attention" })
+      #expect((attention.attributes["broadcast"] == nil) == isGrouped, "mask \(maskShape)")
+      #expect(after.operatorNames.contains("Expand") == (group > 1 && !isGrouped))
+      #expect(!after.operatorNames.contains("MatMul"))
+      try graph.expectSame(
+        as: after,
+        [
+          .noise([2, 4, 5, 8]), .noise([2, 4 / group, 7, 8], seed: 2),
+          .noise([2, 4 / group, 7, 8], seed: 3), .noise(maskShape, seed: 4),
+        ], tolerance: 1e-5)
+    }
+  }
+
   @Test("what is not attention, or more than attention, stays")
   func otherwise() throws {
     func stays(_ change: (inout Graph) throws -> Void) throws {

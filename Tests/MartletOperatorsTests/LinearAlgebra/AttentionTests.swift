@@ -85,6 +85,21 @@ import Testing
     }
   }
 
+  @Test(
+    "a query that sees no key gives NaN, or zero where that is asked for",
+    arguments: [
+      DType.float32, .float64,
+    ])
+  func blindQueries(dtype: DType) throws {
+    let q = try wave([1, 1, 3, 4], 29, dtype)
+    let k = try wave([1, 1, 300, 4], 37, dtype)
+    let flags = try tensor((0..<900).map { $0 / 300 == 1 ? 0 : 1 }, [3, 300], .bool)
+    let plain = try run("Attention", [q, k, k, flags])[0].values
+    let safe = try run("Attention", [q, k, k, flags], ["nan_to_zero": .int(1)])[0].values
+    #expect(plain[4..<8].allSatisfy(\.isNaN) && safe[4..<8].allSatisfy { $0 == 0 })
+    #expect(plain[0..<4] == safe[0..<4] && plain[8..<12] == safe[8..<12])
+  }
+
   @Test("heads inside the last axis give the same values") func packedHeads() throws {
     let q = try wave([2, 4, 5, 8], 29)
     let k = try wave([2, 2, 7, 8], 37)

@@ -179,10 +179,15 @@ struct FusedAttention {
       let (head, i) = r.quotientAndRemainder(dividingBy: problem.queries)
       let count = min(problem.queries - i, rows.upperBound - r)
       let index = r - rows.lowerBound
+      let dst = problem.dst.row(task.batch, task.keyHead * problem.group + head, i)
       kernels.vectors.pointee.attention_finish?(
         Int64(count), Int64(problem.valueWidth), sums.row(index), Int64(sums.stride * 4),
-        sums.sum + index, problem.dst.row(task.batch, task.keyHead * problem.group + head, i),
-        Int64(problem.dst.rowStride * 4))
+        sums.sum + index, dst, Int64(problem.dst.rowStride * 4))
+      if problem.makesNaNZero {
+        for row in 0..<count where !(sums.sum[index + row] > 0) {
+          (dst + row * problem.dst.rowStride).update(repeating: 0, count: problem.valueWidth)
+        }
+      }
       r += count
     }
   }

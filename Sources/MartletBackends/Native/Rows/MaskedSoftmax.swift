@@ -38,6 +38,18 @@ package enum MaskedSoftmax {
     scores.keepAlive()
   }
 
+  /// Zero where an entry is NaN; contiguous f32 or f64.
+  package static func makeNaNZero(_ scores: Tensor) {
+    if scores.dtype == .float64 {
+      let values = scores.typed(Double.self)
+      for index in 0..<scores.count where values[index].isNaN { values[index] = 0 }
+    } else {
+      let values = scores.typed(Float.self)
+      for index in 0..<scores.count where values[index].isNaN { values[index] = 0 }
+    }
+    scores.keepAlive()
+  }
+
   /// Sets all but the first `length(r)` entries of each row to -Inf.
   package static func hide(_ scores: Tensor, length: (Int) -> Int) {
     guard let n = scores.shape.last, scores.count > 0 else { return }
