@@ -625,7 +625,8 @@ martlet_status martlet_attributes_set_tensor(martlet_attributes *attributes, con
                                              const martlet_tensor *value);
 
 /** The name of the index-th operator that martlet_op_run() knows, or NULL past the last. Names are
- * those of ONNX, and Linear (martlet_linear()) and Silu (x * sigmoid(x)). Lasts as long as the process. Never fails. */
+ * those of ONNX, and Linear (martlet_linear()), Silu (x * sigmoid(x)) and DequantizedMatMul (the product
+ * of two dequantised matrices). Lasts as long as the process. Never fails. */
 const char *martlet_op_name_at(size_t index);
 
 /**
