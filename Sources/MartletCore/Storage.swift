@@ -29,10 +29,8 @@ package final class Storage: @unchecked Sendable {
 
   /// Allocates uninitialised memory; throws `outOfMemory`, also for more than the machine has.
   package init(byteCount: Int) throws(MartletError) {
-    var pointer: UnsafeMutableRawPointer?
     guard byteCount >= 0, byteCount <= Storage.physicalBytes,
-      posix_memalign(&pointer, Storage.alignment, max(byteCount, 1)) == 0,
-      let base = pointer
+      let base = Storage.block(byteCount: byteCount)
     else {
       throw MartletError(.outOfMemory, "cannot allocate \(byteCount) bytes")
     }
@@ -43,6 +41,26 @@ package final class Storage: @unchecked Sendable {
     self.isOwned = true
     Storage.inUse.add(byteCount, ordering: .relaxed)
   }
+
+  /// Uninitialised memory for `free`, 64-byte aligned; nil where there is none.
+  ///
+  /// Blocks of several huge pages ask for such pages, as far as they fill them: a stream of packed
+  /// weights is a quarter faster where a page walk does not come every 4 KiB (1 and 2 rows by 4096 x
+  /// 4096, AVX2), and no more memory is used.
+  package static func block(byteCount: Int) -> UnsafeMutableRawPointer? {
+    let isLarge = byteCount >= 2 * Storage.hugePage
+    var pointer: UnsafeMutableRawPointer?
+    guard
+      posix_memalign(
+        &pointer, isLarge ? Storage.hugePage : Storage.alignment, max(byteCount, 1)) == 0
+    else { return nil }
+    if isLarge, let pointer {
+      madvise(pointer, byteCount / Storage.hugePage * Storage.hugePage, Int32(MADV_HUGEPAGE))
+    }
+    return pointer
+  }
+
+  private static let hugePage = 2 << 20
 
   /// Wraps memory of somebody else; `deallocate` runs once when the last tensor is gone.
   package init(

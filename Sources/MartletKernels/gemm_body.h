@@ -378,19 +378,20 @@ MK_INLINE void gemm_columns(gemm_tile_fn tile, void (*pack)(const mk_pack_rhs *)
 }
 
 // The small function of an f32 row, from first_panel on. Only columns that do not fill their vectors
-// are copied, line by line.
+// are copied, line by line, where they are not packed.
 MK_INLINE void gemm_small(gemm_tile_fn tile, int mr, int nr, const mk_gemm_stream *s,
                           int64_t first_panel) {
   const int64_t tiles = (s->m + mr - 1) / mr;
   const int64_t height = s->m / tiles, higher = s->m % tiles;
   char copy[MK_SMALL_K * GEMM_MAX_NR * 2] __attribute__((aligned(64)));
-  for (int64_t j = first_panel * nr; j < s->n; j += nr) {
+  for (int64_t panel = first_panel; panel * nr < s->n; panel++) {
+    const int64_t j = panel * nr;
     mk_epilogue moved;
     mk_gemm_tile t = {
       .n = s->n - j < nr ? s->n - j : nr, .k = s->k, .lhs_stride = s->lhs_stride,
-      .rhs = (const char *)s->rhs + j * 4, .dst_stride = s->dst_stride,
+      .rhs = (const char *)s->rhs + panel * s->rhs_panel_stride, .dst_stride = s->dst_stride,
       .flags = MK_FIRST_K | MK_LAST_K, .rhs_line_stride = s->rhs_line_stride};
-    if (t.n % VL != 0) {
+    if (s->rhs_line_stride && t.n % VL != 0) {
       const int64_t whole = t.n / VL * VL, line = (whole + VL) * 4;
       const v_tail tail = v_first(t.n - whole);
       const char *from = (const char *)t.rhs;

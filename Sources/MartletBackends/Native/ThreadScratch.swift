@@ -64,8 +64,7 @@ enum ThreadScratch {
     // A little more than asked, so that growing sizes do not allocate each time.
     let (sum, overflow) = byteCount.addingReportingOverflow(byteCount / 4 + 4096)
     guard !overflow, sum < Int.max / 2 else { return nil }
-    var block: UnsafeMutableRawPointer?
-    guard posix_memalign(&block, 64, sum + headerBytes + 8) == 0, let block else { return nil }
+    guard let block = Storage.block(byteCount: sum + headerBytes + 8) else { return nil }
     block.storeBytes(of: sum, as: Int.self)
     inUse.add(sum, ordering: .relaxed)
     return block

@@ -67,7 +67,7 @@ typedef struct mk_gemm_tile {
 } mk_gemm_tile;
 
 enum { MK_RESUME = 1, MK_SUSPEND = 2 };
-enum { MK_SMALL_K = 256 };  // the most terms of `small`
+enum { MK_SMALL_K = 256 };  // the most terms of `small` in place
 
 // Few rows by many columns, streaming panels at memory speed: n may span many panels.
 typedef struct mk_gemm_stream {
@@ -91,6 +91,7 @@ typedef struct mk_pack_rhs {
   int64_t k, n;
   const void *src; int64_t k_stride, n_stride;  // bytes
   void *dst; int64_t dst_panel_stride;          // bytes
+  int64_t k_ahead;  // rows of src after k that a later call packs: their memory is asked for now
 } mk_pack_rhs;
 
 // Packs columns n0..n0+n of the implicit im2col matrix of one image and one group into panels of
@@ -181,8 +182,8 @@ typedef struct mk_gemm_row {
   // As `stream` for at most columns_mr rows, on an rhs in place whose K is contiguous (a transposed
   // weight, or the matrix of a matrix-vector product); null but in f32 rows.
   void (*columns)(const mk_gemm_stream *);
-  // All of a product of at most MK_SMALL_K terms with both matrices read in place, whose columns are
-  // contiguous: any m and n above 0, no flags, rhs_panel_stride of nr columns; null but in f32 rows.
+  // All of a product, for any m and n above 0, without flags: of packed panels, or of at most
+  // MK_SMALL_K terms of an rhs in place, rhs_panel_stride then being nr columns; null but in f32 rows.
   void (*small)(const mk_gemm_stream *);
   void (*pack_rhs_f32)(const mk_pack_rhs *);    // source f32
   void (*pack_rhs_same)(const mk_pack_rhs *);   // source of the row's rhs dtype

@@ -43,6 +43,96 @@ static void bf16_tile_to_bf16(const mk_gemm_tile *t) { bf16_any_tile(t, true, 0)
 
 GEMM_STREAM(f32_stream_1, GEMM_F32, 1, 4, PANEL_VECTORS)
 GEMM_STREAM(f32_stream_2, GEMM_F32, 2, 2, PANEL_VECTORS)
+// Seven or eight rows, three panels at a time: four rows by three vectors have twelve chains of
+// multiply-adds where four by one panel have eight, too few to hide their latency.
+enum { TRIPLE = 3, TRIPLE_LINES = 128 };  // panels, and the lines of each that the passes take turns on
+
+// Where sums are kept between two slices: the caller's own where flags say so.
+typedef struct triple_sums {
+  char *acc;
+  int64_t stride;
+  bool starts, ends;  // zero at first; finished and written to dst at last
+} triple_sums;
+
+// Sums of mr rows from row i by three of the six vectors of the panels at column j, from vector
+// `first` on.
+MK_INLINE void triple_body(const int mr, const int first, const mk_gemm_stream *s, int64_t i,
+                           int64_t j, int64_t k, const char *lhs, const char *rhs,
+                           const char *ahead, triple_sums sums) {
+  const v_tail whole = v_first(VL);
+  vf c[GEMM_MAX_MR][GEMM_MAX_NV];
+  char *acc = sums.acc + i * sums.stride + first * (int64_t)sizeof(vf);
+  MK_UNROLL for (int r = 0; r < mr; r++)
+    MK_UNROLL for (int v = 0; v < TRIPLE; v++)
+      c[r][v] = sums.starts ? vf_zero() : gemm_load(TRIPLE, v, acc + r * sums.stride, whole);
+  const int64_t line = s->rhs_line_stride ? s->rhs_line_stride : NR * 4;
+  const int64_t stride = s->lhs_stride, panel = s->rhs_panel_stride;
+  const int64_t at[TRIPLE] = {
+    first / PANEL_VECTORS * panel + first % PANEL_VECTORS * 32,
+    (first + 1) / PANEL_VECTORS * panel + (first + 1) % PANEL_VECTORS * 32,
+    (first + 2) / PANEL_VECTORS * panel + (first + 2) % PANEL_VECTORS * 32};
+  const char *a = lhs + i * stride, *last = lhs + (i + 3) * stride;
+  for (; k > 0; k--) {
+    vf b[TRIPLE];
+    MK_UNROLL for (int v = 0; v < TRIPLE; v++) b[v] = vf_load(rhs + at[v]);
+    v_prefetch(ahead);
+    MK_UNROLL for (int r = 0; r < mr; r++) {
+      uint32_t bits;
+      memcpy(&bits, r < 3 ? a + r * stride : last, 4);
+      const vf x = (vf)vi_set1(bits);
+      MK_UNROLL for (int v = 0; v < TRIPLE; v++) c[r][v] = vf_fma(x, b[v], c[r][v]);
+      // One word at a time: there is one register for it.
+      __asm__("" : "+r"(a), "+r"(last), "+x"(c[r][0]), "+x"(c[r][1]), "+x"(c[r][2]));
+    }
+    a += 4, last += 4, rhs += line, ahead += line;
+  }
+  if (!sums.ends) {
+    gemm_store(mr, TRIPLE, whole, acc, sums.stride, c);
+    return;
+  }
+  mk_epilogue moved;
+  j += first * VL;
+  gemm_finish(mr, TRIPLE, whole, gemm_epilogue_at(s->epilogue, i, j, &moved),
+              (char *)s->dst + i * s->dst_stride + j * 4, s->dst_stride, false, c);
+}
+
+// Returns the first panel that is left. Each of four passes over a slice fetches one panel's part of
+// the next slice, the fourth again the third's.
+static int64_t f32_stream_triples(const mk_gemm_stream *s) {
+  float own[GEMM_STREAM_ROWS * TRIPLE * NR];
+  const bool in_place = s->rhs_line_stride != 0;
+  const int64_t line = in_place ? s->rhs_line_stride : NR * 4, next = s->rhs_panel_stride;
+  int64_t panel = 0;
+  for (; (panel + TRIPLE) * NR <= s->n; panel += TRIPLE) {
+    const int64_t j = panel * NR;
+    const char *rhs = (const char *)s->rhs + panel * next;
+    triple_sums sums = {.acc = s->flags ? (char *)(s->acc + j) : (char *)own,
+                        .stride = s->flags ? s->acc_stride : TRIPLE * NR * 4};
+    int64_t p = 0;
+    do {
+      const int64_t depth = s->k - p < TRIPLE_LINES ? s->k - p : TRIPLE_LINES;
+      const char *lhs = (const char *)s->lhs + p * 4, *lines = rhs + p * line;
+      const char *ahead = in_place            ? lines + GEMM_IN_PLACE_PREFETCH_BYTES
+                          : p + depth == s->k ? rhs + TRIPLE * next
+                                              : lines + depth * line;
+      sums.starts = p == 0 && !(s->flags & MK_RESUME);
+      sums.ends = p + depth == s->k && !(s->flags & MK_SUSPEND);
+      triple_body(4, 0, s, 0, j, depth, lhs, lines, ahead, sums);
+      triple_body(4, 3, s, 0, j, depth, lhs, lines, ahead + next, sums);
+      ahead += 2 * next;
+      if (s->m == 8) {
+        triple_body(4, 0, s, 4, j, depth, lhs, lines, ahead, sums);
+        triple_body(4, 3, s, 4, j, depth, lhs, lines, ahead, sums);
+      } else {
+        triple_body(3, 0, s, 4, j, depth, lhs, lines, ahead, sums);
+        triple_body(3, 3, s, 4, j, depth, lhs, lines, ahead, sums);
+      }
+      p += depth;
+    } while (p < s->k);
+  }
+  return panel;
+}
+
 GEMM_STREAM(bf16_stream_1, GEMM_BF16_WIDEN, 1, 3, PANEL_VECTORS)
 GEMM_STREAM(bf16_stream_2, GEMM_BF16_WIDEN, 2, 2, PANEL_VECTORS)
 
@@ -51,6 +141,8 @@ static int64_t f32_stream_panels(const mk_gemm_stream *s) {
   switch (s->m) {
     case 1: return f32_stream_1(s, false);
     case 2: return f32_stream_2(s, false);
+    case 7:
+    case 8: return f32_stream_triples(s);
     default: return 0;
   }
 }

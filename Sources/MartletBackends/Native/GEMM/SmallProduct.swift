@@ -2,10 +2,11 @@ import MartletCore
 import MartletKernels
 
 /// A product of f32 so small that its kernel takes no longer than a plan and its work items would:
-/// one call on one thread reads both matrices where they lie. The sums are those of every route.
+/// one call on one thread reads both matrices where they lie, or panels. The sums are those of every
+/// route.
 enum SmallProduct {
   /// Runs `problem`, which is valid, or returns nil where it is not of this kind: more than one
-  /// matrix, packed panels, a residual, an activation that the tile does not know, more than 64^3
+  /// matrix, panels of bf16, a residual, an activation that the tile does not know, more than 64^3
   /// multiply-adds, or a table of timed choices in use.
   static func run(_ problem: GEMMProblem, kernels: KernelSet) -> Execution? {
     guard suits(problem, kernels: kernels), GEMMTuning.isEmpty,
@@ -23,9 +24,14 @@ enum SmallProduct {
     job.k = Int64(problem.k)
     job.lhs = UnsafeRawPointer(problem.lhs.pointer)
     job.lhs_stride = Int64(problem.lhs.rowStride &* 4)
-    job.rhs = UnsafeRawPointer(problem.rhs.pointer)
-    job.rhs_panel_stride = Int64(row.nr * 4)
-    job.rhs_line_stride = Int64(problem.rhs.rowStride &* 4)
+    if let packed = problem.packedRHS {
+      job.rhs = UnsafeRawPointer(packed.storage.base)
+      job.rhs_panel_stride = Int64(packed.panelStride)
+    } else {
+      job.rhs = UnsafeRawPointer(problem.rhs.pointer)
+      job.rhs_panel_stride = Int64(row.nr * 4)
+      job.rhs_line_stride = Int64(problem.rhs.rowStride &* 4)
+    }
     job.dst = problem.dst.pointer
     job.dst_stride = Int64(problem.dst.rowStride &* 4)
     withUnsafePointer(to: &epilogue) { epilogue in
@@ -41,16 +47,22 @@ enum SmallProduct {
   static func suits(_ problem: GEMMProblem, kernels: KernelSet) -> Bool {
     let (m, n, k) = (problem.m, problem.n, problem.k)
     guard m > 0, n > 0, k > 0, m <= GEMMPlan.serialWork, n <= GEMMPlan.serialWork,
-      k <= Int(MK_SMALL_K), problem.batch.isEmpty, problem.packedRHS == nil,
-      problem.lhs.dtype == .float32, problem.lhs.columnStride == 1,
-      problem.rhs.columnStride == 1, problem.rhs.rowStride != 0, m * n <= GEMMPlan.serialWork,
-      m * n * k <= GEMMPlan.serialWork,
-      GEMMShape.readsInPlace(k: k, n: n, stride: problem.rhs.rowStride &* 4),
-      problem.epilogue.residual == nil, !kernels.precision(for: problem.mode).usesBF16
+      k <= GEMMPlan.serialWork, problem.batch.isEmpty, problem.lhs.dtype == .float32,
+      problem.lhs.columnStride == 1, m * n <= GEMMPlan.serialWork,
+      m * n * k <= GEMMPlan.serialWork, readsRHS(problem), problem.epilogue.residual == nil, !kernels.precision(for: problem.mode).usesBF16
     else { return false }
     switch problem.epilogue.activation {
     case .none, .relu, .clamp: return true
     default: return false
     }
+  }
+
+  /// Whether the kernel reads the right matrix of `problem` as it is at hand.
+  private static func readsRHS(_ problem: GEMMProblem) -> Bool {
+    if let packed = problem.packedRHS { return packed.dtype == .float32 }
+    return problem.k <= Int(MK_SMALL_K) && problem.rhs.columnStride == 1
+      && problem.rhs.rowStride != 0
+      && GEMMShape.readsInPlace(
+        k: problem.k, n: problem.n, stride: problem.rhs.rowStride &* 4)
   }
 }
