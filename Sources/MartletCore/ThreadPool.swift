@@ -137,6 +137,7 @@ package final class ThreadPool: @unchecked Sendable {
   /// that is too short to wake workers for, unless it is one of a run of sections that would keep
   /// them awake.
   package func threadCount(forNanoseconds nanoseconds: Int) -> Int {
+    guard !mp_in_parallel() else { return 1 }
     let threads = threadCount
     guard threads > 1, nanoseconds < ThreadPool.worthWakingNanoseconds,
       awakeWorkers < threads - 1, !hasExternal.load(ordering: .relaxed)

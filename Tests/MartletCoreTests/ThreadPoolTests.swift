@@ -57,6 +57,18 @@ import Testing
     #expect(box.sum.load(ordering: .relaxed) == 800)
   }
 
+  @Test("a section inside another is for one thread, however long") func threadsWithin() {
+    let pool = ThreadPool.shared
+    final class Box: Sendable { let threads = Atomic<Int>(0) }
+    let box = Box()
+    pool.parallelFor(8) { _ in
+      box.threads.add(pool.threadCount(forNanoseconds: .max), ordering: .relaxed)
+    }
+    // Where the pool was taken, all eight ran in line on this thread, which asks like any other.
+    #expect(box.threads.load(ordering: .relaxed) >= 8)
+    #expect(pool.threadCount(forNanoseconds: 0) >= 1)
+  }
+
   @Test("a caller's own parallel-for gets every task") func external() {
     let pool = ThreadPool.shared
     pool.setExternal(

@@ -118,8 +118,9 @@ struct PanelProduct {
   func run(on pool: ThreadPool) throws(MartletError) -> Execution {
     let matrices = fold.count
     guard problem.m > 0, problem.n > 0, matrices > 0 else { return execution }
-    let shape = shape(threads: pool.threadCount)
+    var shape = shape(threads: pool.threadCount)
     let choice = choice(shape)
+    shape.threads = pool.threadCount(forNanoseconds: shape.nanoseconds)
     var loop = loop
     let isRunning: Bool
     switch choice?.route ?? defaultRoute(shape) {
@@ -235,10 +236,11 @@ struct PanelProduct {
     let panelStride = row.panelBytes(problem.k)
     let panels = (problem.n + row.nr - 1) / row.nr
     let perChunk = min(
-      panels, max(pool.threadCount * 2, GEMMPlan.sharedPanelBytes / max(panelStride, 1)))
+      panels, max(shape.threads * 2, GEMMPlan.sharedPanelBytes / max(panelStride, 1)))
     let isParallel =
-      Double(problem.k) * Double(problem.n) * Double(problem.m)
-      >= Double(GEMMPlan.serialWorkWhenPacking)
+      shape.threads > 1
+      && Double(problem.k) * Double(problem.n) * Double(problem.m)
+        >= Double(GEMMPlan.serialWorkWhenPacking)
     var isRunning = true
     let hasMemory = ThreadScratch.withBytes(perChunk * panelStride, .shared) { shared in
       for firstPanel in stride(from: 0, to: panels, by: perChunk) {
