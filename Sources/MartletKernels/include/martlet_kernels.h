@@ -91,7 +91,6 @@ typedef struct mk_pack_rhs {
   int64_t k, n;
   const void *src; int64_t k_stride, n_stride;  // bytes
   void *dst; int64_t dst_panel_stride;          // bytes
-  int64_t k_ahead;  // rows of src after k that a later call packs: their memory is asked for now
 } mk_pack_rhs;
 
 // Packs columns n0..n0+n of the implicit im2col matrix of one image and one group into panels of

@@ -49,7 +49,8 @@ enum SmallProduct {
     guard m > 0, n > 0, k > 0, m <= GEMMPlan.serialWork, n <= GEMMPlan.serialWork,
       k <= GEMMPlan.serialWork, problem.batch.isEmpty, problem.lhs.dtype == .float32,
       problem.lhs.columnStride == 1, m * n <= GEMMPlan.serialWork,
-      m * n * k <= GEMMPlan.serialWork, readsRHS(problem), problem.epilogue.residual == nil, !kernels.precision(for: problem.mode).usesBF16
+      m * n * k <= GEMMPlan.serialWork, readsRHS(problem), problem.epilogue.residual == nil,
+      !kernels.precision(for: problem.mode).usesBF16
     else { return false }
     switch problem.epilogue.activation {
     case .none, .relu, .clamp: return true
