@@ -424,11 +424,25 @@ static void test_stream(const mk_gemm_row *row, product_order order, int64_t m, 
   free_problem(&q);
 }
 
-// The whole of a small product, its rhs in place against a forbidden page.
+// The whole of a small product, its rhs packed or in place against a forbidden page.
 static void test_small(const mk_gemm_row *row, product_order order, int64_t m, int64_t n, int64_t k,
                        values kind) {
   problem q = make_problem(row, m, n, k, kind);
   const rows lhs = put_lhs(row, &q, random_below(8) == 0);
+  if (random_below(3) == 0) {
+    int64_t panel_stride;
+    const char *panels = pack_problem(row, &q, &panel_stride);
+    rows dst = make_dst(row, m, n);
+    mk_epilogue space, *e = make_epilogue(&space, m, n, false, &dst);
+    row->small(&(mk_gemm_stream){.m = m, .n = n, .k = k, .lhs = lhs.first, .lhs_stride = lhs.stride,
+                                 .rhs = panels, .rhs_panel_stride = panel_stride,
+                                 .dst = dst.first, .dst_stride = dst.stride, .epilogue = e});
+    check_dst(row, order, "small packed", &q, e, &dst);
+    check(wipe_rows(&dst), "%s small packed m=%lld n=%lld k=%lld: wrote outside its rows",
+          row->name, (long long)m, (long long)n, (long long)k);
+    free_problem(&q);
+    return;
+  }
   const int64_t stride = n * 4 + (k > 1 ? 4 * random_below(4) : 0);
   rows rhs = make_rows(SOURCE, k, n * 4, random_below(6) == 0 ? -stride : stride, true);
   for (int64_t p = 0; p < k; p++)
@@ -561,6 +575,7 @@ void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order orde
         test_stream(row, order, m, edges[n], depths[k], ORDINARY);
     // Deeper than the slices that a stream of many rows may cut k into.
     test_stream(row, order, m, row->nr + 5, 16384 / row->nr + 27, ORDINARY);
+    test_stream(row, order, m, 7 * row->nr + 1, 5000 / row->nr, ORDINARY);
     if (order != DOT_WITHIN_BOUND) test_stream(row, order, m, 3 * row->nr, 21, SPECIAL);
     test_stream_is_tile(row, m, 45);
   }
@@ -574,6 +589,8 @@ void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order orde
     for (size_t n = 0; n < sizeof widths / sizeof widths[0]; n++)
       for (size_t k = 0; k < sizeof depths / sizeof depths[0]; k++)
         test_in_place(row, order, m, widths[n], depths[k], ORDINARY);
+  for (int64_t m = 5; m <= row->stream_mr; m++)
+    test_in_place(row, order, m, 4 * row->nr, 300, ORDINARY);
   for (int i = 0; i < 60; i++)
     test_in_place(row, order, 1 + random_below(row->stream_mr), 1 + random_below(3 * row->nr),
                   random_below(90), i % 2 ? SPECIAL : WIDE_RANGE);
