@@ -379,10 +379,8 @@ MK_INLINE void gemm_columns(gemm_tile_fn tile, void (*pack)(const mk_pack_rhs *)
 
 // The small function of an f32 row, from first_panel on. Only columns that do not fill their vectors
 // are copied, line by line, where they are not packed.
-MK_INLINE void gemm_small(gemm_tile_fn tile, int mr, int nr, const mk_gemm_stream *s,
-                          int64_t first_panel) {
-  const int64_t tiles = (s->m + mr - 1) / mr;
-  const int64_t height = s->m / tiles, higher = s->m % tiles;
+MK_INLINE void gemm_small(gemm_tile_fn tile, int mr, int tall_mr, int nr,
+                          const mk_gemm_stream *s, int64_t first_panel) {
   char copy[MK_SMALL_K * GEMM_MAX_NR * 2] __attribute__((aligned(64)));
   for (int64_t panel = first_panel; panel * nr < s->n; panel++) {
     const int64_t j = panel * nr;
@@ -403,8 +401,10 @@ MK_INLINE void gemm_small(gemm_tile_fn tile, int mr, int nr, const mk_gemm_strea
       t.rhs = copy;
       t.rhs_line_stride = line;
     }
-    for (int64_t i = 0, index = 0; index < tiles; index++) {
-      t.m = index < higher ? height + 1 : height;
+    const int64_t tall = tall_mr > 0 && t.n <= VL ? s->m / tall_mr : 0;
+    const int64_t rest = s->m - tall * tall_mr, tiles = (rest + mr - 1) / mr;
+    for (int64_t i = 0, index = -tall; index < tiles; index++) {
+      t.m = index < 0 ? tall_mr : rest / tiles + (index < rest % tiles);
       t.lhs = (const char *)s->lhs + i * s->lhs_stride;
       t.dst = (char *)s->dst + i * s->dst_stride + j * 4;
       t.epilogue = gemm_epilogue_at(s->epilogue, i, j, &moved);

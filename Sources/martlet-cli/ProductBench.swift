@@ -69,8 +69,7 @@ struct ProductCase {
     cases += [alone(small[1], false, nil), alone(small[1], true, nil)]
     for shape in streams {
       cases.append(alone(shape, false, nil))
-      cases.append(
-        ProductCase(shape: shape, isPacked: true, threads: 1, bar: .share(0.9)))
+      cases.append(alone(shape, true, 0.9))
     }
     guard threads > 1 else { return cases }
     for shape in squares + layers + small + streams {

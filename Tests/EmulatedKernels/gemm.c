@@ -558,6 +558,11 @@ void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order orde
       for (size_t k = 0; k < sizeof ks / sizeof ks[0]; k++)
         test_tile(row, order, m, ns[n], ks[k], ORDINARY);
   test_tile(row, order, row->mr, row->nr, 500, ORDINARY);
+  if (row->tall_mr > 0) {
+    for (int64_t n = 0; n <= row->vector; n++)
+      for (size_t k = 0; k < sizeof ks / sizeof ks[0]; k++)
+        test_tile(row, order, row->tall_mr, n, ks[k], ORDINARY);
+  }
   if (order != DOT_WITHIN_BOUND) {
     for (int i = 0; i < 40; i++) {
       const int64_t m = 1 + random_below(row->mr), n = 1 + random_below(row->nr);

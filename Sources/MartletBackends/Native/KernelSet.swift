@@ -130,6 +130,8 @@ final class GEMMRow: @unchecked Sendable {
   let columnsMR: Int
   /// Columns that an rhs read in place comes in multiples of; 0: packed rhs only.
   let vector: Int
+  /// Rows of a tile of at most `vector` columns; 0: no more than of any other.
+  let tallMR: Int
   let kc: Int
   let mc: Int
   let tile: @convention(c) (UnsafePointer<mk_gemm_tile>?) -> Void
@@ -167,6 +169,7 @@ final class GEMMRow: @unchecked Sendable {
     small = row.small
     columnsMR = row.columns == nil ? 0 : Int(row.columns_mr)
     vector = Int(row.vector)
+    tallMR = Int(row.tall_mr)
     self.packF32 = packF32
     self.packSame = packSame
     self.packConvolution = packConvolution

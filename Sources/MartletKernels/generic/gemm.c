@@ -57,7 +57,7 @@ static void f32_stream(const mk_gemm_stream *s) {
   gemm_stream_tiles(GEMM_F32, F32_MR, NR, f32_any_tile, s, f32_stream_panels(s), false);
 }
 static void f32_small(const mk_gemm_stream *s) {
-  gemm_small(f32_any_tile, F32_MR, NR, s, f32_stream_panels(s));
+  gemm_small(f32_any_tile, F32_MR, 0, NR, s, f32_stream_panels(s));
 }
 static void bf16_stream(const mk_gemm_stream *s, bool dst_bf16) {
   int64_t panel = 0;

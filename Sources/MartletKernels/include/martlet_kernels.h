@@ -50,7 +50,7 @@ enum { MK_FIRST_K = 1, MK_LAST_K = 2 };
 // (bf16 rows: one VDPBF16PS chain over ascending pairs), whatever the tile, so that every tile of
 // an ISA yields the same bits.
 typedef struct mk_gemm_tile {
-  int64_t m, n, k;            // 0 <= m <= row.mr, 0 <= n <= row.nr, k >= 0
+  int64_t m, n, k;            // 0 <= m <= row.mr, 0 <= n <= row.nr, k >= 0; see row.tall_mr
   const void *lhs;            // row-major, K contiguous, row dtype `lhs`
   int64_t lhs_stride;         // bytes between rows
   const void *rhs;            // packed panel (see pack_rhs)
@@ -176,6 +176,9 @@ typedef struct mk_gemm_row {
   int32_t kc, mc;                  // suggested cache blocks (kc a multiple of kr)
   int32_t columns_mr;              // rows that `columns` takes at most
   int32_t vector;                  // columns of a vector: see rhs_line_stride; 0: packed rhs only
+  // `tile` also takes exactly this many rows where n <= vector: one vector by mr rows has too few
+  // chains of multiply-adds to hide their latency. 0: it does not.
+  int32_t tall_mr;
   void (*tile)(const mk_gemm_tile *);
   void (*stream)(const mk_gemm_stream *);
   // As `stream` for at most columns_mr rows, on an rhs in place whose K is contiguous (a transposed
@@ -200,7 +203,7 @@ typedef struct mk_gemm_row {
 
 // One tile: dst[m x n] = or += lhs[m x k] * rhs[k x n]; int32, wrapping.
 typedef struct mk_int8_tile {
-  int64_t m, n, k;            // 0 <= m <= row.mr, 0 <= n <= row.nr, k >= 0
+  int64_t m, n, k;            // 0 <= m <= row.mr, 0 <= n <= row.nr, k >= 0; see row.tall_mr
   const void *lhs;            // packed rows (pack_lhs); read up to roundup(k, kr)
   int64_t lhs_stride;         // bytes between rows
   const void *rhs;            // packed panel (pack_rhs)

@@ -1,7 +1,7 @@
 // GEMM rows for AVX2 and FMA.
 //
-// f32 6x16: twelve sums, two vectors of the panel and one broadcast of the lhs fill fifteen of the
-// sixteen registers. bf16 4x16: eight sums, four widened vectors of the panel and two of the lhs.
+// f32 6x16, and 12x8 for the last columns: twelve sums, two vectors of the panel and one broadcast of
+// the lhs fill fifteen of the sixteen registers. bf16 4x16: eight sums, four widened vectors of the panel and two of the lhs.
 #define MK_TARGET_AVX2
 #include "../target_begin.h"
 #if MK_TARGET_PRESENT
@@ -13,12 +13,13 @@
 #include "../conv_direct.h"
 // clang-format on
 
-enum { F32_MR = 6, BF16_MR = 4, NR = 16, PANEL_VECTORS = NR / VL };
+enum { F32_MR = 6, F32_TALL_MR = 12, BF16_MR = 4, NR = 16, PANEL_VECTORS = NR / VL };
 
 #define F32(M)                                       \
   GEMM_TILE(f32_tile, GEMM_F32, M, 1, PANEL_VECTORS) \
   GEMM_TILE(f32_tile, GEMM_F32, M, 2, PANEL_VECTORS)
 F32(1) F32(2) F32(3) F32(4) F32(5) F32(6)
+GEMM_TILE(f32_tile, GEMM_F32, 12, 1, PANEL_VECTORS)
 #define BF16(M)                                              \
   GEMM_TILE(bf16_tile, GEMM_BF16_WIDEN, M, 1, PANEL_VECTORS) \
   GEMM_TILE(bf16_tile, GEMM_BF16_WIDEN, M, 2, PANEL_VECTORS)
@@ -32,7 +33,11 @@ static const gemm_tile_fn bf16_tiles[BF16_MR][PANEL_VECTORS] = {
   ROW(bf16_tile, 1), ROW(bf16_tile, 2), ROW(bf16_tile, 3), ROW(bf16_tile, 4)};
 
 static void f32_any_tile(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step) {
-  if (t->m > 0 && t->n > 0) f32_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16, ahead_step);
+  if (t->m <= 0 || t->n <= 0) return;
+  if (t->m == F32_TALL_MR)
+    f32_tile_12x1(t, dst_bf16, ahead_step);
+  else
+    f32_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16, ahead_step);
 }
 static void bf16_any_tile(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step) {
   if (t->m > 0 && t->n > 0) bf16_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16, ahead_step);
@@ -150,7 +155,7 @@ static void f32_stream(const mk_gemm_stream *s) {
   gemm_stream_tiles(GEMM_F32, F32_MR, NR, f32_any_tile, s, f32_stream_panels(s), false);
 }
 static void f32_small(const mk_gemm_stream *s) {
-  gemm_small(f32_any_tile, F32_MR, NR, s, f32_stream_panels(s));
+  gemm_small(f32_any_tile, F32_MR, F32_TALL_MR, NR, s, f32_stream_panels(s));
 }
 static void bf16_stream(const mk_gemm_stream *s, bool dst_bf16) {
   int64_t panel = 0;
@@ -195,7 +200,7 @@ const mk_gemm_row mk_gemm_rows_avx2[MK_AVX2_ROWS] = {
     .name = "gemm_f32_f32_f32_6x16",
     .dst = MK_F32, .lhs = MK_F32, .rhs = MK_F32,
     .mr = F32_MR, .nr = NR, .kr = 1, .stream_mr = GEMM_STREAM_ROWS, .kc = 1024, .mc = 96,
-    .columns_mr = GEMM_COLUMNS_ROWS, .vector = VL,
+    .columns_mr = GEMM_COLUMNS_ROWS, .vector = VL, .tall_mr = F32_TALL_MR,
     .tile = f32_tile, .stream = f32_stream, .columns = f32_columns, .small = f32_small,
     .pack_rhs_f32 = f32_pack_f32, .pack_rhs_same = f32_pack_f32, .pack_conv = f32_pack_conv,
     .conv = &f32_conv,

@@ -2,8 +2,8 @@ import MartletCore
 import MartletKernels
 
 /// A product of f32 so small that its kernel takes no longer than a plan and its work items would:
-/// one call on one thread reads both matrices where they lie, or panels. The sums are those of every
-/// route.
+/// one call on one thread reads both matrices where they lie, or rhs from panels. The sums are those
+/// of every route.
 enum SmallProduct {
   /// Runs `problem`, which is valid, or returns nil where it is not of this kind: more than one
   /// matrix, panels of bf16, a residual, an activation that the tile does not know, more than 64^3

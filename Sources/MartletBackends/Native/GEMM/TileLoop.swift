@@ -217,9 +217,9 @@ struct TileLoop {
       _ row: GEMMRow, tileRows: Int, from firstColumn: Int, i0: Int, height: Int, depth: Int,
       flags: UInt32, lhs: UnsafeRawPointer, lhsStride: Int, rhs: RightOperand.Block
     ) {
-      // Rows are dealt evenly: 7 rows on a tile of 6 are 4 and 3, not 6 and 1.
-      let tiles = (height + tileRows - 1) / tileRows
-      let (base, extra) = height.quotientAndRemainder(dividingBy: tiles)
+      func tiles(_ columns: Int) -> Tiles {
+        Tiles(height, atMost: tileRows, tall: columns <= row.vector ? row.tallMR : 0)
+      }
       let dstBytes = flags & UInt32(MK_LAST_K) != 0 ? row.dst.byteCount : 4
       var epilogue = self.epilogue
       let whole = epilogue
@@ -243,8 +243,9 @@ struct TileLoop {
           if let bias = whole.bias_n { epilogue.pointee.bias_n = bias + j }
           let hasNext = j + row.nr < count.columns
           var i = i0
-          for index in 0..<tiles {
-            let rows = index < extra ? base + 1 : base
+          let tiles = tiles(Int(tile.n))
+          for index in 0..<tiles.count {
+            let rows = tiles.rows(index)
             tile.m = Int64(rows)
             tile.lhs = lhs + (i - i0) * lhsStride
             tile.acc = (sums + (i * sumsStride + j * 4)).assumingMemoryBound(to: Float.self)
@@ -256,7 +257,7 @@ struct TileLoop {
                 .assumingMemoryBound(to: Float.self)
             }
             tile.prefetch =
-              hasNext && index == tiles - 1
+              hasNext && index == tiles.count - 1
               ? rhs.panels + (j / row.nr + 1) * rhs.panelStride : nil
             row.tile(&tile)
             i += rows
@@ -264,5 +265,28 @@ struct TileLoop {
         }
       }
     }
+  }
+}
+
+/// How rows are dealt to tiles: to tall ones first, then evenly: 7 rows on a tile of 6 are 4 and 3,
+/// not 6 and 1.
+private struct Tiles {
+  let count: Int
+  private let tall: (count: Int, rows: Int)
+  private let base: Int
+  private let extra: Int
+
+  /// `tall`: rows of a tall tile; 0: there is none.
+  init(_ rows: Int, atMost tileRows: Int, tall tallRows: Int) {
+    tall = tallRows > 0 ? (rows / tallRows, tallRows) : (0, 0)
+    let rest = rows - tall.count * tall.rows
+    let even = (rest + tileRows - 1) / tileRows
+    (base, extra) = even > 0 ? rest.quotientAndRemainder(dividingBy: even) : (0, 0)
+    count = tall.count + even
+  }
+
+  func rows(_ index: Int) -> Int {
+    guard index >= tall.count else { return tall.rows }
+    return index - tall.count < extra ? base + 1 : base
   }
 }
