@@ -158,10 +158,13 @@ import Testing
     #expect(error?.code == .notFound)
   }
 
-  @Test("a directory is no table, and what a file says is quoted fit for a terminal")
+  @Test("a directory or device is no table, and what a file says is quoted fit for a terminal")
   func unfit() {
     let directory = #expect(throws: MartletError.self) { try GEMMTuning(path: "/") }
     #expect(directory?.code == .io)
+    let endless = #expect(throws: MartletError.self) { try GEMMTuning(path: "/dev/zero") }
+    #expect(endless?.code == .io)
+    #expect(endless?.message.contains("not a regular file") == true)
     let binary = String(
       decoding: [27, 91, 50, 74] + [UInt8](repeating: 65, count: 5000), as: UTF8.self)
     let error = #expect(throws: MartletError.self) { try GEMMTuning(text: binary) }

@@ -102,6 +102,11 @@ package struct GEMMTuning: Sendable {
   ///
   /// - Throws: `notFound`, `io`, and `invalidArgument` with the line of what is malformed.
   package init(path: String) throws(MartletError) {
+    var status = stat()
+    // Asked before opening: opening a named pipe would wait for its writer.
+    if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+      throw MartletError(.io, "tuning file \(path): it is not a regular file")
+    }
     guard let file = fopen(path, "r") else {
       throw MartletError(
         errno == ENOENT ? .notFound : .io,
