@@ -225,20 +225,26 @@ MK_INLINE int64_t gemm_stream_ahead(const mk_gemm_stream *s, int64_t bytes) {
   return s->rhs_line_stride ? GEMM_IN_PLACE_PREFETCH_BYTES : bytes;
 }
 
-// One group of whole panels for exactly mr rows: several panels side by side give few rows the
-// independent chains that hide the latency of a multiply-add.
+// Whether columns may be computed twice, so that the last ones fill their vectors: an rhs in place
+// has no panels to keep to, and nothing that is read from dst is there any more the second time.
+MK_INLINE bool gemm_may_repeat(const mk_gemm_stream *s) {
+  return s->rhs_line_stride != 0 && s->flags == 0 && !(s->epilogue && s->epilogue->residual);
+}
+
+// One group of whole panels from column j on for exactly mr rows: several panels side by side give
+// few rows the independent chains that hide the latency of a multiply-add.
 MK_INLINE void gemm_stream_body(const gemm_kind kind, const int mr, const int panels,
-                                const int panel_vectors, const mk_gemm_stream *s, int64_t panel,
+                                const int panel_vectors, const mk_gemm_stream *s, int64_t j,
                                 bool dst_bf16) {
   const int nv = panels * panel_vectors;
-  const int64_t j = panel * panel_vectors * VL;
   const v_tail whole = v_first(VL);
   char *acc = (char *)s->acc + j * 4;
   vf c[GEMM_MAX_MR][GEMM_MAX_NV];
   MK_UNROLL for (int i = 0; i < mr; i++)
     MK_UNROLL for (int v = 0; v < nv; v++)
       c[i][v] = s->flags & MK_RESUME ? gemm_load(nv, v, acc + i * s->acc_stride, whole) : vf_zero();
-  const char *rhs = (const char *)s->rhs + panel * s->rhs_panel_stride;
+  const char *rhs = (const char *)s->rhs + (s->rhs_line_stride ? j * 4
+                                            : j / (panel_vectors * VL) * s->rhs_panel_stride);
   const int64_t packed_line = (int64_t)panel_vectors * (int64_t)sizeof(vi);
   const int64_t line = s->rhs_line_stride ? s->rhs_line_stride : packed_line;
   gemm_accumulate(kind, mr, nv, panel_vectors, s->k, (const char *)s->lhs, s->lhs_stride, rhs,
@@ -377,40 +383,57 @@ MK_INLINE void gemm_columns(gemm_tile_fn tile, void (*pack)(const mk_pack_rhs *)
   }
 }
 
-// The small function of an f32 row, from first_panel on. Only columns that do not fill their vectors
-// are copied, line by line, where they are not packed.
+// The small function of an f32 row, from first_panel on. The last columns of an rhs in place fill
+// their vectors with those before them, which are computed again. Where there are too few, lines are
+// copied, some at a time; dst holds the sums in between.
 MK_INLINE void gemm_small(gemm_tile_fn tile, int mr, int tall_mr, int nr,
                           const mk_gemm_stream *s, int64_t first_panel) {
-  char copy[MK_SMALL_K * GEMM_MAX_NR * 2] __attribute__((aligned(64)));
+  enum { LINES = 256 };
+  char copy[LINES * GEMM_MAX_NR * 2] __attribute__((aligned(64)));
   for (int64_t panel = first_panel; panel * nr < s->n; panel++) {
-    const int64_t j = panel * nr;
+    int64_t j = panel * nr;
     mk_epilogue moved;
-    mk_gemm_tile t = {
-      .n = s->n - j < nr ? s->n - j : nr, .k = s->k, .lhs_stride = s->lhs_stride,
-      .rhs = (const char *)s->rhs + panel * s->rhs_panel_stride, .dst_stride = s->dst_stride,
-      .flags = MK_FIRST_K | MK_LAST_K, .rhs_line_stride = s->rhs_line_stride};
-    if (s->rhs_line_stride && t.n % VL != 0) {
-      const int64_t whole = t.n / VL * VL, line = (whole + VL) * 4;
-      const v_tail tail = v_first(t.n - whole);
-      const char *from = (const char *)t.rhs;
-      char *to = copy;
-      for (int64_t p = 0; p < s->k; p++, from += s->rhs_line_stride, to += line) {
-        for (int64_t v = 0; v < whole; v += VL) vi_store(to + v * 4, vi_load(from + v * 4));
-        vi_store(to + whole * 4, vi_load_tail(from + whole * 4, tail));
-      }
-      t.rhs = copy;
-      t.rhs_line_stride = line;
+    mk_gemm_tile t = {.n = s->n - j < nr ? s->n - j : nr, .lhs_stride = s->lhs_stride,
+                      .acc_stride = s->dst_stride, .dst_stride = s->dst_stride};
+    const char *from = (const char *)s->rhs + panel * s->rhs_panel_stride;
+    const int64_t filled = (t.n + VL - 1) / VL * VL;
+    if (t.n < filled && filled <= s->n && gemm_may_repeat(s)) {
+      t.n = filled;
+      j = s->n - filled;
+      from = (const char *)s->rhs + j * 4;
     }
+    const bool copies = s->rhs_line_stride && t.n < filled;
     const int64_t tall = tall_mr > 0 && t.n <= VL ? s->m / tall_mr : 0;
     const int64_t rest = s->m - tall * tall_mr, tiles = (rest + mr - 1) / mr;
-    for (int64_t i = 0, index = -tall; index < tiles; index++) {
-      t.m = index < 0 ? tall_mr : rest / tiles + (index < rest % tiles);
-      t.lhs = (const char *)s->lhs + i * s->lhs_stride;
-      t.dst = (char *)s->dst + i * s->dst_stride + j * 4;
-      t.epilogue = gemm_epilogue_at(s->epilogue, i, j, &moved);
-      tile(&t, false, 0);
-      i += t.m;
-    }
+    int64_t p = 0;
+    do {
+      t.k = s->k - p;
+      t.rhs = from;
+      t.rhs_line_stride = s->rhs_line_stride;
+      if (copies) {
+        const v_tail tail = v_first(t.n - (filled - VL));
+        t.k = t.k < LINES ? t.k : LINES;
+        t.rhs = copy;
+        t.rhs_line_stride = filled * 4;
+        char *to = copy;
+        for (int64_t i = 0; i < t.k; i++, from += s->rhs_line_stride, to += filled * 4) {
+          int64_t v = 0;
+          for (; v < filled - VL; v += VL) vi_store(to + v * 4, vi_load(from + v * 4));
+          vi_store(to + v * 4, vi_load_tail(from + v * 4, tail));
+        }
+      }
+      t.flags = (p == 0 ? MK_FIRST_K : 0u) | (p + t.k == s->k ? MK_LAST_K : 0u);
+      for (int64_t i = 0, index = -tall; index < tiles; index++) {
+        t.m = index < 0 ? tall_mr : rest / tiles + (index < rest % tiles);
+        t.lhs = (const char *)s->lhs + i * s->lhs_stride + p * 4;
+        t.dst = (char *)s->dst + i * s->dst_stride + j * 4;
+        t.acc = t.dst;
+        t.epilogue = gemm_epilogue_at(s->epilogue, i, j, &moved);
+        tile(&t, false, 0);
+        i += t.m;
+      }
+      p += t.k;
+    } while (p < s->k);
   }
 }
 
@@ -421,13 +444,17 @@ MK_INLINE void gemm_small(gemm_tile_fn tile, int mr, int tall_mr, int nr,
   static void PREFIX##_##M##x##V(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step) { \
     gemm_tile_body(KIND, M, V, PANEL_VECTORS, t, KIND != GEMM_F32 && dst_bf16, ahead_step);  \
   }
-#define GEMM_STREAM(NAME, KIND, M, PANELS, PANEL_VECTORS)               \
-  static int64_t NAME(const mk_gemm_stream *s, bool dst_bf16) {         \
-    int64_t panel = 0;                                                  \
-    for (; (panel + PANELS) * PANEL_VECTORS * VL <= s->n; panel += PANELS) \
-      gemm_stream_body(KIND, M, PANELS, PANEL_VECTORS, s, panel,        \
-                       KIND != GEMM_F32 && dst_bf16);                   \
-    return panel;                                                       \
+#define GEMM_STREAM(NAME, KIND, M, PANELS, PANEL_VECTORS)                                  \
+  static int64_t NAME(const mk_gemm_stream *s, bool dst_bf16) {                            \
+    enum { NR = PANEL_VECTORS * VL, WIDTH = PANELS * NR };                                 \
+    const bool repeats = gemm_may_repeat(s);                                               \
+    int64_t j = 0;                                                                         \
+    while (j + WIDTH <= s->n || (repeats && 0 < j && j < s->n)) {                          \
+      if (j + WIDTH > s->n) j = s->n - WIDTH;                                              \
+      gemm_stream_body(KIND, M, PANELS, PANEL_VECTORS, s, j, KIND != GEMM_F32 && dst_bf16); \
+      j += WIDTH;                                                                          \
+    }                                                                                      \
+    return (j + NR - 1) / NR;                                                              \
   }
 
 // The functions of a row's public face.

@@ -17,7 +17,7 @@ struct NativeBackend: Backend {
 
   /// Whether `problem` takes its rhs where it lies though a packed one is at hand.
   func readsInPlace(_ problem: GEMMProblem) -> Bool {
-    forced == nil && GEMMTuning.isEmpty && SmallProduct.suits(problem, kernels: kernels)
+    forced == nil && GEMMTuning.isEmpty && SmallProduct.needsNoPanels(problem, kernels: kernels)
   }
 
   func run(_ problem: GEMMProblem, pool: ThreadPool) throws(MartletError) -> Execution {

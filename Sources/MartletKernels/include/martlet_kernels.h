@@ -67,7 +67,6 @@ typedef struct mk_gemm_tile {
 } mk_gemm_tile;
 
 enum { MK_RESUME = 1, MK_SUSPEND = 2 };
-enum { MK_SMALL_K = 256 };  // the most terms of `small` in place
 
 // Few rows by many columns, streaming panels at memory speed: n may span many panels.
 typedef struct mk_gemm_stream {
@@ -184,8 +183,9 @@ typedef struct mk_gemm_row {
   // As `stream` for at most columns_mr rows, on an rhs in place whose K is contiguous (a transposed
   // weight, or the matrix of a matrix-vector product); null but in f32 rows.
   void (*columns)(const mk_gemm_stream *);
-  // All of a product, for any m and n above 0, without flags: of packed panels, or of at most
-  // MK_SMALL_K terms of an rhs in place, rhs_panel_stride then being nr columns; null but in f32 rows.
+  // All of a product, for any m, n and k above 0, without flags: of packed panels, or of an rhs in
+  // place, whose columns are contiguous and rhs_panel_stride nr columns. A residual in dst is read
+  // before dst is written where rhs is packed alone. Null but in f32 rows.
   void (*small)(const mk_gemm_stream *);
   void (*pack_rhs_f32)(const mk_pack_rhs *);    // source f32
   void (*pack_rhs_same)(const mk_pack_rhs *);   // source of the row's rhs dtype

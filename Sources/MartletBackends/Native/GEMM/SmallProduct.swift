@@ -7,7 +7,7 @@ import MartletKernels
 enum SmallProduct {
   /// Runs `problem`, which is valid, or returns nil where it is not of this kind: more than one
   /// matrix, panels of bf16, a residual, an activation that the tile does not know, more than 64^3
-  /// multiply-adds, or a table of timed choices in use.
+  /// multiply-adds (`isSmall`), or a table of timed choices in use.
   static func run(_ problem: GEMMProblem, kernels: KernelSet) -> Execution? {
     guard suits(problem, kernels: kernels), GEMMTuning.isEmpty,
       let row = kernels.float32, let kernel = row.small
@@ -46,10 +46,10 @@ enum SmallProduct {
   /// Whether `problem` is of this kind.
   static func suits(_ problem: GEMMProblem, kernels: KernelSet) -> Bool {
     let (m, n, k) = (problem.m, problem.n, problem.k)
-    guard m > 0, n > 0, k > 0, m <= GEMMPlan.serialWork, n <= GEMMPlan.serialWork,
-      k <= GEMMPlan.serialWork, problem.batch.isEmpty, problem.lhs.dtype == .float32,
-      problem.lhs.columnStride == 1, m * n <= GEMMPlan.serialWork,
-      m * n * k <= GEMMPlan.serialWork, readsRHS(problem), problem.epilogue.residual == nil,
+    guard let row = kernels.float32, m > 0, n > 0, k > 0, m <= GEMMPlan.serialWork,
+      n <= GEMMPlan.serialWork, m * n <= GEMMPlan.serialWork, isSmall(m, n, k, row),
+      problem.batch.isEmpty, problem.lhs.dtype == .float32, problem.lhs.columnStride == 1,
+      readsRHS(problem, row), problem.epilogue.residual == nil,
       !kernels.precision(for: problem.mode).usesBF16
     else { return false }
     switch problem.epilogue.activation {
@@ -58,12 +58,32 @@ enum SmallProduct {
     }
   }
 
-  /// Whether the kernel reads the right matrix of `problem` as it is at hand.
-  private static func readsRHS(_ problem: GEMMProblem) -> Bool {
-    if let packed = problem.packedRHS { return packed.dtype == .float32 }
-    return problem.k <= Int(MK_SMALL_K) && problem.rhs.columnStride == 1
-      && problem.rhs.rowStride != 0
-      && GEMMShape.readsInPlace(
-        k: problem.k, n: problem.n, stride: problem.rhs.rowStride &* 4)
+  /// Whether `problem` is of this kind and its right matrix as fast where it lies as packed: it stays
+  /// in L1, or its rows do not straddle cache lines.
+  static func needsNoPanels(_ problem: GEMMProblem, kernels: KernelSet) -> Bool {
+    guard let row = kernels.float32, suits(problem, kernels: kernels) else { return false }
+    return problem.k * problem.n <= 4096 || problem.rhs.rowStride % row.nr == 0
   }
+
+  private static func isSmall(_ m: Int, _ n: Int, _ k: Int, _ row: GEMMRow) -> Bool {
+    // Threads cannot share a tile, and have little of two columns of tiles.
+    if m <= row.mr && n <= row.nr { return true }
+    let limit = GEMMPlan.serialWork * (n <= 2 * row.nr ? 2 : 1)
+    return k <= limit && m * n * k <= limit
+  }
+
+  /// Whether `row` does best to read the right matrix of `problem` as it is at hand.
+  private static func readsRHS(_ problem: GEMMProblem, _ row: GEMMRow) -> Bool {
+    if let packed = problem.packedRHS { return packed.dtype == .float32 }
+    guard problem.rhs.columnStride == 1, problem.rhs.rowStride != 0 else { return false }
+    if problem.m <= row.mr { return true }
+    // A large matrix by a vector is faster as its transpose.
+    if problem.n == 1, problem.m * problem.k > largeMatrix { return false }
+    // Rows a power of two apart share their cache sets.
+    return problem.m <= row.streamMR || problem.k <= 32 || problem.rhs.rowStride % 256 != 0
+  }
+
+  /// Elements from which turning the product of a matrix by a vector saves more than it costs
+  /// (Benchmarks/sweep.py, AVX2).
+  private static let largeMatrix = 16 << 10
 }
