@@ -41,9 +41,10 @@ struct DirectConvolution {
     self.kernels = kernels
     strip = ProductEpilogue.strip(problem.activation, set)
     source = DirectSource(problem, kernels, nr: row.nr)
+    let (permitsBF16, refusal) = set.precision(for: problem.mode)
     execution = Execution(
       backend: "native", kernel: "direct_\(row.name)", precision: "fp32",
-      reason: set.precision(for: problem.mode).reason)
+      reason: permitsBF16 ? problem.reasonForFP32 ?? refusal : refusal)
     let output = problem.output
     isParallel =
       threads > 1
