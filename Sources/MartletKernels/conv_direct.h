@@ -4,6 +4,9 @@
 //
 // A sum is one multiply-add chain over its terms in their order, as in gemm_body.h: the same terms
 // give the bits that a product with the packed im2col matrix gives.
+//
+// DIRECT_ONE and DIRECT_TWO are defined before: the pixels of a tile by one and by two vectors of
+// channels at most, counts of MK_EACH's.
 #ifndef MARTLET_KERNELS_CONV_DIRECT_H
 #define MARTLET_KERNELS_CONV_DIRECT_H
 
@@ -41,14 +44,22 @@ MK_INLINE void direct_tile(const int count, const int nv, const mk_conv_sums *s,
 
 typedef void (*direct_tile_fn)(const mk_conv_sums *s, const mk_conv_place *pixels);
 
-// DIRECT_TILE(M, V) defines the tile of exactly M pixels by V vectors.
-#define DIRECT_TILE(M, V)                                                                \
-  static void direct_##M##x##V(const mk_conv_sums *s, const mk_conv_place *pixels) {     \
-    direct_tile(M, V, s, pixels);                                                        \
+// The tile of exactly M pixels by V vectors.
+#define DIRECT_TILE(M, V)                                                            \
+  static void direct_##M##x##V(const mk_conv_sums *s, const mk_conv_place *pixels) { \
+    direct_tile(M, V, s, pixels);                                                    \
   }
+#define DIRECT_ONE_TILE(M) DIRECT_TILE(M, 1)
+#define DIRECT_TWO_TILE(M) DIRECT_TILE(M, 2)
+MK_EACH(DIRECT_ONE, DIRECT_ONE_TILE)
+MK_EACH(DIRECT_TWO, DIRECT_TWO_TILE)
+#define DIRECT_ONE_OF(M) direct_##M##x1,
+#define DIRECT_TWO_OF(M) direct_##M##x2,
+static const direct_tile_fn direct_one[DIRECT_ONE] = {MK_EACH(DIRECT_ONE, DIRECT_ONE_OF)};
+static const direct_tile_fn direct_two[DIRECT_TWO] = {MK_EACH(DIRECT_TWO, DIRECT_TWO_OF)};
 
 // All pixels in tiles of at most mr, dealt evenly; tiles[m - 1] takes m.
-MK_INLINE void direct_sums(const direct_tile_fn *tiles, int mr, const mk_conv_sums *s) {
+MK_INLINE void direct_tiles(const direct_tile_fn *tiles, int mr, const mk_conv_sums *s) {
   const int64_t count = (s->pixel_count + mr - 1) / mr;
   if (count <= 0) return;
   const int64_t height = s->pixel_count / count, higher = s->pixel_count % count;
@@ -58,6 +69,13 @@ MK_INLINE void direct_sums(const direct_tile_fn *tiles, int mr, const mk_conv_su
     tiles[m - 1](s, pixels);
     pixels += m;
   }
+}
+
+static void direct_sums(const mk_conv_sums *s) {
+  if (s->n <= VL)
+    direct_tiles(direct_one, DIRECT_ONE, s);
+  else
+    direct_tiles(direct_two, DIRECT_TWO, s);
 }
 
 // Every store is of whole vectors, in ascending order: what reaches too far is written over.

@@ -1,7 +1,8 @@
 // GEMM rows for AVX2 and FMA.
 //
 // f32 6x16, and 12x8 for the last columns: twelve sums, two vectors of the panel and one broadcast of
-// the lhs fill fifteen of the sixteen registers. bf16 4x16: eight sums, four widened vectors of the panel and two of the lhs.
+// the lhs fill fifteen of the sixteen registers. bf16 4x16: eight sums, four widened vectors of the
+// panel and two of the lhs.
 #define MK_TARGET_AVX2
 #include "../target_begin.h"
 #if MK_TARGET_PRESENT
@@ -10,44 +11,13 @@
 #include "../gemm_body.h"
 #include "../pack_body.h"
 #include "../conv_body.h"
+#define DIRECT_ONE 8
+#define DIRECT_TWO 6
 #include "../conv_direct.h"
 // clang-format on
 
-enum { F32_MR = 6, F32_TALL_MR = 12, BF16_MR = 4, NR = 16, PANEL_VECTORS = NR / VL };
+enum { NR = 2 * VL, PANEL_VECTORS = 2 };
 
-#define F32(M)                                       \
-  GEMM_TILE(f32_tile, GEMM_F32, M, 1, PANEL_VECTORS) \
-  GEMM_TILE(f32_tile, GEMM_F32, M, 2, PANEL_VECTORS)
-F32(1) F32(2) F32(3) F32(4) F32(5) F32(6)
-GEMM_TILE(f32_tile, GEMM_F32, 12, 1, PANEL_VECTORS)
-#define BF16(M)                                              \
-  GEMM_TILE(bf16_tile, GEMM_BF16_WIDEN, M, 1, PANEL_VECTORS) \
-  GEMM_TILE(bf16_tile, GEMM_BF16_WIDEN, M, 2, PANEL_VECTORS)
-BF16(1) BF16(2) BF16(3) BF16(4)
-
-#define ROW(PREFIX, M) {PREFIX##_##M##x1, PREFIX##_##M##x2}
-static const gemm_tile_fn f32_tiles[F32_MR][PANEL_VECTORS] = {
-  ROW(f32_tile, 1), ROW(f32_tile, 2), ROW(f32_tile, 3),
-  ROW(f32_tile, 4), ROW(f32_tile, 5), ROW(f32_tile, 6)};
-static const gemm_tile_fn bf16_tiles[BF16_MR][PANEL_VECTORS] = {
-  ROW(bf16_tile, 1), ROW(bf16_tile, 2), ROW(bf16_tile, 3), ROW(bf16_tile, 4)};
-
-static void f32_any_tile(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step) {
-  if (t->m <= 0 || t->n <= 0) return;
-  if (t->m == F32_TALL_MR)
-    f32_tile_12x1(t, dst_bf16, ahead_step);
-  else
-    f32_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16, ahead_step);
-}
-static void bf16_any_tile(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step) {
-  if (t->m > 0 && t->n > 0) bf16_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16, ahead_step);
-}
-static void f32_tile(const mk_gemm_tile *t) { f32_any_tile(t, false, 0); }
-static void bf16_tile_to_f32(const mk_gemm_tile *t) { bf16_any_tile(t, false, 0); }
-static void bf16_tile_to_bf16(const mk_gemm_tile *t) { bf16_any_tile(t, true, 0); }
-
-GEMM_STREAM(f32_stream_1, GEMM_F32, 1, 4, PANEL_VECTORS)
-GEMM_STREAM(f32_stream_2, GEMM_F32, 2, 2, PANEL_VECTORS)
 // Seven or eight rows, three panels at a time: four rows by three vectors have twelve chains of
 // multiply-adds where four by one panel have eight, too few to hide their latency.
 enum { TRIPLE = 3, TRIPLE_LINES = 128 };  // panels, and the lines of each that the passes take turns on
@@ -138,61 +108,18 @@ static int64_t f32_stream_triples(const mk_gemm_stream *s) {
   return panel;
 }
 
-GEMM_STREAM(bf16_stream_1, GEMM_BF16_WIDEN, 1, 3, PANEL_VECTORS)
-GEMM_STREAM(bf16_stream_2, GEMM_BF16_WIDEN, 2, 2, PANEL_VECTORS)
+static int64_t f32_stream_more(const mk_gemm_stream *s) {
+  return s->m == 7 || s->m == 8 ? f32_stream_triples(s) : 0;
+}
+#define F32_MR 6
+#define F32_TALL_MR 12
+// clang-format off
+#include "../gemm_f32.h"
+#include "../gemm_bf16_widen.h"
+// clang-format on
 
-// Panels of few rows that run side by side; returns the first that is left.
-static int64_t f32_stream_panels(const mk_gemm_stream *s) {
-  switch (s->m) {
-    case 1: return f32_stream_1(s, false);
-    case 2: return f32_stream_2(s, false);
-    case 7:
-    case 8: return f32_stream_triples(s);
-    default: return 0;
-  }
-}
-static void f32_stream(const mk_gemm_stream *s) {
-  gemm_stream_tiles(GEMM_F32, F32_MR, NR, f32_any_tile, s, f32_stream_panels(s), false);
-}
-static void f32_small(const mk_gemm_stream *s) {
-  gemm_small(f32_any_tile, F32_MR, F32_TALL_MR, NR, s, f32_stream_panels(s));
-}
-static void bf16_stream(const mk_gemm_stream *s, bool dst_bf16) {
-  int64_t panel = 0;
-  switch (s->m) {
-    case 1: panel = bf16_stream_1(s, dst_bf16); break;
-    case 2: panel = bf16_stream_2(s, dst_bf16); break;
-  }
-  gemm_stream_tiles(GEMM_BF16_WIDEN, BF16_MR, NR, bf16_any_tile, s, panel, dst_bf16);
-}
-static void bf16_stream_to_f32(const mk_gemm_stream *s) { bf16_stream(s, false); }
-static void bf16_stream_to_bf16(const mk_gemm_stream *s) { bf16_stream(s, true); }
-
-GEMM_PACKERS(f32, PACK_F32, NR)
-
-static void f32_columns(const mk_gemm_stream *s) { gemm_columns(f32_any_tile, f32_pack_f32, s); }
-GEMM_PACKERS(bf16, PACK_F32_TO_BF16, NR)
-static void bf16_pack_same(const mk_pack_rhs *p) { pack_rhs_body(PACK_BF16, NR, p); }
-
-// Pixels of a tile by one and by two vectors of channels.
-enum { DIRECT_ONE = 8, DIRECT_TWO = 6 };
-DIRECT_TILE(1, 1) DIRECT_TILE(2, 1) DIRECT_TILE(3, 1) DIRECT_TILE(4, 1) DIRECT_TILE(5, 1)
-DIRECT_TILE(6, 1) DIRECT_TILE(7, 1) DIRECT_TILE(8, 1)
-DIRECT_TILE(1, 2) DIRECT_TILE(2, 2) DIRECT_TILE(3, 2) DIRECT_TILE(4, 2) DIRECT_TILE(5, 2)
-DIRECT_TILE(6, 2)
-static const direct_tile_fn direct_one[DIRECT_ONE] = {
-  direct_1x1, direct_2x1, direct_3x1, direct_4x1, direct_5x1, direct_6x1, direct_7x1,
-  direct_8x1};
-static const direct_tile_fn direct_two[DIRECT_TWO] = {
-  direct_1x2, direct_2x2, direct_3x2, direct_4x2, direct_5x2, direct_6x2};
-static void f32_conv_sums(const mk_conv_sums *s) {
-  if (s->n <= VL)
-    direct_sums(direct_one, DIRECT_ONE, s);
-  else
-    direct_sums(direct_two, DIRECT_TWO, s);
-}
 static const mk_conv_kernels f32_conv = {
-  .pixels = DIRECT_TWO, .tile_width = 8, .sums = f32_conv_sums, .band = direct_band,
+  .pixels = DIRECT_TWO, .tile_width = 8, .sums = direct_sums, .band = direct_band,
   .gather = direct_gather, .finish = direct_finish};
 
 const mk_gemm_row mk_gemm_rows_avx2[MK_AVX2_ROWS] = {

@@ -10,73 +10,25 @@
 #include "../gemm_body.h"
 #include "../pack_body.h"
 #include "../conv_body.h"
+#define DIRECT_ONE 8
+#define DIRECT_TWO 8
 #include "../conv_direct.h"
+
+enum { NR = 2 * VL };
+#define F32_MR 14
+#define F32_TALL_MR 0
+GEMM_STREAM(f32_stream_3, GEMM_F32, 3, 2, 2)
+static int64_t f32_stream_more(const mk_gemm_stream *s) {
+  return s->m == 3 ? f32_stream_3(s, false) : 0;
+}
+#include "../gemm_f32.h"
 // clang-format on
 
-enum { F32_MR = 14, NR = 32, PANEL_VECTORS = NR / VL };
-
-#define F32(M)                                       \
-  GEMM_TILE(f32_tile, GEMM_F32, M, 1, PANEL_VECTORS) \
-  GEMM_TILE(f32_tile, GEMM_F32, M, 2, PANEL_VECTORS)
-F32(1) F32(2) F32(3) F32(4) F32(5) F32(6) F32(7)
-F32(8) F32(9) F32(10) F32(11) F32(12) F32(13) F32(14)
-
-#define ROW(PREFIX, M) {PREFIX##_##M##x1, PREFIX##_##M##x2}
-static const gemm_tile_fn f32_tiles[F32_MR][PANEL_VECTORS] = {
-  ROW(f32_tile, 1),  ROW(f32_tile, 2),  ROW(f32_tile, 3),  ROW(f32_tile, 4),  ROW(f32_tile, 5),
-  ROW(f32_tile, 6),  ROW(f32_tile, 7),  ROW(f32_tile, 8),  ROW(f32_tile, 9),  ROW(f32_tile, 10),
-  ROW(f32_tile, 11), ROW(f32_tile, 12), ROW(f32_tile, 13), ROW(f32_tile, 14)};
-
-static void f32_any_tile(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step) {
-  if (t->m > 0 && t->n > 0) f32_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16, ahead_step);
-}
-static void f32_tile(const mk_gemm_tile *t) { f32_any_tile(t, false, 0); }
-
-GEMM_STREAM(f32_stream_1, GEMM_F32, 1, 4, PANEL_VECTORS)
-GEMM_STREAM(f32_stream_2, GEMM_F32, 2, 2, PANEL_VECTORS)
-GEMM_STREAM(f32_stream_3, GEMM_F32, 3, 2, PANEL_VECTORS)
-
-// Panels of few rows that run side by side; returns the first that is left.
-static int64_t f32_stream_panels(const mk_gemm_stream *s) {
-  switch (s->m) {
-    case 1: return f32_stream_1(s, false);
-    case 2: return f32_stream_2(s, false);
-    case 3: return f32_stream_3(s, false);
-    default: return 0;
-  }
-}
-static void f32_stream(const mk_gemm_stream *s) {
-  gemm_stream_tiles(GEMM_F32, F32_MR, NR, f32_any_tile, s, f32_stream_panels(s), false);
-}
-static void f32_small(const mk_gemm_stream *s) {
-  gemm_small(f32_any_tile, F32_MR, 0, NR, s, f32_stream_panels(s));
-}
-
-GEMM_PACKERS(f32, PACK_F32, NR)
-
-static void f32_columns(const mk_gemm_stream *s) { gemm_columns(f32_any_tile, f32_pack_f32, s); }
-
-// Pixels of a tile by one and by two vectors of channels.
-enum { DIRECT_ONE = 8, DIRECT_TWO = 8 };
-DIRECT_TILE(1, 1) DIRECT_TILE(2, 1) DIRECT_TILE(3, 1) DIRECT_TILE(4, 1) DIRECT_TILE(5, 1)
-DIRECT_TILE(6, 1) DIRECT_TILE(7, 1) DIRECT_TILE(8, 1)
-DIRECT_TILE(1, 2) DIRECT_TILE(2, 2) DIRECT_TILE(3, 2) DIRECT_TILE(4, 2) DIRECT_TILE(5, 2)
-DIRECT_TILE(6, 2) DIRECT_TILE(7, 2) DIRECT_TILE(8, 2)
-static const direct_tile_fn direct_one[DIRECT_ONE] = {
-  direct_1x1, direct_2x1, direct_3x1, direct_4x1, direct_5x1, direct_6x1, direct_7x1,
-  direct_8x1};
-static const direct_tile_fn direct_two[DIRECT_TWO] = {
-  direct_1x2, direct_2x2, direct_3x2, direct_4x2, direct_5x2, direct_6x2, direct_7x2,
-  direct_8x2};
 static void f32_conv_sums(const mk_conv_sums *s) {
-  if (s->n <= VL / 2) {  // half of every vector would be idle
+  if (s->n <= VL / 2)  // half of every vector would be idle
     mk_gemm_rows_avx2[0].conv->sums(s);
-    return;
-  }
-  if (s->n <= VL)
-    direct_sums(direct_one, DIRECT_ONE, s);
   else
-    direct_sums(direct_two, DIRECT_TWO, s);
+    direct_sums(s);
 }
 static const mk_conv_kernels f32_conv = {
   .pixels = DIRECT_TWO, .tile_width = 16, .sums = f32_conv_sums, .band = direct_band,
