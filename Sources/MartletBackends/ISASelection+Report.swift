@@ -34,7 +34,7 @@ extension ISASelection {
     let vectors = KernelRow(
       name: "vectors_\(name)", isa: name,
       purpose: "elementwise functions, reductions, normalisations, conversions, pooling",
-      reason: "the chosen instruction set's own, completed by those before it")
+      reason: "the chosen instruction set's own")
     return products + [vectors]
   }
 

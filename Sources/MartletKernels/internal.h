@@ -8,7 +8,6 @@
 enum { MK_GENERIC_ROWS = 3, MK_AVX2_ROWS = 3, MK_AVX512_ROWS = 1, MK_AVX512BF16_ROWS = 2 };
 
 extern const mk_gemm_row mk_gemm_rows_generic[MK_GENERIC_ROWS];
-extern const mk_vector_table mk_vectors_generic;
 extern const mk_int8_row mk_int8_row_generic;
 void mk_finish_generic(const mk_int8_finish *f);
 void mk_quantize_generic(const mk_quantize *q);

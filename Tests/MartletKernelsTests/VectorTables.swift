@@ -14,9 +14,8 @@ struct VectorTable: CustomTestStringConvertible, Sendable {
   static let runnable: [VectorTable] = {
     var tables: [VectorTable] = []
     for isa in KernelRow.isas {
-      guard let table = isa.pointee.vectors, !tables.contains(where: { $0.table == table }) else {
-        continue
-      }
+      let table = isa.pointee.vectors
+      if tables.contains(where: { $0.table == table }) { continue }
       tables.append(VectorTable(name: String(cString: isa.pointee.name), table: table))
     }
     if tables.contains(where: { $0.name == "avx2" }) || tables.count == 1 && !isX86,

@@ -5,16 +5,15 @@ import MartletKernels
 ///
 /// A class, so that the structs on a product's way hold one reference to it.
 ///
-/// @unchecked Sendable: `vectors` is written once before anybody else sees it; the rest is
-/// constant.
+/// @unchecked Sendable: constants of MartletKernels.
 final class KernelSet: @unchecked Sendable {
   let name: String
   /// One row per combination of dtypes, the best.
   let rows: [GEMMRow]
   /// The row of f32 alone.
   let float32: GEMMRow?
-  /// Every entry that any instruction set of the chain provides.
-  let vectors: UnsafePointer<mk_vector_table>
+  /// Those of the most capable instruction set: every table is whole.
+  let vectors: VectorKernels
   /// Why products of float32 are never rounded to bf16 here; empty where they may be.
   let noBF16Reason: String
 
@@ -40,27 +39,17 @@ final class KernelSet: @unchecked Sendable {
     peakInt8 = last?.peak_int8
     integer = last?.int8_row.flatMap { IntegerRow($0.pointee) }
     var rows: [GEMMRow] = []
-    // The table is nothing but function pointers: merge it word by word, nulls inherited.
-    let words = MemoryLayout<mk_vector_table>.size / MemoryLayout<UInt>.size
-    let merged = UnsafeMutablePointer<UInt>.allocate(capacity: words)
-    merged.initialize(repeating: 0, count: words)
     for isa in chain {
       for index in 0..<Int(isa.pointee.gemm_row_count) {
         guard let row = GEMMRow(isa.pointee.gemm_rows[index]) else { continue }
         rows.removeAll { $0.dst == row.dst && $0.lhs == row.lhs && $0.rhs == row.rhs }
         rows.append(row)
       }
-      guard let table = isa.pointee.vectors else { continue }
-      table.withMemoryRebound(to: UInt.self, capacity: words) { source in
-        for word in 0..<words where source[word] != 0 { merged[word] = source[word] }
-      }
     }
     self.rows = rows
     float32 = rows.first { $0.dst == .float32 && $0.lhs == .float32 && $0.rhs == .float32 }
-    vectors = UnsafeRawPointer(merged).assumingMemoryBound(to: mk_vector_table.self)
+    vectors = VectorKernels(chain.last?.pointee.vectors.pointee ?? mk_vectors_generic)
   }
-
-  deinit { UnsafeMutableRawPointer(mutating: vectors).deallocate() }
 
   /// The row that multiplies these types, or nil.
   func row(dst: DType, lhs: DType, rhs: DType) -> GEMMRow? {
@@ -74,41 +63,6 @@ final class KernelSet: @unchecked Sendable {
     case .bf16, .any: (noBF16Reason.isEmpty, noBF16Reason)
     case .tf32, .f16: (false, "\(mode) permits nothing on this processor")
     }
-  }
-
-  /// The elementwise kernel of one operand, `operation` an MK_UNARY_… value.
-  func unary(_ operation: Int) -> mk_unary_fn {
-    entry(KernelSet.unaryOffset, operation, of: Int(MK_UNARY_COUNT))
-  }
-
-  /// The elementwise kernel of two operands, `operation` an MK_BINARY_… value.
-  func binary(_ operation: Int) -> mk_binary_fn {
-    entry(KernelSet.binaryOffset, operation, of: Int(MK_BINARY_COUNT))
-  }
-
-  /// The reduction of one row, `operation` an MK_REDUCE_… value.
-  func reduce(_ operation: Int) -> mk_reduce_fn {
-    entry(KernelSet.reduceOffset, operation, of: Int(MK_REDUCE_COUNT))
-  }
-
-  /// The column-wise accumulation, `operation` an MK_REDUCE_… value.
-  func accumulate(_ operation: Int) -> mk_accumulate_fn {
-    entry(KernelSet.accumulateOffset, operation, of: Int(MK_REDUCE_COUNT))
-  }
-
-  private static let unaryOffset = MemoryLayout<mk_vector_table>.offset(of: \.unary)
-  private static let binaryOffset = MemoryLayout<mk_vector_table>.offset(of: \.binary)
-  private static let reduceOffset = MemoryLayout<mk_vector_table>.offset(of: \.reduce)
-  private static let accumulateOffset = MemoryLayout<mk_vector_table>.offset(of: \.accumulate)
-
-  /// Element `index` of one of the table's arrays of functions, which Swift sees as tuples.
-  private func entry<Function>(_ array: Int?, _ index: Int, of count: Int) -> Function {
-    precondition((0..<count).contains(index))
-    guard let array,
-      let function = (UnsafeRawPointer(vectors) + array).load(
-        fromByteOffset: index * MemoryLayout<UInt>.stride, as: Function?.self)
-    else { preconditionFailure("the vector table lacks entry \(index)") }
-    return function
   }
 }
 

@@ -112,9 +112,10 @@ enum AttentionRecognition {
         let wide = graph.values[id].type.shape, wide.count == 5,
         let one = expand.input(0), let narrow = graph.values[one].type.shape, narrow.count == 5,
         narrow == [wide[0], wide[1], .known(1), wide[3], wide[4]],
-        case .known(let heads) = wide[1], case .known(let group) = wide[2], group > 1,
-        whole == [wide[0], .known(heads * group), wide[3], wide[4]],
-        case .known = wide[0],
+        case .known = wide[0], case .known(let heads) = wide[1],
+        case .known(let group) = wide[2], group > 1,
+        case (let repeated, false) = heads.multipliedReportingOverflow(by: group),
+        whole == [wide[0], .known(repeated), wide[3], wide[4]],
         let split = index.producer(one, "Unsqueeze", "Reshape", in: graph),
         let value = split.input(0),
         graph.values[value].type.shape == [wide[0], wide[1], wide[3], wide[4]]

@@ -15,6 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Only the vector table says so in its types; elsewhere comments say what may be null.
+#pragma clang diagnostic ignored "-Wnullability-completeness"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -447,38 +450,44 @@ typedef struct mk_few_rows {
   float alpha;
 } mk_few_rows;
 
+// Every instruction set's table has every function, which VectorTablesTests proves.
 typedef struct mk_vector_table {
-  mk_unary_fn unary[MK_UNARY_COUNT];
-  mk_binary_fn binary[MK_BINARY_COUNT];
-  mk_reduce_fn reduce[MK_REDUCE_COUNT];
-  mk_accumulate_fn accumulate[MK_REDUCE_COUNT];
+  mk_unary_fn _Nonnull unary[MK_UNARY_COUNT];
+  mk_binary_fn _Nonnull binary[MK_BINARY_COUNT];
+  mk_reduce_fn _Nonnull reduce[MK_REDUCE_COUNT];
+  mk_accumulate_fn _Nonnull accumulate[MK_REDUCE_COUNT];
   // Rows, contiguous, in place allowed. softmax subtracts the row maximum; a row of all -Inf gives NaN.
-  void (*softmax)(int64_t n, const float *src, float *dst);
-  void (*log_softmax)(int64_t n, const float *src, float *dst);
+  void (*_Nonnull softmax)(int64_t n, const float *src, float *dst);
+  void (*_Nonnull log_softmax)(int64_t n, const float *src, float *dst);
   // scale and bias may be null. mean_out / inv_std_out may be null.
-  void (*layer_norm)(int64_t n, const float *src, const float *scale, const float *bias,
-                     float epsilon, float *dst, float *mean_out, float *inv_std_out);
-  void (*rms_norm)(int64_t n, const float *src, const float *scale, float epsilon, float *dst);
+  void (*_Nonnull layer_norm)(int64_t n, const float *src, const float *scale, const float *bias,
+                              float epsilon, float *dst, float *mean_out, float *inv_std_out);
+  void (*_Nonnull rms_norm)(int64_t n, const float *src, const float *scale, float epsilon,
+                            float *dst);
   // Conversions, round to nearest even, NaN quieted, Inf kept, denormals exact.
-  void (*f32_to_bf16)(int64_t n, const float *src, uint16_t *dst);
-  void (*bf16_to_f32)(int64_t n, const uint16_t *src, float *dst);
-  void (*f32_to_f16)(int64_t n, const float *src, uint16_t *dst);
-  void (*f16_to_f32)(int64_t n, const uint16_t *src, float *dst);
+  void (*_Nonnull f32_to_bf16)(int64_t n, const float *src, uint16_t *dst);
+  void (*_Nonnull bf16_to_f32)(int64_t n, const uint16_t *src, float *dst);
+  void (*_Nonnull f32_to_f16)(int64_t n, const float *src, uint16_t *dst);
+  void (*_Nonnull f16_to_f32)(int64_t n, const uint16_t *src, float *dst);
   // dst[c][r] = src[r][c]; dst is packed with dst_stride bytes between its rows.
-  void (*transpose32)(int64_t rows, int64_t columns, const void *src, int64_t src_stride,
-                      void *dst, int64_t dst_stride);
-  void (*depthwise)(const mk_depthwise *);
-  void (*pool2d)(const mk_pool2d *);
-  void (*winograd_input)(const mk_winograd_input *);
-  void (*winograd_output)(const mk_winograd_output *);
-  void (*attention_softmax)(const mk_attention_rows *);
-  void (*attention_merge)(const mk_attention_union *);
-  void (*attention_products)(const mk_few_rows *);
-  void (*attention_mixtures)(const mk_few_rows *);
+  void (*_Nonnull transpose32)(int64_t rows, int64_t columns, const void *src, int64_t src_stride,
+                               void *dst, int64_t dst_stride);
+  void (*_Nonnull depthwise)(const mk_depthwise *);
+  void (*_Nonnull pool2d)(const mk_pool2d *);
+  void (*_Nonnull winograd_input)(const mk_winograd_input *);
+  void (*_Nonnull winograd_output)(const mk_winograd_output *);
+  void (*_Nonnull attention_softmax)(const mk_attention_rows *);
+  void (*_Nonnull attention_merge)(const mk_attention_union *);
+  void (*_Nonnull attention_products)(const mk_few_rows *);
+  void (*_Nonnull attention_mixtures)(const mk_few_rows *);
   // dst = src * (1 / sum[row]) + 0 for rows of `width`; strides in bytes.
-  void (*attention_finish)(int64_t rows, int64_t width, const float *src, int64_t src_stride,
-                           const float *sum, float *dst, int64_t dst_stride);
+  void (*_Nonnull attention_finish)(int64_t rows, int64_t width, const float *src,
+                                    int64_t src_stride, const float *sum, float *dst,
+                                    int64_t dst_stride);
 } mk_vector_table;
+
+// Plain C, on every processor.
+extern const mk_vector_table mk_vectors_generic;
 
 // ---------------------------------------------------------------------------- movement
 
@@ -510,7 +519,7 @@ typedef struct mk_isa {
   uint32_t needs;              // MK_CPU_* bits
   bool (*probe)(void);         // one self-check against plain C; run once, after the bits allow it
   const mk_gemm_row *gemm_rows; int32_t gemm_row_count;
-  const mk_vector_table *vectors;
+  const mk_vector_table *_Nonnull vectors;
   // The unit's own limit: `rounds` steps of independent multiply-adds on registers. Returns the
   // floating-point operations done, for the caller to time. peak_bf16 is null without bf16 units.
   int64_t (*peak_f32)(int64_t rounds);

@@ -121,7 +121,7 @@ struct AttentionBlock {
   /// adds nothing to a sum.
   private func valuesAreFinite(_ keys: Range<Int>) -> Bool {
     let value = problem.value
-    let sumAbs = kernels.reduce(Int(MK_REDUCE_SUM_ABS))
+    let sumAbs = kernels.vectors.reduce[Int(MK_REDUCE_SUM_ABS)]
     var total: Float = 0
     for j in keys {
       let line = value.row(task.batch, task.keyHead, firstKey + j)
@@ -157,7 +157,7 @@ struct AttentionBlock {
       }
       let to = line.assumingMemoryBound(to: UInt16.self)
       if query.columnStride == 1 {
-        kernels.vectors.pointee.f32_to_bf16?(Int64(problem.width), from, to)
+        kernels.vectors.table.f32_to_bf16(Int64(problem.width), from, to)
       } else {
         for e in 0..<problem.width { to[e] = BFloat16.bits(from[e * query.columnStride]) }
       }
@@ -212,7 +212,7 @@ struct AttentionBlock {
       rows.masks = UnsafePointer(pointers)
       rows.mask_kind = mask.kind == .added ? Int32(MK_MASK_ADD) : Int32(MK_MASK_BYTES)
     }
-    kernels.vectors.pointee.attention_softmax?(&rows)
+    kernels.vectors.table.attention_softmax(&rows)
 
     if attention.readsInPlace {
       multiplyByValuesInPlace(strip.count, kept, scores, sums, target)
@@ -238,7 +238,7 @@ struct AttentionBlock {
     job.dst = scores.assumingMemoryBound(to: Float.self)
     job.dst_stride = Int64(layout.scoresStride)
     job.alpha = problem.scale
-    kernels.vectors.pointee.attention_products?(&job)
+    kernels.vectors.table.attention_products(&job)
   }
 
   /// All together where they see as much, else query by query, each as deep as it sees.
@@ -259,7 +259,7 @@ struct AttentionBlock {
       job.lhs = UnsafeRawPointer(weights + i * layout.scoresStride)
         .assumingMemoryBound(to: Float.self)
       job.dst = sums.row(target + i)
-      kernels.vectors.pointee.attention_mixtures?(&job)
+      kernels.vectors.table.attention_mixtures(&job)
     }
   }
 

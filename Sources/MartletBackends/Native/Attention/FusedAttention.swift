@@ -180,7 +180,7 @@ struct FusedAttention {
       let count = min(problem.queries - i, rows.upperBound - r)
       let index = r - rows.lowerBound
       let dst = problem.dst.row(task.batch, task.keyHead * problem.group + head, i)
-      kernels.vectors.pointee.attention_finish?(
+      kernels.vectors.table.attention_finish(
         Int64(count), Int64(problem.valueWidth), sums.row(index), Int64(sums.stride * 4),
         sums.sum + index, dst, Int64(problem.dst.rowStride * 4))
       if problem.makesNaNZero {
@@ -297,6 +297,6 @@ struct AttentionSums {
     union.block_stride = Int64(block.stride * 4)
     union.block_max = UnsafePointer(block.max)
     union.block_sum = UnsafePointer(block.sum)
-    kernels.vectors.pointee.attention_merge?(&union)
+    kernels.vectors.table.attention_merge(&union)
   }
 }

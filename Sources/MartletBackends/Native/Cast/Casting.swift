@@ -90,11 +90,8 @@ package enum Casting {
     _ dtype: DType, _ count: Int, _ src: UnsafePointer<UInt16>, _ dst: UnsafeMutablePointer<Float>
   ) {
     let table = VectorKernels.chosen.table
-    if let kernel = dtype == .float16 ? table.f16_to_f32 : table.bf16_to_f32 {
-      kernel(Int64(count), src, dst)
-    } else {
-      for i in 0..<count { dst[i] = HalfFormats.float(src[i], dtype) }
-    }
+    let kernel = dtype == .float16 ? table.f16_to_f32 : table.bf16_to_f32
+    kernel(Int64(count), src, dst)
   }
 
   /// float32 to float16 or bfloat16, to nearest even.
@@ -102,11 +99,8 @@ package enum Casting {
     _ dtype: DType, _ count: Int, _ src: UnsafePointer<Float>, _ dst: UnsafeMutablePointer<UInt16>
   ) {
     let table = VectorKernels.chosen.table
-    if let kernel = dtype == .float16 ? table.f32_to_f16 : table.f32_to_bf16 {
-      kernel(Int64(count), src, dst)
-    } else {
-      for i in 0..<count { dst[i] = HalfFormats.bits(src[i], dtype) }
-    }
+    let kernel = dtype == .float16 ? table.f32_to_f16 : table.f32_to_bf16
+    kernel(Int64(count), src, dst)
   }
 
   /// A float that lies on the same side of every float16 and bfloat16 tie as `value` does, so that

@@ -21,14 +21,11 @@ struct DepthwiseConvolution {
 
   init(_ problem: ConvolutionProblem, _ kernels: KernelSet) {
     self.problem = problem
-    guard let kernel = kernels.vectors.pointee.depthwise else {
-      preconditionFailure("the vector table lacks depthwise")
-    }
-    self.kernel = kernel
+    kernel = kernels.vectors.table.depthwise
     var job = problem.depthwiseJob
     if problem.residual != nil {
       // The residual comes between bias and activation.
-      add = kernels.binary(Int(MK_BINARY_ADD))
+      add = kernels.vectors.binary[Int(MK_BINARY_ADD)]
       job.act = Int32(MK_ACT_NONE)
       pass = ProductEpilogue.pass(problem.activation, kernels)
     } else {

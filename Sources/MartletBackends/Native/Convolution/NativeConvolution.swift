@@ -25,11 +25,10 @@ extension NativeBackend {
   func roundWeights(
     _ weights: UnsafePointer<Float>, count: Int, mode: MathMode
   ) throws(MartletError) -> RoundedWeights? {
-    guard kernels.precision(for: mode).usesBF16,
-      let convert = kernels.vectors.pointee.f32_to_bf16
-    else { return nil }
+    guard kernels.precision(for: mode).usesBF16 else { return nil }
     let storage = try Storage(byteCount: try Shape.byteCount([count], .bfloat16))
-    convert(Int64(count), weights, storage.base.assumingMemoryBound(to: UInt16.self))
+    kernels.vectors.table.f32_to_bf16(
+      Int64(count), weights, storage.base.assumingMemoryBound(to: UInt16.self))
     return RoundedWeights(storage: storage)
   }
 }

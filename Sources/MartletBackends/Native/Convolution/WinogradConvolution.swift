@@ -187,7 +187,7 @@ struct WinogradConvolution {
     job.dst = (target + channels.lowerBound * row.nr * 4).assumingMemoryBound(to: Float.self)
     job.panel_stride = Int64(image.panelStride)
     job.point_stride = Int64(image.stride)
-    kernels.vectors.pointee.winograd_input?(&job)
+    kernels.vectors.table.winograd_input(&job)
   }
 
   /// Some rows of the weights times the points of some tiles, and on to pixels.
@@ -226,7 +226,7 @@ struct WinogradConvolution {
     job.function = strip?.function
     job.a = strip?.a ?? 0
     job.b = strip?.b ?? 0
-    kernels.vectors.pointee.winograd_output?(&job)
+    kernels.vectors.table.winograd_output(&job)
   }
 }
 

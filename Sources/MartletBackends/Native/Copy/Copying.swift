@@ -28,9 +28,7 @@ package enum Copying {
     loop.runBlocks(on: workspace.pool, grain: grain) { offsets, rows, columns in
       let source = from + offsets[1]
       let target = to + offsets[0]
-      if size == 4, rowStep[1] == 4, inner[0] == 4, inner[1] != 4, rows > 3, columns > 3,
-        let transpose32
-      {
+      if size == 4, rowStep[1] == 4, inner[0] == 4, inner[1] != 4, rows > 3, columns > 3 {
         // The kernel's rows are those of its source: our columns.
         transpose32(
           Int64(columns), Int64(rows), source, Int64(inner[1]), target, Int64(rowStep[0]))

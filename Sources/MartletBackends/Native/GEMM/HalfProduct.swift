@@ -39,7 +39,7 @@ struct HalfProduct {
       execution = try PanelProduct(single, kernels: kernels).run(on: pool)
       for i in 0..<folded.m {
         let row = folded.dst.pointer + (offsets.dst + i * folded.dst.rowStride) * 2
-        kernels.vectors.pointee.f32_to_f16?(
+        kernels.vectors.table.f32_to_f16(
           Int64(folded.n), dst.base.assumingMemoryBound(to: Float.self) + i * folded.n,
           row.assumingMemoryBound(to: UInt16.self))
       }
@@ -59,10 +59,10 @@ struct HalfProduct {
       let from = source + i * view.rowStride
       let to = target + i * columns
       if isContiguous {
-        kernels.vectors.pointee.f16_to_f32?(Int64(columns), from, to)
+        kernels.vectors.table.f16_to_f32(Int64(columns), from, to)
       } else {
         for j in 0..<columns {
-          kernels.vectors.pointee.f16_to_f32?(1, from + j * view.columnStride, to + j)
+          kernels.vectors.table.f16_to_f32(1, from + j * view.columnStride, to + j)
         }
       }
     }

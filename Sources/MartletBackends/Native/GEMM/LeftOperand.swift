@@ -85,8 +85,8 @@ enum LeftOperand {
     let targetStride: Int
 
     func copyF32(_ kernels: KernelSet) {
-      if rowStride == 4, let transpose = kernels.vectors.pointee.transpose32 {
-        transpose(
+      if rowStride == 4 {
+        kernels.vectors.table.transpose32(
           Int64(depth), Int64(rows), source, Int64(columnStride), target, Int64(targetStride))
       } else {
         gather(UInt32.self)
@@ -94,9 +94,7 @@ enum LeftOperand {
     }
 
     func roundToBF16(_ kernels: KernelSet, turned: UnsafeMutableRawPointer) {
-      guard let convert = kernels.vectors.pointee.f32_to_bf16 else {
-        preconditionFailure("the vector table lacks f32_to_bf16")
-      }
+      let convert = kernels.vectors.table.f32_to_bf16
       func round(_ row: UnsafeRawPointer, _ index: Int) {
         convert(
           Int64(depth), row.assumingMemoryBound(to: Float.self),

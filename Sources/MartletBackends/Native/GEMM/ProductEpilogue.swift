@@ -50,15 +50,15 @@ struct ProductEpilogue {
       case .leakyRelu(let slope): (Int(MK_UNARY_LEAKY_RELU), slope, 0)
       case .hardSigmoid(let alpha, let beta): (Int(MK_UNARY_HARD_SIGMOID), alpha, beta)
       }
-    return operation < 0 ? nil : Strip(function: kernels.unary(operation), a: a, b: b)
+    return operation < 0 ? nil : Strip(function: kernels.vectors.unary[operation], a: a, b: b)
   }
 
   /// Any activation as an elementwise pass; nil for none.
   static func pass(_ activation: Activation, _ kernels: KernelSet) -> Strip? {
     switch activation {
-    case .relu: Strip(function: kernels.unary(Int(MK_UNARY_RELU)), a: 0, b: 0)
+    case .relu: Strip(function: kernels.vectors.unary[Int(MK_UNARY_RELU)], a: 0, b: 0)
     case .clamp(let lo, let hi):
-      Strip(function: kernels.unary(Int(MK_UNARY_CLAMP)), a: lo, b: hi)
+      Strip(function: kernels.vectors.unary[Int(MK_UNARY_CLAMP)], a: lo, b: hi)
     default: strip(activation, kernels)
     }
   }

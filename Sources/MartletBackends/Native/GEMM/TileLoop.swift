@@ -139,7 +139,7 @@ struct TileLoop {
       let values = (area.result + i * area.resultStride).assumingMemoryBound(to: Float.self)
       strip.function(count, values, values, strip.a, strip.b)
       if staging.resultInScratch {
-        kernels.vectors.pointee.f32_to_bf16?(
+        kernels.vectors.table.f32_to_bf16(
           count, values, (dst + i * dstStride).assumingMemoryBound(to: UInt16.self))
       }
     }

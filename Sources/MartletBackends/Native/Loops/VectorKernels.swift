@@ -1,18 +1,18 @@
 import MartletKernels
 
-/// The vector functions of the process's kernel set, as arrays that drivers index; an entry is nil
-/// where no instruction set provides it, and the driver's plain loop is used.
+/// The vector functions of an instruction set, as arrays that drivers index.
 struct VectorKernels: Sendable {
-  let unary: [mk_unary_fn?]
-  let binary: [mk_binary_fn?]
-  let reduce: [mk_reduce_fn?]
-  let accumulate: [mk_accumulate_fn?]
+  let unary: [mk_unary_fn]
+  let binary: [mk_binary_fn]
+  let reduce: [mk_reduce_fn]
+  let accumulate: [mk_accumulate_fn]
   /// The functions that are not in arrays.
   let table: mk_vector_table
 
-  static let chosen = VectorKernels(KernelSet.current.vectors.pointee)
+  /// Those of the process's kernel set.
+  static let chosen = KernelSet.current.vectors
 
-  private init(_ table: mk_vector_table) {
+  init(_ table: mk_vector_table) {
     self.table = table
     unary = VectorKernels.array(table.unary)
     binary = VectorKernels.array(table.binary)
@@ -21,7 +21,7 @@ struct VectorKernels: Sendable {
   }
 
   /// A C array of function pointers is a tuple in Swift.
-  private static func array<Tuple, Function>(_ tuple: Tuple) -> [Function?] {
-    withUnsafeBytes(of: tuple) { Array($0.assumingMemoryBound(to: Function?.self)) }
+  private static func array<Tuple, Function>(_ tuple: Tuple) -> [Function] {
+    withUnsafeBytes(of: tuple) { Array($0.assumingMemoryBound(to: Function.self)) }
   }
 }

@@ -51,9 +51,8 @@ package struct PoolingProblem {
       if items == 1 { return runItem(0) }
       pool.parallelFor(items, runItem)
     }
-    if src.dtype == .float32, indices == nil, isPlanar,
+    if src.dtype == .float32, indices == nil, isPlanar {
       let kernel = VectorKernels.chosen.table.pool2d
-    {
       forEachItem { planes in
         var job = planarJob
         job.planes = Int64(planes.count)

@@ -23,34 +23,33 @@ enum LogSumExp {
     workspace.pool.parallelFor((count + perChunk - 1) / perChunk) { chunk in
       for row in chunk * perChunk..<min((chunk + 1) * perChunk, count) {
         if rows.dtype == .float64 {
-          to.assumingMemoryBound(to: Double.self)[row] = plain(
+          to.assumingMemoryBound(to: Double.self)[row] = reduce(
             n, from.assumingMemoryBound(to: Double.self) + row * n)
         } else {
           let values = from.assumingMemoryBound(to: Float.self) + row * n
-          to.assumingMemoryBound(to: Float.self)[row] =
-            kernel(n, values, kernels) ?? plain(n, values)
+          to.assumingMemoryBound(to: Float.self)[row] = reduce(n, values, kernels)
         }
       }
     }
   }
 
-  private static func plain<T: RealElement>(_ n: Int, _ values: UnsafePointer<T>) -> T {
-    var top = -T.infinity
-    for i in 0..<n { top = T.greatest(top, values[i]) }
+  private static func reduce(_ n: Int, _ values: UnsafePointer<Double>) -> Double {
+    var top = -Double.infinity
+    for i in 0..<n { top = Double.greatest(top, values[i]) }
     // An infinite maximum is the answer by itself, and NaN stays NaN.
     guard top.isFinite else { return top }
-    var sum = T.zero
-    for i in 0..<n { sum += T.exp(values[i] - top) }
-    return T.log(sum) + top
+    var sum = Double.zero
+    for i in 0..<n { sum += Double.exp(values[i] - top) }
+    return Double.log(sum) + top
   }
 
-  private static func kernel(_ n: Int, _ values: UnsafePointer<Float>, _ kernels: VectorKernels)
-    -> Float?
+  private static func reduce(_ n: Int, _ values: UnsafePointer<Float>, _ kernels: VectorKernels)
+    -> Float
   {
-    guard let maximum = kernels.reduce[Int(MK_REDUCE_MAX)],
-      let total = kernels.reduce[Int(MK_REDUCE_SUM)], let exp = kernels.unary[Int(MK_UNARY_EXP)],
-      let difference = kernels.binary[Int(MK_BINARY_SUB)]
-    else { return nil }
+    let maximum = kernels.reduce[Int(MK_REDUCE_MAX)]
+    let total = kernels.reduce[Int(MK_REDUCE_SUM)]
+    let exp = kernels.unary[Int(MK_UNARY_EXP)]
+    let difference = kernels.binary[Int(MK_BINARY_SUB)]
     var top = n == 0 ? -Float.infinity : maximum(Int64(n), values)
     guard top.isFinite else { return top }
     var sum: Float = 0

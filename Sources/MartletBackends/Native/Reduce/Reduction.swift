@@ -141,11 +141,11 @@ package enum Reduction {
   ) {
     let count = dst.count
     let perChunk = max(1, grain / max(n, 1))
-    let kernel = rows.dtype == .float32 ? VectorKernels.chosen.reduce[fold.kernelIndex] : nil
+    let kernel = VectorKernels.chosen.reduce[fold.kernelIndex]
     let (from, to) = (rows.pointer, dst.pointer)
     workspace.pool.parallelFor((count + perChunk - 1) / perChunk) { chunk in
       let range = chunk * perChunk..<min((chunk + 1) * perChunk, count)
-      if let kernel {
+      if rows.dtype == .float32 {
         let src = from.assumingMemoryBound(to: Float.self)
         let out = to.assumingMemoryBound(to: Float.self)
         for row in range {
@@ -166,8 +166,8 @@ package enum Reduction {
     let strips = (inner + strip - 1) / strip
     let units = outer * strips
     let perChunk = max(1, grain / max(n * strip, 1))
-    let kernel = src.dtype == .float32 ? VectorKernels.chosen.accumulate[fold.kernelIndex] : nil
-    let sums = src.dtype == .float32 ? VectorKernels.chosen.accumulate[Fold.sum.kernelIndex] : nil
+    let kernel = VectorKernels.chosen.accumulate[fold.kernelIndex]
+    let sums = VectorKernels.chosen.accumulate[Fold.sum.kernelIndex]
     let (from, to) = (src.pointer, dst.pointer)
     workspace.pool.parallelFor((units + perChunk - 1) / perChunk) { chunk in
       for unit in chunk * perChunk..<min((chunk + 1) * perChunk, units) {
@@ -175,7 +175,7 @@ package enum Reduction {
         let width = min(strip, inner - start)
         let target = unit / strips * inner + start
         let source = unit / strips * n * inner + start
-        if let kernel, let sums {
+        if src.dtype == .float32 {
           FloatColumns(fold: fold, kernel: kernel, sums: sums, n: n, width: width, rowStep: inner)
             .run(
               from.assumingMemoryBound(to: Float.self) + source,

@@ -18,17 +18,11 @@ package enum MaskedSoftmax {
         let kept = min(max(length(row), 0), n)
         if scores.dtype == .float64 {
           let values = base.assumingMemoryBound(to: Double.self) + row * n
-          RealRows.softmax(kept, values, values, false)
+          Float64Rows.softmax(kept, values, values, false)
           (values + kept).update(repeating: kept == 0 ? .nan : 0, count: n - kept)
         } else {
           let values = base.assumingMemoryBound(to: Float.self) + row * n
-          if kept > 0 {
-            if let kernel {
-              kernel(Int64(kept), values, values)
-            } else {
-              RealRows.softmax(kept, values, values, false)
-            }
-          }
+          if kept > 0 { kernel(Int64(kept), values, values) }
           (values + kept).update(repeating: kept == 0 ? .nan : 0, count: n - kept)
         }
       }

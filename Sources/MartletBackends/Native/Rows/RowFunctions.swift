@@ -34,17 +34,13 @@ package enum RowFunctions {
     let kernel = isLogarithm ? table.log_softmax : table.softmax
     forEachRow(dst.count / n, n, workspace.pool) { row in
       if src.dtype == .float64 {
-        RealRows.softmax(
+        Float64Rows.softmax(
           n, from.assumingMemoryBound(to: Double.self) + row * n,
           to.assumingMemoryBound(to: Double.self) + row * n, isLogarithm)
       } else {
         let values = from.assumingMemoryBound(to: Float.self) + row * n
         let out = to.assumingMemoryBound(to: Float.self) + row * n
-        if let kernel {
-          kernel(Int64(n), values, out)
-        } else {
-          RealRows.softmax(n, values, out, isLogarithm)
-        }
+        kernel(Int64(n), values, out)
       }
     }
   }
@@ -65,7 +61,7 @@ package enum RowFunctions {
     let kernel = VectorKernels.chosen.table.layer_norm
     forEachRow(dst.count / n, n, workspace.pool) { row in
       if src.dtype == .float64 {
-        RealRows.layerNorm(
+        Float64Rows.layerNorm(
           n, from.assumingMemoryBound(to: Double.self) + row * n,
           scales?.assumingMemoryBound(to: Double.self),
           biases?.assumingMemoryBound(to: Double.self), epsilon,
@@ -77,15 +73,9 @@ package enum RowFunctions {
       let out = to.assumingMemoryBound(to: Float.self) + row * n
       let rowScale = scales?.assumingMemoryBound(to: Float.self)
       let rowBias = biases?.assumingMemoryBound(to: Float.self)
-      if let kernel {
-        kernel(
-          Int64(n), values, rowScale, rowBias, epsilon, out, means.map { $0 + row },
-          deviations.map { $0 + row })
-      } else {
-        RealRows.layerNorm(
-          n, values, rowScale, rowBias, epsilon, out, means.map { $0 + row },
-          deviations.map { $0 + row })
-      }
+      kernel(
+        Int64(n), values, rowScale, rowBias, epsilon, out, means.map { $0 + row },
+        deviations.map { $0 + row })
     }
   }
 
@@ -100,7 +90,7 @@ package enum RowFunctions {
     let kernel = VectorKernels.chosen.table.rms_norm
     forEachRow(dst.count / n, n, workspace.pool) { row in
       if src.dtype == .float64 {
-        RealRows.rmsNorm(
+        Float64Rows.rmsNorm(
           n, from.assumingMemoryBound(to: Double.self) + row * n,
           scales?.assumingMemoryBound(to: Double.self), epsilon,
           to.assumingMemoryBound(to: Double.self) + row * n)
@@ -109,11 +99,7 @@ package enum RowFunctions {
       let values = from.assumingMemoryBound(to: Float.self) + row * n
       let out = to.assumingMemoryBound(to: Float.self) + row * n
       let rowScale = scales?.assumingMemoryBound(to: Float.self)
-      if let kernel {
-        kernel(Int64(n), values, rowScale, epsilon, out)
-      } else {
-        RealRows.rmsNorm(n, values, rowScale, epsilon, out)
-      }
+      kernel(Int64(n), values, rowScale, epsilon, out)
     }
   }
 
@@ -143,11 +129,7 @@ package enum RowFunctions {
       let out = to.assumingMemoryBound(to: Float.self) + plane * n
       let a = scales.assumingMemoryBound(to: Float.self)[channel]
       let b = offsets.assumingMemoryBound(to: Float.self)[channel]
-      if let kernel {
-        kernel(Int64(n), values, out, a, b)
-      } else {
-        for i in 0..<n { out[i] = a * values[i] + b }
-      }
+      kernel(Int64(n), values, out, a, b)
     }
   }
 
