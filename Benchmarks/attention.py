@@ -6,8 +6,9 @@ ONNX Runtime runs each case twice: as the nodes that exporters write (MatMul, Mu
 on [batch, heads, sequence, width]) and as its own fused com.microsoft.MultiHeadAttention (on
 [batch, sequence, heads * width]). Each round runs every engine in turn. Times and GFLOP/s are of
 the fastest round, which a busy machine disturbs least; the ratios are medians of the rounds'
-ratios of the faster of ONNX Runtime's two to Martlet (above 1: Martlet is ahead). "peak" is the
-multiply-add peak of as many cores, which Benchmarks/kernels measures in the same run.
+ratios of the faster of ONNX Runtime's two to Martlet (above 1: Martlet is ahead, which is the bar).
+"peak" is the multiply-add peak of as many cores, which Benchmarks/kernels measures in the same run.
+BF16 stands where the processor has bf16 units.
 """
 
 import argparse
@@ -115,11 +116,11 @@ def measure(name: str, case: tuple, threads: int, rounds: int) -> dict:
     def inside(x: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(x.transpose(0, 2, 1, 3)).reshape(x.shape[0], x.shape[2], -1)
 
+    modes = ["FP32", "BF16"] if martlet.cpu_info().has_bf16 else ["FP32"]
     engines = {
-        "martlet fp32": lambda: martlet.scaled_dot_product_attention(
-            q, k, v, is_causal=causal, mode="FP32"),
-        "martlet bf16": lambda: martlet.scaled_dot_product_attention(
-            q, k, v, is_causal=causal, mode="BF16"),
+        f"martlet {mode.lower()}": lambda mode=mode: martlet.scaled_dot_product_attention(
+            q, k, v, is_causal=causal, mode=mode)
+        for mode in modes
     }
     if not causal:
         nodes = session(nodes_model(case), threads)
@@ -152,10 +153,11 @@ def measure(name: str, case: tuple, threads: int, rounds: int) -> dict:
         "threads": threads,
         "us": {engine: round(1e6 * t, 1) for engine, t in fastest.items()},
         "gflops": {engine: round(operations / t / 1e9, 1) for engine, t in fastest.items()},
-        "best onnxruntime / martlet fp32": round(statistics.median(
-            a / b for a, b in zip(theirs_best, times["martlet fp32"], strict=True)), 2),
-        "best onnxruntime / martlet bf16": round(statistics.median(
-            a / b for a, b in zip(theirs_best, times["martlet bf16"], strict=True)), 2),
+        "ratio": {
+            mode: round(statistics.median(
+                a / b for a, b in zip(theirs_best, times[f"martlet {mode}"], strict=True)), 3)
+            for mode in map(str.lower, modes)
+        },
         "largest difference": difference,
     }
 
@@ -167,20 +169,22 @@ def main() -> None:
     parser.add_argument("--json", help="also write the figures to this file")
     arguments = parser.parse_args()
     rows = []
-    print(f"{'case':24} {'threads':>7} {'fp32 us':>9} {'GFLOP/s':>8} {'of peak':>8} "
-          f"{'bf16 us':>9} {'ort us':>9} {'ort/fp32':>8}")
+    print("| case | threads | mode | us | GFLOP/s | of peak | ONNX Runtime us | ratio | |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for threads in arguments.threads:
         martlet.set_num_threads(threads)
         for name, case in CASES.items():
             row = measure(name, case, threads, arguments.rounds)
             row["peak_gflops"] = round(peak(threads), 1)
-            row["share of peak"] = round(row["gflops"]["martlet fp32"] / row["peak_gflops"], 3)
             rows.append(row)
             ort = min(t for engine, t in row["us"].items() if engine.startswith("onnx"))
-            print(f"{name:24} {threads:7} {row['us']['martlet fp32']:9.1f} "
-                  f"{row['gflops']['martlet fp32']:8.1f} {row['share of peak']:8.1%} "
-                  f"{row['us']['martlet bf16']:9.1f} {ort:9.1f} "
-                  f"{row['best onnxruntime / martlet fp32']:8.2f}", flush=True)
+            for mode, ratio in row["ratio"].items():
+                rate = row["gflops"][f"martlet {mode}"]
+                print(f"| {name} | {threads} | {mode} | {row['us'][f'martlet {mode}']:.1f} "
+                      f"| {rate:.1f} | {rate / row['peak_gflops']:.1%} | {ort:.1f} | {ratio:.2f} "
+                      f"| {'ahead' if ratio >= 1 else 'behind'} |", flush=True)  # fmt: skip
+    ratios = [ratio for row in rows for ratio in row["ratio"].values()]
+    print(f"\nahead in {sum(ratio >= 1 for ratio in ratios)} of {len(ratios)}")
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps(rows, indent=2) + "\n")
 

@@ -5,8 +5,9 @@ Usage: $(scripts/peers-env) Benchmarks/convolutions.py [--threads 1 2] [--batch 
                                                        [--only TEXT] [--json FILE]
 
 Each layer is an ONNX model of one node with constant weights; see engines.py for the engines and
-how they take turns. Prints Martlet's FP32 rate, the best peer's, and the ratio of the rates (above
-1: Martlet is ahead); the same for BF16 where the processor has bf16 units.
+how they take turns. Prints Martlet's FP32 rate, the best peer's, and how many times as fast Martlet
+is (the median of the rounds' own ratios); the same for BF16 where the processor has bf16 units. The
+bar is to be ahead.
 """
 
 import argparse
@@ -83,8 +84,8 @@ def main() -> None:
     parser.add_argument("--json", help="also write the figures to this file")
     arguments = parser.parse_args()
     rows = []
-    print("| layer | batch | threads | mode | GFLOP/s | best peer | its GFLOP/s | ratio |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| layer | batch | threads | mode | GFLOP/s | best peer | its GFLOP/s | ratio | |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for threads in arguments.threads:
         for batch in arguments.batch:
             for layer in RESNET + MOBILENET + RESNEXT:
@@ -95,11 +96,14 @@ def main() -> None:
                 for mode in ("fp32", "bf16"):
                     if mode not in row:
                         continue
-                    best, ms = row[mode]["best peer"], row["ms"]
+                    best, ratio, ms = row[mode]["best peer"], row[mode]["ratio"], row["ms"]
                     print(f"| {row['layer']} | {batch} | {threads} | {mode} "
                           f"| {row['gflop'] / ms[f'martlet {mode}'] * 1e3:.1f} | {best} "
                           f"| {row['gflop'] / ms[best] * 1e3:.1f} "
-                          f"| {1 / row[mode]['ratio']:.2f} |", flush=True)  # fmt: skip
+                          f"| {ratio:.2f} | {'ahead' if ratio >= 1 else 'behind'} |",
+                          flush=True)  # fmt: skip
+    ratios = [row[mode]["ratio"] for row in rows for mode in ("fp32", "bf16") if mode in row]
+    print(f"\nahead in {sum(ratio >= 1 for ratio in ratios)} of {len(ratios)}")
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps(rows, indent=2) + "\n")
 

@@ -66,10 +66,12 @@ def engines_for(model: bytes | pathlib.Path, feeds: Feeds, threads: int) -> dict
     return {name: run for name, run in engines.items() if run is not None}
 
 
-def milliseconds(engines: dict[str, Engine], rounds: int, turn: float = 0.0) -> dict[str, float]:
-    """The median time of one run of each engine. In a round the engines take turns, so that drift
-    of the machine's speed meets all alike; a turn is one run that wakes the engine's threads, then
-    runs that are timed together: one, or as many as fill `turn` seconds."""
+def milliseconds(
+    engines: dict[str, Engine], rounds: int, turn: float = 0.0
+) -> dict[str, list[float]]:
+    """The time of one run of each engine, round by round. In a round the engines take turns, so
+    that drift of the machine's speed meets all alike; a turn is one run that wakes the engine's
+    threads, then runs that are timed together: one, or as many as fill `turn` seconds."""
     repeats = dict.fromkeys(engines, 1)
     for name, run in engines.items():
         run()
@@ -84,18 +86,22 @@ def milliseconds(engines: dict[str, Engine], rounds: int, turn: float = 0.0) -> 
             for _ in range(repeats[name]):
                 run()
             times[name].append((time.perf_counter() - start) / repeats[name] * 1e3)
-    return {name: statistics.median(values) for name, values in times.items()}
+    return times
 
 
-def compared(ms: dict[str, float]) -> dict[str, object]:
-    """For each mode of Martlet its time as a share of the best peer's of that precision: below 1
-    is ahead. The peers' FP32 stands in where none has a bf16 of its own."""
-    rows: dict[str, object] = {"ms": {name: round(value, 4) for name, value in ms.items()}}
+def compared(times: dict[str, list[float]]) -> dict[str, object]:
+    """The median time of each engine in ms and, for each mode of Martlet, how many times as fast
+    it is as the best peer of that precision (above 1: ahead), the median of the rounds' own."""
+    ms = {name: round(statistics.median(values), 4) for name, values in times.items()}
+    rows: dict[str, object] = {"ms": ms}
     for mode in ("fp32", "bf16"):
-        peers = {name: value for name, value in ms.items()
-                 if not name.startswith("martlet") and name.endswith(mode)}  # fmt: skip
-        if f"martlet {mode}" not in ms or not peers:
-            continue
-        best = min(peers, key=peers.__getitem__)
-        rows[mode] = {"best peer": best, "ratio": round(ms[f"martlet {mode}"] / peers[best], 3)}
+        own = times.get(f"martlet {mode}")
+        peers = {
+            name: statistics.median(b / a for a, b in zip(own, values, strict=True))
+            for name, values in times.items()
+            if own and not name.startswith("martlet") and name.endswith(mode)
+        }
+        if peers:
+            best = min(peers, key=peers.__getitem__)
+            rows[mode] = {"best peer": best, "ratio": round(peers[best], 3), "ratios": peers}
     return rows

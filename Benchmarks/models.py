@@ -1,23 +1,26 @@
 """Time real models in Martlet and its peers, interleaved in one run.
 
-Usage: python Benchmarks/models.py [--threads N] [--rounds N] [--json FILE]
-                                   [MODEL.onnx name=extent ...]
+Usage: $(scripts/peers-env) Benchmarks/models.py [--threads 1 2] [--rounds N] [--json FILE]
+                                                 [MODEL.onnx name=extent ...]
 
 Without a model: the MiniLM sentence model (batch 1, 128 tokens) and opennsfw (batch 1), fetched by
-scripts/fetch-models. See engines.py for the engines and how they take turns.
+scripts/fetch-models. See engines.py for the engines and how they take turns. The bar is Martlet's
+time in FP32 over ONNX Runtime's: at most 1.3, the median of the rounds' own ratios.
 """
 
 import argparse
 import json
 import pathlib
+import statistics
 import subprocess
-import sys
 
 import numpy as np
 import onnxruntime
 from engines import compared, engines_for, milliseconds
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+ENGINES = ["martlet fp32", "martlet bf16", "onnxruntime fp32", "openvino fp32", "openvino bf16"]
+BAR = 1.3
 INTEGERS = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 
 
@@ -44,18 +47,28 @@ def make_feeds(session: onnxruntime.InferenceSession, extents: dict[str, int]) -
 
 def measure(path: pathlib.Path, extents: dict[str, int], threads: int, rounds: int) -> dict:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    ms = milliseconds(engines_for(path, make_feeds(session, extents), threads), rounds)
-    row = {"model": path.name, "threads": threads, **compared(ms)}
-    if "martlet bf16" in ms:
-        row["bf16 speed-up over martlet fp32"] = round(ms["martlet fp32"] / ms["martlet bf16"], 3)
+    times = milliseconds(engines_for(path, make_feeds(session, extents), threads), rounds)
+    row = {"model": path.name, "threads": threads, **compared(times)}
+    row["over onnxruntime"] = round(1 / row["fp32"]["ratios"]["onnxruntime fp32"], 3)
+    if "martlet bf16" in times:
+        pairs = zip(times["martlet fp32"], times["martlet bf16"], strict=True)
+        row["bf16 over fp32"] = round(statistics.median(a / b for a, b in pairs), 3)
     return row
+
+
+def show(row: dict) -> str:
+    ms = [f"{row['ms'][name]:.1f}" if name in row["ms"] else "-" for name in ENGINES]
+    over = row["over onnxruntime"]
+    verdict = "met" if over <= BAR else "falls short"
+    return (f"| {row['model']} | {row['threads']} | {' | '.join(ms)} | {over:.2f} "
+            f"| {row.get('bf16 over fp32', '-')} | {verdict} |")  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", nargs="?", help="an ONNX file")
     parser.add_argument("extents", nargs="*", help="symbolic extents as name=extent")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--json", help="also write the figures to this file")
     arguments = parser.parse_args()
@@ -64,11 +77,14 @@ def main() -> None:
         cases = [(pathlib.Path(arguments.model), extents)]
     else:
         cases = default_cases()
+    print(f"| model | threads | {' | '.join(f'{name} ms' for name in ENGINES)} "
+          f"| over ONNX Runtime | BF16 speed-up | bar {BAR} |")  # fmt: skip
+    print("|" + "---|" * (len(ENGINES) + 5))
     rows = []
-    for path, extents in cases:
-        print(f"{path.name}: {arguments.rounds} rounds …", file=sys.stderr)
-        rows.append(measure(path, extents, arguments.threads, arguments.rounds))
-        print(json.dumps(rows[-1], indent=2))
+    for threads in arguments.threads:
+        for path, extents in cases:
+            rows.append(measure(path, extents, threads, arguments.rounds))
+            print(show(rows[-1]), flush=True)
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps(rows, indent=2) + "\n")
 

@@ -25,9 +25,11 @@ package enum HardwarePeak {
     return max(mp_now_ns() - start, 1)
   }
 
-  /// Operations per second of `unit` on `threads` threads, the best of a few rounds of about 10 ms; nil where the
-  /// chosen instruction set has no such unit.
-  package static func measure(_ unit: Unit, threads: Int, pool: ThreadPool = .shared) -> Double? {
+  /// Operations per second of `unit` on `threads` threads, the best of some samples of 5 to 10 ms;
+  /// nil where the chosen instruction set has no such unit.
+  package static func measure(
+    _ unit: Unit, threads: Int, samples: Int = 7, pool: ThreadPool = .shared
+  ) -> Double? {
     let kernels = KernelSet.current
     let measured =
       switch unit {
@@ -39,7 +41,7 @@ package enum HardwarePeak {
     var rounds: Int64 = 1000
     var best = 0.0
     var counted = 0
-    while counted < 7 {
+    while counted < samples {
       let start = mp_now_ns()
       pool.parallelFor(threads) { _ in _ = kernel(rounds) }
       let elapsed = max(mp_now_ns() - start, 1)
