@@ -52,7 +52,11 @@ struct BenchGEMMCommand: ParsableCommand {
       cases = cases.filter { only == nil || ($0.kind.mode == only && $0.kind != .int8) }
       let report = try ProductBench(cases: cases, rounds: rounds).run()
       print(json ? report.document.text : report.text)
-      if let output { try Console.write(report.document.text + "\n", toFile: output) }
+      if let output {
+        let file = try OpenFile(writing: output)
+        try file.write(Array((report.document.text + "\n").utf8))
+        try file.close()
+      }
     }
   }
 }

@@ -22,16 +22,6 @@ enum Console {
     }
   }
 
-  /// Writes text to the file at `path`, which it replaces.
-  static func write(_ text: String, toFile path: String) throws(MartletError) {
-    func failure() -> MartletError {
-      MartletError(.io, "\(path): \(String(cString: strerror(errno)))")
-    }
-    guard let file = fopen(path, "w") else { throw failure() }
-    let isWritten = fputs(text, file) >= 0
-    guard fclose(file) == 0, isWritten else { throw failure() }
-  }
-
   /// Runs `body`; an error of Martlet goes to standard error whole, and its exit code is thrown.
   static func reporting(_ body: () throws -> Void) throws {
     do {

@@ -83,12 +83,11 @@ struct ProductBench {
     var operands: [ProductKind: ProductOperands] = [:]
     var packed: [String: PackedProducts] = [:]
     for product in cases {
-      let copies = cases.contains { $0.kind == product.kind && $0.isStreamed } ? 4 : 1
-      let own =
-        try operands[product.kind]
-        ?? ProductOperands(product.shape, product.kind, copies: copies)
-      operands[product.kind] = own
-      if product.isPacked, packed[product.name] == nil {
+      if operands[product.kind] == nil {
+        let copies = cases.contains { $0.kind == product.kind && $0.isStreamed } ? 4 : 1
+        operands[product.kind] = try ProductOperands(product.shape, product.kind, copies: copies)
+      }
+      if product.isPacked, packed[product.name] == nil, let own = operands[product.kind] {
         packed[product.name] = try PackedProducts(own)
       }
     }
@@ -111,7 +110,7 @@ struct ProductBench {
           reading =
             Double(
               HardwarePeak.timeOfReading(
-                weights?.memory(copy) ?? own.rhsView(copy).pointer,
+                weights?.memory(copy) ?? UnsafeRawPointer(own.rhsView(copy).pointer),
                 byteCount: Int(product.weightBytes), threads: product.threads)) / 1e9
         }
         let (seconds, execution) = try time(product, own, weights, copy: 2 * round % own.copies)

@@ -135,7 +135,7 @@ struct ProductCase {
     add(layers, .float32, packed: false, nil)
     add(layers, .float32, packed: true, 0.92 - lowered)
     add(streams, .float32, packed: false, nil)
-    add(streams, .float32, packed: true, 0.9)
+    add(streams, .float32, packed: true, 0.9 - lowered)
     add([small], .bf16Mode, packed: true, 0.6)
     add([medium], .bf16Mode, packed: true, 0.75)
     add(squares, .bf16Mode, packed: true, 0.92)

@@ -15,7 +15,7 @@ struct ProductReport {
       let limit =
         result.isReadLimited
         ? "\(((result.readRate ?? 0) / 1e9).fixed(1)) GB/s read"
-        : "\((result.peak / 1e9).fixed(1)) GFLOP/s"
+        : "\((result.peak / 1e9).fixed(1)) \(product.kind == .int8 ? "GOP/s" : "GFLOP/s")"
       let bar =
         switch product.bar {
         case .speedUp(let bar): "\(bar.fixed(2))x"

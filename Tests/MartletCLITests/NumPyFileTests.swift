@@ -9,6 +9,7 @@ import Testing
     "/tmp/martlet-\(getpid())-\(UInt32.random(in: 0 ... .max))-\(name).npy"
   }
 
+  @discardableResult
   private func withFile<R>(_ bytes: [UInt8], _ body: (String) throws -> R) throws -> R {
     let path = temporaryPath("file")
     let file = try OpenFile(writing: path)
