@@ -37,7 +37,8 @@ typedef enum values { ORDINARY, WIDE_RANGE, SPECIAL } values;
 static float draw(values kind) {
   if (kind == SPECIAL && random_below(24) == 0) {
     static const uint32_t odd[] = {0x7f800000, 0xff800000, 0x7fc12345, 0xffa00001, 1, 0x807fffff,
-                                   0x00800000, 0x7f7fffff, 0x80000000, 0x00010000, 0x3f808000};
+                                   0x00800000, 0x7f7fffff, 0x80000000, 0x00010000, 0x3f808000,
+                                   0x007f7fff, 0x807f8000};
     return float_of(odd[random_below(sizeof odd / sizeof odd[0])]);
   }
   if (kind == WIDE_RANGE) return ldexpf(random_unit(), (int)random_below(140) - 90);
@@ -538,6 +539,52 @@ static void test_stream_is_tile(const mk_gemm_row *row, int64_t m, int64_t k) {
   free_problem(&q);
 }
 
+// bf16 rows on an f32 rhs in place, against a forbidden page: within the bounds of the order, and the
+// very bits of the tile on packed panels.
+static void test_rounding_in_place(const mk_gemm_row *row, product_order order, int64_t m,
+                                   int64_t n, int64_t k, values kind, bool turned) {
+  problem q = make_problem(row, m, n, k, kind);
+  const int64_t count = turned ? n : k, length = turned ? k : n;
+  const int64_t gap = 4 * random_below(4), step = length * 4 + gap;
+  const rows rhs =
+      make_rows(SOURCE, count, length * 4, random_below(6) == 0 ? -step : step, true);
+  for (int64_t i = 0; i < count; i++)
+    for (int64_t c = 0; c < length; c++)
+      memcpy(rhs.first + i * rhs.stride + c * 4, q.rhs + (turned ? i * k + c : c * k + i), 4);
+  int64_t panel_stride;
+  const char *panels = pack_problem(row, &q, &panel_stride);
+  const rows lhs = put_lhs(row, &q, false);
+  rows dst = make_dst(row, m, n);
+  mk_epilogue space, *e = make_epilogue(&space, m, n, false, &dst);
+  (turned ? row->columns : row->lines)(&(mk_gemm_stream){
+    .m = m, .n = n, .k = k, .lhs = lhs.first, .lhs_stride = lhs.stride, .rhs = rhs.first,
+    .rhs_line_stride = rhs.stride, .dst = dst.first, .dst_stride = dst.stride, .epilogue = e});
+  const char *what = turned ? "columns" : "lines";
+  check_dst(row, order, what, &q, e, &dst);
+  float *tiled = slot_memory(ACC, m * n * 4, true);
+  bool equal = true;
+  for (int64_t j = 0; j < n; j += row->nr) {
+    const int64_t columns = n - j < row->nr ? n - j : row->nr;
+    mk_epilogue moved;
+    if (e) {
+      moved = *e;
+      if (e->bias_n) moved.bias_n += j;
+      if (e->residual) moved.residual += j;
+    }
+    row->tile(&(mk_gemm_tile){.m = m, .n = columns, .k = k, .lhs = lhs.first,
+                              .lhs_stride = lhs.stride, .rhs = panels + j / row->nr * panel_stride,
+                              .dst = tiled + j, .dst_stride = n * 4, .epilogue = e ? &moved : NULL,
+                              .flags = MK_FIRST_K | MK_LAST_K});
+  }
+  for (int64_t i = 0; i < m; i++)
+    equal &= memcmp(tiled + i * n, dst.first + i * dst.stride, (size_t)n * 4) == 0;
+  check(equal, "%s %s m=%lld n=%lld k=%lld: the tile has other bits", row->name, what,
+        (long long)m, (long long)n, (long long)k);
+  check(wipe_rows(&dst), "%s %s m=%lld n=%lld k=%lld: wrote outside its rows", row->name, what,
+        (long long)m, (long long)n, (long long)k);
+  free_problem(&q);
+}
+
 void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order order) {
   begin_section(isa->name, "packing");
   test_pack_rhs(row);
@@ -583,6 +630,19 @@ void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order orde
     test_stream(row, order, m, 7 * row->nr + 1, 5000 / row->nr, ORDINARY);
     if (order != DOT_WITHIN_BOUND) test_stream(row, order, m, 3 * row->nr, 21, SPECIAL);
     test_stream_is_tile(row, m, 45);
+  }
+  if (row->lines) {
+    begin_section(isa->name, "rounding in place");
+    const int64_t widths[] = {1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 80, 100, 130};
+    const int64_t depths[] = {0, 1, 2, 15, 16, 31, 32, 33, 63, 64, 80, 97, 257};
+    for (int64_t m = 1; m <= row->columns_mr; m++)
+      for (size_t n = 0; n < sizeof widths / sizeof widths[0]; n++)
+        for (size_t k = 0; k < sizeof depths / sizeof depths[0]; k++)
+          for (int turned = 0; turned < 2; turned++)
+            test_rounding_in_place(row, order, m, widths[n], depths[k], ORDINARY, turned);
+    for (int i = 0; order != DOT_WITHIN_BOUND && i < 200; i++)
+      test_rounding_in_place(row, order, 1 + random_below(row->columns_mr), 1 + random_below(100),
+                             random_below(120), i % 4 < 2 ? SPECIAL : WIDE_RANGE, i % 2);
   }
   if (row->vector == 0) return;
 

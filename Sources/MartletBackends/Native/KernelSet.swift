@@ -71,6 +71,7 @@ final class KernelSet: @unchecked Sendable {
 /// @unchecked Sendable: constants of MartletKernels.
 final class GEMMRow: @unchecked Sendable {
   typealias Pack = @convention(c) (UnsafePointer<mk_pack_rhs>?) -> Void
+  typealias Stream = @convention(c) (UnsafePointer<mk_gemm_stream>?) -> Void
 
   let name: String
   let dst: DType
@@ -89,11 +90,13 @@ final class GEMMRow: @unchecked Sendable {
   let kc: Int
   let mc: Int
   let tile: @convention(c) (UnsafePointer<mk_gemm_tile>?) -> Void
-  let stream: (@convention(c) (UnsafePointer<mk_gemm_stream>?) -> Void)?
-  /// Streams an rhs in place whose K is contiguous; nil but for f32.
-  let columns: (@convention(c) (UnsafePointer<mk_gemm_stream>?) -> Void)?
+  let stream: Stream?
+  /// Streams an f32 rhs in place whose K is contiguous; nil but for f32 and bf16 units.
+  let columns: Stream?
+  /// Rounds an f32 rhs in place whose columns are contiguous, for `columnsMR` rows; nil but for bf16 units.
+  let lines: Stream?
   /// All of a small product in place; nil but for f32.
-  let small: (@convention(c) (UnsafePointer<mk_gemm_stream>?) -> Void)?
+  let small: Stream?
   let packF32: Pack
   let packSame: Pack
   let packConvolution: @convention(c) (UnsafePointer<mk_pack_conv>?) -> Void
@@ -120,6 +123,7 @@ final class GEMMRow: @unchecked Sendable {
     self.tile = tile
     stream = row.stream
     columns = row.columns
+    lines = row.lines
     small = row.small
     columnsMR = row.columns == nil ? 0 : Int(row.columns_mr)
     vector = Int(row.vector)

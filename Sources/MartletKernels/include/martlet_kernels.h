@@ -183,9 +183,13 @@ typedef struct mk_gemm_row {
   int32_t tall_mr;
   void (*tile)(const mk_gemm_tile *);
   void (*stream)(const mk_gemm_stream *);
-  // As `stream` for at most columns_mr rows, on an rhs in place whose K is contiguous (a transposed
-  // weight, or the matrix of a matrix-vector product); null but in f32 rows.
+  // As `stream` for at most columns_mr rows, on an f32 rhs in place whose K is contiguous (a
+  // transposed weight, or the matrix of a matrix-vector product); or null. A bf16 row rounds it to the
+  // bits that packing gives.
   void (*columns)(const mk_gemm_stream *);
+  // The same on an f32 rhs whose columns are contiguous, rhs_line_stride bytes between its lines; null
+  // but in bf16 rows, for f32 rows have `stream`. Takes no flags.
+  void (*lines)(const mk_gemm_stream *);
   // All of a product, for any m, n and k above 0, without flags: of packed panels, or of an rhs in
   // place, whose columns are contiguous and rhs_panel_stride nr columns. A residual in dst is read
   // before dst is written where rhs is packed alone. Null but in f32 rows.

@@ -11,6 +11,7 @@
 #include "../gemm_body.h"
 #include "../pack_body.h"
 #include "../conv_body.h"
+#include "in_place.h"
 // clang-format on
 
 enum { BF16_MR = 6, NR = 64, PANEL_VECTORS = NR / VL };
@@ -42,6 +43,22 @@ static void bf16_stream(const mk_gemm_stream *s, bool dst_bf16) {
 static void bf16_stream_to_f32(const mk_gemm_stream *s) { bf16_stream(s, false); }
 static void bf16_stream_to_bf16(const mk_gemm_stream *s) { bf16_stream(s, true); }
 
+IN_PLACE_COLUMNS(bf16_columns_1, 1) IN_PLACE_COLUMNS(bf16_columns_2, 2)
+IN_PLACE_COLUMNS(bf16_columns_3, 3) IN_PLACE_COLUMNS(bf16_columns_4, 4)
+IN_PLACE_LINES(bf16_lines_1, 1) IN_PLACE_LINES(bf16_lines_2, 2)
+IN_PLACE_LINES(bf16_lines_3, 3) IN_PLACE_LINES(bf16_lines_4, 4)
+
+static void bf16_columns(const mk_gemm_stream *s) {
+  static int64_t (*const whole[IN_PLACE_ROWS])(const mk_gemm_stream *, int64_t, float *) = {
+    bf16_columns_1, bf16_columns_2, bf16_columns_3, bf16_columns_4};
+  in_place_columns(whole, s);
+}
+static void bf16_lines(const mk_gemm_stream *s) {
+  static void (*const rows[IN_PLACE_ROWS])(const mk_gemm_stream *) = {
+    bf16_lines_1, bf16_lines_2, bf16_lines_3, bf16_lines_4};
+  rows[s->m - 1](s);
+}
+
 GEMM_PACKERS(bf16, PACK_F32_TO_BF16, NR)
 static void bf16_pack_same(const mk_pack_rhs *p) { pack_rhs_body(PACK_BF16, NR, p); }
 
@@ -50,7 +67,9 @@ const mk_gemm_row mk_gemm_rows_avx512bf16[MK_AVX512BF16_ROWS] = {
     .name = "gemm_f32_bf16_bf16_6x64",
     .dst = MK_F32, .lhs = MK_BF16, .rhs = MK_BF16,
     .mr = BF16_MR, .nr = NR, .kr = 2, .stream_mr = GEMM_STREAM_ROWS, .kc = 1024, .mc = 144,
+    .columns_mr = IN_PLACE_ROWS,
     .tile = bf16_tile_to_f32, .stream = bf16_stream_to_f32,
+    .columns = bf16_columns, .lines = bf16_lines,
     .pack_rhs_f32 = bf16_pack_f32, .pack_rhs_same = bf16_pack_same, .pack_conv = bf16_pack_conv,
   },
   {
@@ -61,6 +80,21 @@ const mk_gemm_row mk_gemm_rows_avx512bf16[MK_AVX512BF16_ROWS] = {
     .pack_rhs_f32 = bf16_pack_f32, .pack_rhs_same = bf16_pack_same, .pack_conv = bf16_pack_conv,
   },
 };
+
+// Ties of either kind, NaN, Inf and what overflows, in both orders of elements.
+static bool probe_rounding(void) {
+  static const uint32_t bits[] = {0x3f808000, 0x3f818000, 0x3f808001, 0xff800000, 0x7f800001,
+                                  0xffc12345, 0x7f7fffff, 0x00800000, 0xbf7fffff};
+  enum { COUNT = sizeof bits / sizeof bits[0] };
+  vi values[2];
+  for (int i = 0; i < 2 * VL; i++) memcpy((char *)values + i * 4, &bits[i * 5 % COUNT], 4);
+  const vf first = (vf)values[0], second = (vf)values[1];
+  dot_doubt doubt = dot_sure();
+  const vi got[] = {dot_pairs_of_row(first, second, &doubt),
+                    dot_pairs_of_lines(first, second, &doubt)};
+  const vi expected[] = {vi_pairs_of_row(first, second), vi_pair_bf16(first, second)};
+  return memcmp(got, expected, sizeof got) == 0 && !dot_is_doubtful(doubt);
+}
 
 // Whole numbers and Inf only: processors differ in how the two products of a pair are rounded and
 // in what becomes of denormals, not in these.
@@ -77,7 +111,7 @@ bool mk_probe_vdpbf16ps(void) {
   a[VL - 1] = 0x7f80u << 16 | 0x3f80u;  // Inf in the odd half
   expected[VL - 1] = __builtin_inff();
   vf_store(sums, vf_dot(vf_load(sums), vi_load(a), vi_load(b)));
-  return memcmp(sums, expected, sizeof sums) == 0;
+  return memcmp(sums, expected, sizeof sums) == 0 && probe_rounding();
 }
 #endif
 #include "../target_end.h"

@@ -194,6 +194,76 @@ private final class AttentionCase {
     }
   }
 
+  @Test("up to four queries, which read in place, have the bits of many; of every head size")
+  func fewQueriesAreAsMany() throws {
+    let memory = AttentionCase.Memory()
+    let queries = 9
+    for round in 0..<160 {
+      var random = RandomSource(seed: UInt64(25) << 32 | UInt64(round))
+      let group = random.pick([1, 1, 2, 4])
+      let keys = random.pick([1, 15, 31, 32, 33, 64, 77, 256, 257, 300])
+      let width = round < 40 ? random.int(1...257) : random.pick([32, 64, 80, 96, 128])
+      let valueWidth = round < 40 ? random.int(1...257) : random.pick([32, 64, 80, 128, 144])
+      func filled(_ buffer: GuardedBuffer?, _ count: Int) throws -> UnsafeMutablePointer<Float> {
+        let values = try #require(buffer).elements(count, filledWith: Float(0))
+        for index in 0..<count { values[index] = random.float() * 2 }
+        // Zeros and denormals, the largest of which round to normal numbers.
+        for _ in 0..<(round % 4 == 0 ? count / 50 + 1 : 0) {
+          values[random.int(0...count - 1)] =
+            random.pick([0, -0.0, Float(bitPattern: 0x007f_9000), -Float(bitPattern: 0x007f_ffff)])
+        }
+        return values
+      }
+      func view(_ pointer: UnsafeMutablePointer<Float>, _ rows: Int, _ width: Int) -> HeadsView {
+        HeadsView(pointer, batchStride: 0, headStride: rows * width, rowStride: width)
+      }
+      var whole = AttentionProblem(
+        batch: 1, queryHeads: group, keyHeads: 1, queries: queries, keys: keys, width: width,
+        valueWidth: valueWidth,
+        query: view(try filled(memory.query, group * queries * width), queries, width),
+        key: view(try filled(memory.key, keys * width), keys, width),
+        value: view(try filled(memory.value, keys * valueWidth), keys, valueWidth),
+        dst: view(try filled(memory.dst, group * queries * valueWidth), queries, valueWidth),
+        scale: 0.2, mode: round % 3 == 0 ? .fp32 : .bf16)
+      if random.chance(50) { whole.causalOffset = random.int(0...keys) - queries / 2 }
+      if random.chance(50) {
+        let values = try #require(memory.mask).elements(queries * keys, filledWith: Float(0))
+        for index in 0..<queries * keys {
+          values[index] = random.pick([0, 0.5, -1, -.infinity])
+        }
+        whole.mask = AttentionMaskView(
+          .added, values, batchStride: 0, headStride: 0, rowStride: keys)
+      }
+      if random.chance(30), let offset = whole.causalOffset {
+        for j in max(offset + queries, 0)..<max(keys, offset + queries, 0) {
+          whole.key.row(0, 0, j)[random.int(0...width - 1)] = random.pick([.nan, .infinity])
+          whole.value.row(0, 0, j)[random.int(0...valueWidth - 1)] = .nan
+        }
+      }
+      for kernels in testedKernels {
+        let backend = NativeBackend(kernels: kernels)
+        _ = try backend.attend(whole, pool: .shared)
+        let size = group * queries * valueWidth
+        let expected = (0..<size).map { whole.dst.pointer[$0].bitPattern }
+        whole.dst.pointer.update(repeating: 7, count: size)
+        var first = 0
+        while first < queries {
+          var part = whole
+          part.queries = min(random.int(1...max(4 / group, 1)), queries - first)
+          part.query.pointer += first * width
+          part.dst.pointer += first * valueWidth
+          part.causalOffset = whole.causalOffset.map { $0 + first }
+          if let mask = whole.mask { part.mask?.pointer = mask.row(0, 0, first) }
+          _ = try backend.attend(part, pool: .shared)
+          first += part.queries
+        }
+        let bits = (0..<size).map { whole.dst.pointer[$0].bitPattern }
+        #expect(bits == expected, "\(kernels.name), round \(round): \(whole)")
+        if bits != expected { return }
+      }
+    }
+  }
+
   @Test("what a causal query does not see has no influence, not even as NaN or Inf")
   func hiddenKeysAreNotRead() throws {
     let memory = AttentionCase.Memory()

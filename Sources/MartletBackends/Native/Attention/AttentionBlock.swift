@@ -76,7 +76,8 @@ struct AttentionBlock {
 
   private func forEachStrip(_ body: (Range<Int>, Bool) -> Void) {
     if !attention.readsInPlace, most > 0 { pack() }
-    let separatesRows = fewest < most && !valuesAreFinite(fewest..<most)
+    let separatesRows =
+      !attention.readsInPlace && fewest < most && !valuesAreFinite(fewest..<most)
     var start = task.rows.lowerBound
     while start < task.rows.upperBound {
       let strip = strip(from: start)
@@ -227,13 +228,21 @@ struct AttentionBlock {
     _ strip: Range<Int>, _ deepest: Int, _ scores: UnsafeMutableRawPointer
   ) {
     let (lhs, lhsStride) = queries(strip)
+    let keys = problem.key.row(task.batch, task.keyHead, firstKey)
+    if row.lhs == .bfloat16, let columns = row.columns {
+      multiply(
+        columns, strip.count, deepest, problem.width, lhs, lhsStride, keys,
+        lineStride: problem.key.rowStride * 4, into: scores, layout.scoresStride,
+        scale: problem.scale)
+      return
+    }
     var job = mk_few_rows()
     job.m = Int64(strip.count)
     job.n = Int64(deepest)
     job.k = Int64(problem.width)
     job.lhs = lhs.assumingMemoryBound(to: Float.self)
     job.lhs_stride = Int64(lhsStride)
-    job.rhs = UnsafePointer(problem.key.row(task.batch, task.keyHead, firstKey))
+    job.rhs = UnsafePointer(keys)
     job.rhs_stride = Int64(problem.key.rowStride * 4)
     job.dst = scores.assumingMemoryBound(to: Float.self)
     job.dst_stride = Int64(layout.scoresStride)
@@ -246,20 +255,53 @@ struct AttentionBlock {
     _ count: Int, _ kept: UnsafePointer<Int64>, _ weights: UnsafeMutableRawPointer,
     _ sums: AttentionSums, _ target: Int
   ) {
-    var job = mk_few_rows()
     let together = fewest == most ? count : 1
-    job.m = Int64(together)
-    job.n = Int64(problem.valueWidth)
-    job.lhs_stride = Int64(layout.scoresStride)
-    job.rhs = UnsafePointer(problem.value.row(task.batch, task.keyHead, firstKey))
-    job.rhs_stride = Int64(problem.value.rowStride * 4)
-    job.dst_stride = Int64(sums.stride * 4)
+    let values = problem.value.row(task.batch, task.keyHead, firstKey)
     for i in stride(from: 0, to: count, by: together) {
+      let lhs = UnsafeRawPointer(weights + i * layout.scoresStride)
+      if row.lhs == .bfloat16, let lines = row.lines {
+        multiply(
+          lines, together, problem.valueWidth, Int(kept[i]), lhs, layout.scoresStride, values,
+          lineStride: problem.value.rowStride * 4, into: sums.row(target + i), sums.stride * 4)
+        continue
+      }
+      var job = mk_few_rows()
+      job.m = Int64(together)
+      job.n = Int64(problem.valueWidth)
       job.k = kept[i]
-      job.lhs = UnsafeRawPointer(weights + i * layout.scoresStride)
-        .assumingMemoryBound(to: Float.self)
+      job.lhs = lhs.assumingMemoryBound(to: Float.self)
+      job.lhs_stride = Int64(layout.scoresStride)
+      job.rhs = UnsafePointer(values)
+      job.rhs_stride = Int64(problem.value.rowStride * 4)
       job.dst = sums.row(target + i)
+      job.dst_stride = Int64(sums.stride * 4)
       kernels.vectors.table.attention_mixtures(&job)
+    }
+  }
+
+  /// dst [m, n] = scale * lhs [m, k] @ rhs in one call, strides in bytes; `lineStride` lies between
+  /// rhs's lines (or columns, as the kernel says).
+  private func multiply(
+    _ kernel: GEMMRow.Stream, _ m: Int, _ n: Int, _ k: Int, _ lhs: UnsafeRawPointer,
+    _ lhsStride: Int, _ rhs: UnsafeRawPointer, lineStride: Int, into dst: UnsafeMutableRawPointer,
+    _ dstStride: Int, scale: Float = 1
+  ) {
+    var epilogue = mk_epilogue()
+    epilogue.alpha = scale
+    epilogue.beta = 1
+    var job = mk_gemm_stream()
+    job.m = Int64(m)
+    job.n = Int64(n)
+    job.k = Int64(k)
+    job.lhs = lhs
+    job.lhs_stride = Int64(lhsStride)
+    job.rhs = rhs
+    job.rhs_line_stride = Int64(lineStride)
+    job.dst = dst
+    job.dst_stride = Int64(dstStride)
+    withUnsafePointer(to: &epilogue) { epilogue in
+      job.epilogue = epilogue
+      kernel(&job)
     }
   }
 

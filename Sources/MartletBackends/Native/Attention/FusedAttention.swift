@@ -51,8 +51,10 @@ struct FusedAttention {
     let isEmpty = [problem.batch, problem.queryHeads, problem.queries].contains(0)
     groupRows = isEmpty ? 0 : problem.group * problem.queries
     blocks = (problem.keys + FusedAttention.keyBlock - 1) / FusedAttention.keyBlock
+    let mayReadInPlace =
+      type == .float32 || (row.lines != nil && row.columnsMR >= FusedAttention.fewRows)
     readsInPlace =
-      groupRows <= FusedAttention.fewRows && type == .float32
+      groupRows <= FusedAttention.fewRows && mayReadInPlace
       && (problem.key.columnStride == 1 || problem.width <= 1)
       && (problem.value.columnStride == 1 || problem.valueWidth <= 1)
     let heads = isEmpty ? 0 : problem.batch * problem.keyHeads
