@@ -60,8 +60,9 @@ MK_INLINE vf attention_adjusted(vf x, const void *mask, int32_t kind, int64_t i,
   return x;
 }
 
-// Rows that go side by side: each is a chain of additions, and a long way down to one lane.
-enum { SOFTMAX_ROWS = 4 };
+// Maxima of so many rows go side by side: each is a long way down to one lane. Then their weights go
+// row by row, whose constants fit the registers; what is in between stays in L1.
+enum { SOFTMAX_ROWS = 4, SOFTMAX_CHUNK = 16 };
 
 // One row's scores adjusted in place. Returns its maximum, NaNs passed over (they come back through
 // the sum).
@@ -107,37 +108,25 @@ MK_INLINE void store_weights(bool is_bf16, void *weights, int64_t i, vf w) {
   }
 }
 
-// Weights and their sums: the entry at i belongs to lane i % LANES of its row's partial sums.
-MK_INLINE void attention_weights(int rows, bool is_bf16, float *const *scores, const int64_t *kept,
-                                 int64_t common, int64_t filled, const float *max, float *sums) {
-  vf base[SOFTMAX_ROWS], sum[SOFTMAX_ROWS];
-  MK_UNROLL for (int r = 0; r < rows; r++) {
-    base[r] = vf_splat(attention_base(max[r]));
-    sum[r] = vf_splat(0.0f);
+// A row's weights; returns their sum: the entry at i belongs to lane i % LANES of the partial sums.
+MK_INLINE float attention_weights(bool is_bf16, float *scores, int64_t kept, int64_t filled,
+                                  float max) {
+  const vf base = vf_splat(attention_base(max));
+  vf sum = vf_splat(0.0f);
+  int64_t i = 0;
+  for (; i < kept; i += LANES) {
+    const int64_t left = kept - i;
+    const vf x = left >= LANES ? vf_load(scores + i)
+                               : vf_load_part(scores + i, left, -__builtin_inff());
+    const vf w = vf_exp_weight(x - base);
+    store_weights(is_bf16, scores, i, w);
+    sum = sum + w;
   }
-  for (int64_t i = 0; i < common; i += LANES) {
-    MK_UNROLL for (int r = 0; r < rows; r++) {
-      const vf w = vf_exp_weight(vf_load(scores[r] + i) - base[r]);
-      store_weights(is_bf16, scores[r], i, w);
-      sum[r] = sum[r] + w;
-    }
-  }
-  for (int r = 0; r < rows; r++) {
-    int64_t i = common;
-    for (; i < kept[r]; i += LANES) {
-      const int64_t left = kept[r] - i;
-      const vf x = left >= LANES ? vf_load(scores[r] + i)
-                                 : vf_load_part(scores[r] + i, left, -__builtin_inff());
-      const vf w = vf_exp_weight(x - base[r]);
-      store_weights(is_bf16, scores[r], i, w);
-      sum[r] = sum[r] + w;
-    }
-    for (; i < filled; i += LANES) store_weights(is_bf16, scores[r], i, vf_splat(0.0f));
-  }
-  MK_UNROLL for (int r = 0; r < rows; r++) sums[r] = sum_of_lanes(sum[r]);
+  for (; i < filled; i += LANES) store_weights(is_bf16, scores, i, vf_splat(0.0f));
+  return sum_of_lanes(sum);
 }
 
-MK_INLINE void attention_softmax_rows(int rows, const mk_attention_rows *a, int64_t first) {
+MK_INLINE void attention_row_maxima(int rows, const mk_attention_rows *a, int64_t first) {
   float *scores[SOFTMAX_ROWS];
   const int64_t *kept = a->kept + first;
   int64_t common = a->filled;
@@ -145,27 +134,30 @@ MK_INLINE void attention_softmax_rows(int rows, const mk_attention_rows *a, int6
     scores[r] = (float *)((char *)a->scores + (first + r) * a->stride);
     common = kept[r] < common ? kept[r] : common;
   }
-  common -= common % LANES;
-  if (a->masks || a->softcap > 0.0f) {
-    for (int r = 0; r < rows; r++)
-      a->max[first + r] = attention_adjust_row(a, scores[r], a->masks ? a->masks[first + r] : 0,
-                                               kept[r]);
-  } else {
-    attention_maxima(rows, scores, kept, common, a->max + first);
+  if (!a->masks && !(a->softcap > 0.0f)) {
+    attention_maxima(rows, scores, kept, common - common % LANES, a->max + first);
+    return;
   }
-  const float *max = a->max + first;
-  if (a->weights_bf16) {
-    attention_weights(rows, true, scores, kept, common, a->filled, max, a->sum + first);
-  } else {
-    attention_weights(rows, false, scores, kept, common, a->filled, max, a->sum + first);
-  }
+  for (int r = 0; r < rows; r++)
+    a->max[first + r] =
+        attention_adjust_row(a, scores[r], a->masks ? a->masks[first + r] : 0, kept[r]);
 }
 
 static void attention_softmax(const mk_attention_rows *a) {
-  int64_t row = 0;
-  for (; row + SOFTMAX_ROWS <= a->rows; row += SOFTMAX_ROWS)
-    attention_softmax_rows(SOFTMAX_ROWS, a, row);
-  for (; row < a->rows; row++) attention_softmax_rows(1, a, row);
+  for (int64_t start = 0; start < a->rows; start += SOFTMAX_CHUNK) {
+    const int64_t end = a->rows - start < SOFTMAX_CHUNK ? a->rows : start + SOFTMAX_CHUNK;
+    int64_t row = start;
+    for (; row + SOFTMAX_ROWS <= end; row += SOFTMAX_ROWS)
+      attention_row_maxima(SOFTMAX_ROWS, a, row);
+    for (; row < end; row++) attention_row_maxima(1, a, row);
+    for (row = start; row < end; row++) {
+      float *scores = (float *)((char *)a->scores + row * a->stride);
+      const float max = a->max[row];
+      a->sum[row] = a->weights_bf16
+                        ? attention_weights(true, scores, a->kept[row], a->filled, max)
+                        : attention_weights(false, scores, a->kept[row], a->filled, max);
+    }
+  }
 }
 
 static void attention_merge(const mk_attention_union *u) {

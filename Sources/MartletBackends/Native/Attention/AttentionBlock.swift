@@ -174,6 +174,7 @@ struct AttentionBlock {
   ) {
     let kept = (scratch + layout.kept).assumingMemoryBound(to: Int64.self)
     var deepest = most
+    var shallowest = most
     if fewest == most {
       kept.update(repeating: Int64(most), count: strip.count)
     } else {
@@ -182,12 +183,20 @@ struct AttentionBlock {
         let count = self.kept(r)
         kept[index] = Int64(count)
         deepest = max(deepest, count)
+        shallowest = min(shallowest, count)
       }
     }
     guard deepest > 0 else { return sums.clear(target..<target + strip.count) }
     let scores = scratch + layout.scores
+    let whole = deepest == shallowest && problem.width > 0 ? row.small : nil
     if attention.readsInPlace {
       multiplyByKeysInPlace(strip, deepest, scores)
+    } else if let whole {
+      let (lhs, lhsStride) = queries(strip)
+      multiply(
+        whole, strip.count, deepest, problem.width, lhs, lhsStride, scratch + layout.keys,
+        panelStride: row.panelBytes(problem.width), into: scores, layout.scoresStride,
+        scale: problem.scale)
     } else {
       multiplyByKeys(strip, kept, deepest, scores)
     }
@@ -217,6 +226,11 @@ struct AttentionBlock {
 
     if attention.readsInPlace {
       multiplyByValuesInPlace(strip.count, kept, scores, sums, target)
+    } else if let whole {
+      multiply(
+        whole, strip.count, problem.valueWidth, deepest, scores, layout.scoresStride,
+        scratch + layout.values, panelStride: row.panelBytes(most), into: sums.row(target),
+        sums.stride * 4)
     } else {
       multiplyByValues(strip.count, kept, scores, sums, target, separatesRows)
     }
@@ -279,12 +293,12 @@ struct AttentionBlock {
     }
   }
 
-  /// dst [m, n] = scale * lhs [m, k] @ rhs in one call, strides in bytes; `lineStride` lies between
-  /// rhs's lines (or columns, as the kernel says).
+  /// dst [m, n] = scale * lhs [m, k] @ rhs in one call, strides in bytes; rhs lies in panels, or where
+  /// it is with `lineStride` between its lines (or columns, as the kernel says).
   private func multiply(
     _ kernel: GEMMRow.Stream, _ m: Int, _ n: Int, _ k: Int, _ lhs: UnsafeRawPointer,
-    _ lhsStride: Int, _ rhs: UnsafeRawPointer, lineStride: Int, into dst: UnsafeMutableRawPointer,
-    _ dstStride: Int, scale: Float = 1
+    _ lhsStride: Int, _ rhs: UnsafeRawPointer, panelStride: Int = 0, lineStride: Int = 0,
+    into dst: UnsafeMutableRawPointer, _ dstStride: Int, scale: Float = 1
   ) {
     var epilogue = mk_epilogue()
     epilogue.alpha = scale
@@ -296,6 +310,7 @@ struct AttentionBlock {
     job.lhs = lhs
     job.lhs_stride = Int64(lhsStride)
     job.rhs = rhs
+    job.rhs_panel_stride = Int64(panelStride)
     job.rhs_line_stride = Int64(lineStride)
     job.dst = dst
     job.dst_stride = Int64(dstStride)
