@@ -10,11 +10,22 @@
 #ifndef MARTLET_KERNELS_CONV_DIRECT_H
 #define MARTLET_KERNELS_CONV_DIRECT_H
 
-enum { DIRECT_MAX_PIXELS = 8, DIRECT_MAX_VECTORS = 2 };
+enum {
+  DIRECT_MAX_PIXELS = 8,
+  DIRECT_MAX_VECTORS = 2,
+  DIRECT_STEP = 8  // terms for which a tile asks for one line ahead
+};
+
+// What tiles fetch into L1 for the call that follows: the lines after this call's weights. Each tile
+// fetches its share of them, `step` bytes for every DIRECT_STEP terms.
+typedef struct direct_ahead {
+  const char *at;
+  int64_t step;
+} direct_ahead;
 
 // `count` pixels by nv vectors of channels.
 MK_INLINE void direct_tile(const int count, const int nv, const mk_conv_sums *s,
-                           const mk_conv_place *pixels) {
+                           const mk_conv_place *pixels, direct_ahead ahead) {
   const char *at[DIRECT_MAX_PIXELS];
   vf c[DIRECT_MAX_PIXELS][DIRECT_MAX_VECTORS];
   MK_UNROLL for (int i = 0; i < count; i++) {
@@ -23,16 +34,21 @@ MK_INLINE void direct_tile(const int count, const int nv, const mk_conv_sums *s,
       c[i][j] = s->accumulates ? vf_load(s->sums + pixels[i].other + j * VL) : vf_zero();
   }
   const mk_conv_place *term = s->terms, *const end = term + s->term_count;
-  for (; term < end; term++) {
-    const int64_t from = (int64_t)term->src * 4;
-    const float *weights = s->weights + term->other;
-    vf w[DIRECT_MAX_VECTORS];
-    MK_UNROLL for (int j = 0; j < nv; j++) w[j] = vf_load(weights + j * VL);
-    MK_UNROLL for (int i = 0; i < count; i++) {
-      float x;
-      memcpy(&x, at[i] + from, 4);
-      const vf each = vf_set1(x);
-      MK_UNROLL for (int j = 0; j < nv; j++) c[i][j] = vf_fma(each, w[j], c[i][j]);
+  while (term < end) {
+    const mk_conv_place *const stop = end - term > DIRECT_STEP ? term + DIRECT_STEP : end;
+    __builtin_prefetch(ahead.at);
+    ahead.at += ahead.step;
+    for (; term < stop; term++) {
+      const int64_t from = (int64_t)term->src * 4;
+      const float *weights = s->weights + term->other;
+      vf w[DIRECT_MAX_VECTORS];
+      MK_UNROLL for (int j = 0; j < nv; j++) w[j] = vf_load(weights + j * VL);
+      MK_UNROLL for (int i = 0; i < count; i++) {
+        float x;
+        memcpy(&x, at[i] + from, 4);
+        const vf each = vf_set1(x);
+        MK_UNROLL for (int j = 0; j < nv; j++) c[i][j] = vf_fma(each, w[j], c[i][j]);
+      }
     }
   }
   float *const sums = s->sums;
@@ -42,12 +58,14 @@ MK_INLINE void direct_tile(const int count, const int nv, const mk_conv_sums *s,
   }
 }
 
-typedef void (*direct_tile_fn)(const mk_conv_sums *s, const mk_conv_place *pixels);
+typedef void (*direct_tile_fn)(const mk_conv_sums *s, const mk_conv_place *pixels,
+                               direct_ahead ahead);
 
 // The tile of exactly M pixels by V vectors.
-#define DIRECT_TILE(M, V)                                                            \
-  static void direct_##M##x##V(const mk_conv_sums *s, const mk_conv_place *pixels) { \
-    direct_tile(M, V, s, pixels);                                                    \
+#define DIRECT_TILE(M, V)                                                          \
+  static void direct_##M##x##V(const mk_conv_sums *s, const mk_conv_place *pixels, \
+                               direct_ahead ahead) {                               \
+    direct_tile(M, V, s, pixels, ahead);                                           \
   }
 #define DIRECT_ONE_TILE(M) DIRECT_TILE(M, 1)
 #define DIRECT_TWO_TILE(M) DIRECT_TILE(M, 2)
@@ -64,9 +82,14 @@ MK_INLINE void direct_tiles(const direct_tile_fn *tiles, int mr, const mk_conv_s
   if (count <= 0) return;
   const int64_t height = s->pixel_count / count, higher = s->pixel_count % count;
   const mk_conv_place *pixels = s->pixels;
+  // As many bytes as this call's weights span; few tiles fetch only some of their lines.
+  const int64_t terms = s->term_count, span = terms > 0 ? s->terms[terms - 1].other : 0;
+  direct_ahead ahead = {.at = (const char *)(s->weights + span)};
+  if (terms > 0) ahead.step = (DIRECT_STEP * 4 * span + terms * count - 1) / (terms * count);
   for (int64_t i = 0; i < count; i++) {
     const int64_t m = i < higher ? height + 1 : height;
-    tiles[m - 1](s, pixels);
+    tiles[m - 1](s, pixels, ahead);
+    ahead.at += terms / DIRECT_STEP * ahead.step;
     pixels += m;
   }
 }
