@@ -137,6 +137,8 @@ MK_INLINE void depthwise_pass(const depthwise_shape z, const int vectors, const 
   EACH_SUM sum[r][c] = vf_splat(0.0f);
   int64_t column = x * z.stride_w - d->pad_w;
   for (int64_t kx = 0; kx < d->ker_w; kx++, column += d->dil_w) {
+    // Rows are addressed by it; else each has a pointer of its own, kept in memory, to be moved on.
+    __asm__("" : "+r"(column));
     vi masks[2];
     if (masked) {
       masks[0] = columns_inside(column, d->in_w);
