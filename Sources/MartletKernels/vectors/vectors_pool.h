@@ -82,8 +82,25 @@ MK_INLINE void pool_down_vectors(const bool is_max, const int vectors, const flo
   }
 }
 
+// Columns lo ..< hi, at least a vector of them, from whole vectors; the last two may share columns.
+MK_INLINE void pool_down_within(const bool is_max, const int64_t rows, const float *from,
+                                int64_t row_step, int64_t lo, int64_t hi, float *dst, vi *nan) {
+  int64_t i = lo;
+  vf v[2];
+  for (; i + 2 * LANES <= hi; i += 2 * LANES) {
+    pool_down_vectors(is_max, 2, from + i, row_step, rows, v, nan);
+    vf_store(dst + i, v[0]);
+    vf_store(dst + i + LANES, v[1]);
+  }
+  for (; i < hi; i += LANES) {
+    i = min64(i, hi - LANES);
+    pool_down_vectors(is_max, 1, from + i, row_step, rows, v, nan);
+    vf_store(dst + i, v[0]);
+  }
+}
+
 // Columns first ..< first + length of the image, all taps of output row y joined, with the neutral
-// element outside the image. Whole vectors are written.
+// element outside the image. Whole vectors are written, in ascending order.
 MK_INLINE void pool_down(const bool is_max, const mk_pool2d *p, const float *src, int64_t y,
                          int64_t first, int64_t length, float *dst, vi *nan) {
   const vf neutral = vf_splat(pool_neutral(is_max));
@@ -94,42 +111,25 @@ MK_INLINE void pool_down(const bool is_max, const mk_pool2d *p, const float *src
   const int64_t rows = ky1 - ky0, row_step = p->dil_h * p->in_w;
   const float *from =
       src + (y * p->stride_h - p->pad_h + ky0 * p->dil_h) * p->in_w + first;
-  for (int64_t i = 0; i < lo; i++) dst[i] = pool_neutral(is_max);
-  int64_t i = lo;
-  vf v[2];
-#define POOL_DOWN(rows)                                                          \
-  for (; i + 2 * LANES <= hi; i += 2 * LANES) {                                  \
-    pool_down_vectors(is_max, 2, from + i, row_step, rows, v, nan);              \
-    vf_store(dst + i, v[0]);                                                     \
-    vf_store(dst + i + LANES, v[1]);                                             \
-  }
-  if (rows == 2) {
-    POOL_DOWN(2)
-  } else if (rows == 3) {
-    POOL_DOWN(3)
-  } else {
-    POOL_DOWN(rows)
-  }
-#undef POOL_DOWN
-  if (i + LANES <= hi) {
-    pool_down_vectors(is_max, 1, from + i, row_step, rows, v, nan);
-    vf_store(dst + i, v[0]);
-    i += LANES;
-  }
-  if (i < hi && hi - lo >= LANES) {
-    i = hi - LANES;  // some of them once more
-    pool_down_vectors(is_max, 1, from + i, row_step, rows, v, nan);
-    vf_store(dst + i, v[0]);
-  } else if (i < hi) {
-    v[0] = neutral;
-    for (int64_t r = 0; r < rows; r++) {
-      const vf tap = vf_load_part(from + r * row_step + i, hi - i, pool_neutral(is_max));
-      if (is_max) *nan |= tap != tap;
-      v[0] = pool_join(is_max, v[0], tap);
+  for (int64_t i = 0; i < lo; i += LANES) vf_store(dst + i, neutral);
+  if (hi - lo >= LANES) {
+    if (rows == 2) {
+      pool_down_within(is_max, 2, from, row_step, lo, hi, dst, nan);
+    } else if (rows == 3) {
+      pool_down_within(is_max, 3, from, row_step, lo, hi, dst, nan);
+    } else {
+      pool_down_within(is_max, rows, from, row_step, lo, hi, dst, nan);
     }
-    vf_store(dst + i, v[0]);
+  } else if (lo < hi) {
+    vf v = neutral;
+    for (int64_t r = 0; r < rows; r++) {
+      const vf tap = vf_load_part(from + r * row_step + lo, hi - lo, pool_neutral(is_max));
+      if (is_max) *nan |= tap != tap;
+      v = pool_join(is_max, v, tap);
+    }
+    vf_store(dst + lo, v);
   }
-  for (i = hi; i < length; i += LANES) vf_store(dst + i, neutral);
+  for (int64_t i = hi; i < length; i += LANES) vf_store(dst + i, neutral);
 }
 
 // The tap of LANES outputs at `from`, of a stride of two in the order of vf_even_mixed.
