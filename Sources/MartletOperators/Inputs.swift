@@ -34,12 +34,12 @@ package struct Inputs {
   }
 
   /// The input at `index`, whose dtype must satisfy `isAllowed`.
-  package func required(_ index: Int, _ isAllowed: (DType) -> Bool, _ expected: String)
-    throws(MartletError) -> Tensor
-  {
+  package func required(
+    _ index: Int, _ isAllowed: (DType) -> Bool, _ expected: @autoclosure () -> String
+  ) throws(MartletError) -> Tensor {
     let tensor = try required(index)
     guard isAllowed(tensor.dtype) else {
-      throw .dtype(operatorName, name(index), expected: expected, actual: tensor.dtype)
+      throw .dtype(operatorName, name(index), expected: expected(), actual: tensor.dtype)
     }
     return tensor
   }

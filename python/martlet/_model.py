@@ -91,6 +91,9 @@ class Model:
         self.metadata = self._model.metadata()
         self._input_names = tuple(value.name for value in self.inputs)
         self._output_names = tuple(value.name for value in self.outputs)
+        # A model may list an output twice; a dict has it once. None: memory of its own.
+        every = tuple(dict.fromkeys(self._output_names))
+        self._every_output = (every, (None,) * len(every))
         self._local = threading.local()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -130,15 +133,17 @@ class Model:
         martlet.Error
             For a wrong name, dtype or shape; ``input``, ``expected`` and ``actual`` say which.
         """
-        # A model may list an output twice; a dict has it once.
-        wanted = tuple(dict.fromkeys(self._output_names)) if outputs is None else tuple(outputs)
-        if len(set(wanted)) != len(wanted):
-            raise ValueError("an output is asked for twice")
-        given = out or {}
-        for name in given:
-            if name not in wanted:
-                raise ValueError(f"out has '{name}', which is not among the outputs asked for")
-        slots = tuple(given.get(name) for name in wanted)
+        wanted, slots = self._every_output
+        if outputs is not None:
+            wanted = tuple(outputs)
+            if len(set(wanted)) != len(wanted):
+                raise ValueError("an output is asked for twice")
+        if out or outputs is not None:
+            given = out or {}
+            for name in given:
+                if name not in wanted:
+                    raise ValueError(f"out has '{name}', which is not among the outputs asked for")
+            slots = tuple(given.get(name) for name in wanted)
         results = self._context.run(tuple(inputs), tuple(inputs.values()), wanted, slots)
         return dict(zip(wanted, results, strict=True))
 

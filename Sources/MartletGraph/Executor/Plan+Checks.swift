@@ -13,18 +13,18 @@ extension Plan {
     var extents: [String: (extent: Int, input: String)] = [:]
     for (id, tensor) in zip(graph.inputs, inputs) {
       let (name, type) = (graph.values[id].name, graph.values[id].type)
-      let actual = "\(tensor.dtype)\(Shape.text(tensor.shape))"
+      func actual() -> String { "\(tensor.dtype)\(Shape.text(tensor.shape))" }
       if let dtype = type.dtype, dtype != tensor.dtype {
         throw MartletError(
-          .invalidDType, "input '\(name)': expected \(type.text), got \(actual)", input: name,
-          expected: type.text, actual: actual)
+          .invalidDType, "input '\(name)': expected \(type.text), got \(actual())", input: name,
+          expected: type.text, actual: actual())
       }
       guard let shape = type.shape else { continue }
       guard shape.count == tensor.rank else {
         throw MartletError(
           .invalidShape,
-          "input '\(name)': expected \(type.text) of \(shape.count) dimensions, got \(actual)",
-          input: name, expected: type.text, actual: actual)
+          "input '\(name)': expected \(type.text) of \(shape.count) dimensions, got \(actual())",
+          input: name, expected: type.text, actual: actual())
       }
       for (axis, (dimension, extent)) in zip(shape, tensor.shape).enumerated() {
         switch dimension {
@@ -33,8 +33,8 @@ extension Plan {
           guard wanted == extent else {
             throw MartletError(
               .invalidShape,
-              "input '\(name)': expected \(type.text), got \(actual) (axis \(axis): \(extent) instead of \(wanted))",
-              input: name, expected: type.text, actual: actual)
+              "input '\(name)': expected \(type.text), got \(actual()) (axis \(axis): \(extent) instead of \(wanted))",
+              input: name, expected: type.text, actual: actual())
           }
         case .symbol(let symbol):
           guard let earlier = extents[symbol] else {

@@ -1,5 +1,6 @@
 import MartletBackends
 import MartletCore
+import Synchronization
 
 /// Convolution over one to three spatial axes: X [N, C, ...], W [M, C / group, ...], B [M].
 ///
@@ -17,6 +18,7 @@ package struct Conv: Operator {
   private let groups: Int
   private let activation: Activation
   private let constant: ConstantWeights?
+  private let extents = LastExtents()
 
   package init(_ node: OperatorNode) throws(MartletError) {
     window = try SlidingWindow(node.attributes)
@@ -59,12 +61,9 @@ package struct Conv: Operator {
     let input = try inputs.float(0)
     let weight = try inputs.required(1, like: input.dtype)
     let bias = try inputs.optional(2, like: input.dtype)
-    let resolved = try check(input, weight, bias)
-    let shape = [input.shape[0], weight.shape[0]] + resolved.output
-    // An empty result may come of extents whose products do not fit.
-    if try Shape.byteCount(shape, .float64) == 0 {
-      return [try context.output(0, input.dtype, shape)]
-    }
+    let extents = try check(input, weight, bias)
+    let shape = extents.shape
+    if extents.isEmpty { return [try context.output(0, input.dtype, shape)] }
     let type: DType = input.dtype == .float64 ? .float64 : .float32
     let x = try context.contiguous(try context.converted(input, to: type))
     let w = try context.contiguous(try context.converted(weight, to: type))
@@ -81,16 +80,21 @@ package struct Conv: Operator {
     }
     let output =
       try input.dtype == type ? context.output(0, type, shape) : context.scratch(type, shape)
-    defer { for tensor in [x, w, b, residual, output] { tensor?.keepAlive() } }
+    defer {
+      x.keepAlive()
+      w.keepAlive()
+      b?.keepAlive()
+      residual?.keepAlive()
+      output.keepAlive()
+    }
     var problem = ConvolutionProblem(
       batch: shape[0], groups: groups, inChannels: input.shape[1], outChannels: shape[1],
-      input: SpatialExtents(Array(input.shape.dropFirst(2)), fill: 1),
-      kernel: SpatialExtents(resolved.kernel, fill: 1),
-      output: SpatialExtents(resolved.output, fill: 1), src: x.typed(Float.self),
-      weights: w.typed(Float.self), dst: output.typed(Float.self), mode: context.mode)
-    problem.stride = SpatialExtents(resolved.strides, fill: 1)
-    problem.dilation = SpatialExtents(resolved.dilations, fill: 1)
-    problem.padding = SpatialExtents(resolved.begin, fill: 0)
+      input: extents.input, kernel: extents.kernel, output: extents.output,
+      src: x.typed(Float.self), weights: w.typed(Float.self), dst: output.typed(Float.self),
+      mode: context.mode)
+    problem.stride = extents.stride
+    problem.dilation = extents.dilation
+    problem.padding = extents.padding
     if type == .float64 {
       let plain = PlainConvolution(
         geometry: problem, src: x.typed(Double.self), weights: w.typed(Double.self),
@@ -114,31 +118,77 @@ package struct Conv: Operator {
     return [try context.finish(output, as: input.dtype)]
   }
 
+  /// The extents of a run; those of the run before where its shapes were the same.
   private func check(_ x: Tensor, _ w: Tensor, _ b: Tensor?) throws(MartletError)
-    -> SlidingWindow.Resolved
+    -> ConvolutionExtents
   {
-    guard x.rank == w.rank, x.rank >= 3 else {
+    let last = extents.held.withLock { $0 }
+    let isKnown = last.map { $0.source == x.shape && $0.weights == w.shape } ?? false
+    let current = if isKnown, let last { last } else { try resolve(x.shape, w.shape) }
+    if let b, b.rank != 1 || b.shape[0] != current.shape[1] {
+      throw .shape(
+        "Conv", "B", expected: "[\(current.shape[1])]", actual: Shape.text(b.shape), input: "B")
+    }
+    if !isKnown { extents.held.withLock { $0 = current } }
+    return current
+  }
+
+  private func resolve(_ x: [Int], _ w: [Int]) throws(MartletError) -> ConvolutionExtents {
+    guard x.count == w.count, x.count >= 3 else {
       throw .shape(
         "Conv", "ranks of X and W", expected: "equal and at least 3",
-        actual: "\(x.rank) and \(w.rank)")
+        actual: "\(x.count) and \(w.count)")
     }
-    let (channels, outputs) = (x.shape[1], w.shape[0])
-    guard channels % groups == 0, outputs % groups == 0, w.shape[1] == channels / groups else {
+    let (channels, outputs) = (x[1], w[0])
+    guard channels % groups == 0, outputs % groups == 0, w[1] == channels / groups else {
       throw .shape(
         "Conv", "W's shape for \(channels) channels in \(groups) groups",
         expected: "[a multiple of \(groups), \(channels / groups), ...]",
-        actual: Shape.text(w.shape), input: "W")
+        actual: Shape.text(w), input: "W")
     }
-    if let b, b.shape != [outputs] {
-      throw .shape(
-        "Conv", "B", expected: "[\(outputs)]", actual: Shape.text(b.shape), input: "B")
-    }
-    let kernel = Array(w.shape.dropFirst(2))
+    let kernel = Array(w.dropFirst(2))
     guard (window.kernelShape ?? kernel) == kernel else {
       throw .shape(
         "Conv", "kernel_shape", expected: "W's \(Shape.text(kernel))",
         actual: Shape.text(window.kernelShape ?? []), input: "kernel_shape")
     }
-    return try window.resolve(input: Array(x.shape.dropFirst(2)), kernel: kernel)
+    return try ConvolutionExtents(
+      source: x, weights: w, try window.resolve(input: Array(x.dropFirst(2)), kernel: kernel))
   }
+}
+
+/// What the shapes of X and W come to.
+private final class ConvolutionExtents: Sendable {
+  let source: [Int]
+  let weights: [Int]
+  /// Of Y.
+  let shape: [Int]
+  /// Whether Y has no elements; then products of other extents may not fit.
+  let isEmpty: Bool
+  let input: SpatialExtents
+  let kernel: SpatialExtents
+  let output: SpatialExtents
+  let stride: SpatialExtents
+  let dilation: SpatialExtents
+  let padding: SpatialExtents
+
+  init(
+    source: [Int], weights: [Int], _ window: SlidingWindow.Resolved
+  ) throws(MartletError) {
+    self.source = source
+    self.weights = weights
+    shape = [source[0], weights[0]] + window.output
+    isEmpty = try Shape.byteCount(shape, .float64) == 0
+    input = SpatialExtents(Array(source.dropFirst(2)), fill: 1)
+    kernel = SpatialExtents(window.kernel, fill: 1)
+    output = SpatialExtents(window.output, fill: 1)
+    stride = SpatialExtents(window.strides, fill: 1)
+    dilation = SpatialExtents(window.dilations, fill: 1)
+    padding = SpatialExtents(window.begin, fill: 0)
+  }
+}
+
+/// The extents of a node's last run: a model mostly sees the same shapes again.
+private final class LastExtents: Sendable {
+  let held = Mutex<ConvolutionExtents?>(nil)
 }
