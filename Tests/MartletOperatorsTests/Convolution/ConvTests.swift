@@ -104,6 +104,28 @@ import Testing
     #expect(try result(second, permits: true).values == Array(values[(values.count / 2)...]))
   }
 
+  @Test("one node takes images and weights of any shapes in turn") func changingShapes() throws {
+    let attributes: [String: AttributeValue] = ["pads": .ints([1, 0, 1, 0])]
+    let conv = try Conv(
+      OperatorNode(
+        attributes: Attributes(attributes, operatorName: "Conv"), constants: [nil, nil, nil],
+        inputCount: 3, outputCount: 1))
+    let shapes = [
+      ([1, 2, 5, 4], [3, 2, 3, 3]), ([1, 2, 5, 4], [3, 2, 3, 3]), ([2, 2, 5, 4], [3, 2, 3, 3]),
+      ([2, 2, 4, 5], [3, 2, 3, 3]), ([2, 2, 4, 5], [3, 2, 1, 2]), ([2, 2, 4, 5], [6, 2, 1, 2]),
+      ([0, 2, 4, 5], [6, 2, 1, 2]), ([1, 2, 5, 4], [3, 2, 3, 3]),
+    ]
+    for (image, weight) in shapes {
+      let inputs = try [iota(image), iota(weight), iota([weight[0]])]
+      let result = try conv.run(inputs, makeContext())[0]
+      let expected = try run("Conv", inputs, attributes)[0]
+      #expect(result.shape == expected.shape)
+      #expect(result.values == expected.values)
+      let wrong = try [inputs[0], inputs[1], iota([weight[0] + 1])]
+      #expect(throws: MartletError.self) { try conv.run(wrong, makeContext()) }
+    }
+  }
+
   @Test("an empty result of huge extents is empty") func hugeExtents() throws {
     let x = try tensor([], [0, 1 << 40, 1 << 20, 3])
     #expect(try run("Conv", [x, x])[0].shape == [0, 0, 1, 1])

@@ -53,13 +53,15 @@ struct DirectSource {
       // Terms per channel and panel of output channels; a tile of few pixels costs as much as one of
       // four, and a copied element as much as a quarter of a term.
       let blockRows = max(1, DirectConvolution.mostPixels / max(output.w, 1))
+      let most = max(1, Int(kernels.pixels))
       var work = 0.0
       for vertical in exactDown {
-        let pieces = (vertical.range.count + blockRows - 1) / blockRows
+        let pieces = max(1, (vertical.range.count + blockRows - 1) / blockRows)
         for horizontal in exactAcross {
-          let pixels = Double(vertical.range.count) * Double(horizontal.range.count)
+          let pixels = (vertical.range.count * horizontal.range.count + pieces - 1) / pieces
+          let cost = max(pixels, 4 * ((pixels + most - 1) / most))
           work +=
-            (pixels + 4 * Double(pieces)) * Double(vertical.taps.count * horizontal.taps.count)
+            Double(pieces) * Double(cost) * Double(vertical.taps.count * horizontal.taps.count)
         }
       }
       let panels = (problem.groupRows + nr - 1) / nr
