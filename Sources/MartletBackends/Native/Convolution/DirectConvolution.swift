@@ -26,8 +26,10 @@ struct DirectConvolution {
   /// of the image stay in L2 while the weights pass by.
   static let mostPixels = 256
   private static let leastPixels = 48
-  /// Most bytes of a band's copy.
-  private static let bandBytes = 512 << 10
+  /// Most bytes of a block's copy.
+  private static let copyBytes = 640 << 10
+  /// Panels that a copied block is worth: copying takes a twentieth of their time.
+  private static let copiedPanels = 16
   /// Output columns from which a row is divided.
   private static let widestRow = 512
 
@@ -57,20 +59,23 @@ struct DirectConvolution {
       return
     }
     blockColumns = output.w
-    // As many rows as fit, fewer where there would be too few blocks for the threads.
-    var rows = max(1, DirectConvolution.mostPixels / max(output.w, 1))
-    while rows > 1, source.byteCount(rows: rows, columns: output.w) > DirectConvolution.bandBytes {
+    // As many rows as fit; fewer where there are too few blocks for the threads, unless panels make up
+    // for them: every item copies its block, so one that copies takes many.
+    var rows = max(1, min(output.h, DirectConvolution.mostPixels / max(output.w, 1)))
+    while rows > 1, source.byteCount(rows: rows, columns: output.w) > DirectConvolution.copyBytes {
       rows -= 1
     }
     let least = max(1, DirectConvolution.leastPixels / max(output.w, 1))
-    let matrices = problem.batch * problem.groups
-    while isParallel, rows > least,
-      matrices * ((output.h + rows - 1) / rows) < 4 * threads
-    {
-      rows = max(least, rows / 2)
+    let panels = (problem.groupRows + row.nr - 1) / row.nr
+    let shares = panels / (source.form == .areas ? 2 : DirectConvolution.copiedPanels)
+    func blocks() -> Int {
+      problem.batch * problem.groups * ((output.h + rows - 1) / rows)
     }
-    let blocks = (output.h + rows - 1) / max(rows, 1)
-    blockRows = blocks > 0 ? (output.h + blocks - 1) / blocks : 1
+    if isParallel, blocks() * shares < 4 * threads {
+      while rows > least, blocks() < 4 * threads { rows = max(least, rows / 2) }
+    }
+    let down = (output.h + rows - 1) / rows
+    blockRows = down > 0 ? (output.h + down - 1) / down : 1
   }
 
   private var panels: Int { (problem.groupRows + row.nr - 1) / row.nr }
