@@ -14,6 +14,11 @@ MK_EACH(F32_MR, F32_TILES)
 #define F32_TILES_OF(M) {f32_tile_##M##x1, f32_tile_##M##x2},
 static const gemm_tile_fn f32_tiles[F32_MR][2] = {MK_EACH(F32_MR, F32_TILES_OF)};
 
+#define F32_PANELS(M) GEMM_STREAM(f32_panels_##M, GEMM_F32, M, 1, 2)
+MK_EACH(F32_MR, F32_PANELS)
+#define F32_PANELS_OF(M) f32_panels_##M,
+static const gemm_panels_fn f32_panels[F32_MR] = {MK_EACH(F32_MR, F32_PANELS_OF)};
+
 static void f32_tall_tile(const mk_gemm_tile *t, int64_t ahead_step) {
   gemm_tile_body(GEMM_F32, F32_TALL_MR, 1, 2, t, false, ahead_step);
 }
@@ -41,7 +46,7 @@ static void f32_stream(const mk_gemm_stream *s) {
   gemm_stream_tiles(GEMM_F32, F32_MR, NR, f32_any_tile, s, f32_stream_panels(s), false);
 }
 static void f32_small(const mk_gemm_stream *s) {
-  gemm_small(f32_any_tile, F32_MR, F32_TALL_MR, NR, s, f32_stream_panels(s));
+  gemm_small(f32_any_tile, f32_panels, F32_MR, F32_TALL_MR, NR, s, f32_stream_panels(s));
 }
 
 GEMM_PACKERS(f32, PACK_F32, NR)

@@ -666,4 +666,22 @@ void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order orde
   for (int i = 0; i < 60; i++)
     test_small(row, order, 1 + random_below(3 * row->mr), 1 + random_below(3 * row->nr),
                random_below(i % 3 ? 90 : 600), i % 2 ? SPECIAL : WIDE_RANGE);
+  // Rows as lanes, alone and of the columns that panels leave; 1024 columns of lhs share cache sets.
+  const int64_t vector = row->vector;
+  const int64_t heights[] = {vector, 2 * vector - 1, 2 * vector, 2 * vector + 1, 5 * vector - 1};
+  const int64_t lengths[] = {1, vector, 2 * vector + 1, 75, 1024};
+  for (size_t m = 0; m < sizeof heights / sizeof heights[0]; m++)
+    for (int64_t n = 1; n <= row->few_columns + 1; n++)
+      for (size_t k = 0; k < sizeof lengths / sizeof lengths[0]; k++) {
+        test_small(row, order, heights[m], n, lengths[k], ORDINARY);
+        test_small(row, order, heights[m], row->nr + n, lengths[k], ORDINARY);
+      }
+  for (int i = 0; i < 60; i++)
+    test_small(row, order, 1 + random_below(6 * vector), 1 + random_below(row->few_columns),
+               random_below(i % 3 ? 90 : 600), i % 2 ? SPECIAL : WIDE_RANGE);
+  // Whole panels of some rows after the other, and one tile that reads past its columns.
+  for (int64_t m = 1; m <= 3 * row->mr; m++) {
+    test_small(row, order, m, 3 * row->nr + 3, 9, ORDINARY);
+    if (m <= row->mr) test_small(row, order, m, 1 + random_below(vector), 300, SPECIAL);
+  }
 }

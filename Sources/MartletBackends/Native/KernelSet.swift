@@ -87,6 +87,8 @@ final class GEMMRow: @unchecked Sendable {
   let vector: Int
   /// Rows of a tile of at most `vector` columns; 0: no more than of any other.
   let tallMR: Int
+  /// Columns of which `small` suits any number of rows.
+  let fewColumns: Int
   let kc: Int
   let mc: Int
   let tile: @convention(c) (UnsafePointer<mk_gemm_tile>?) -> Void
@@ -128,6 +130,7 @@ final class GEMMRow: @unchecked Sendable {
     columnsMR = row.columns == nil ? 0 : Int(row.columns_mr)
     vector = Int(row.vector)
     tallMR = Int(row.tall_mr)
+    fewColumns = row.small == nil ? 0 : Int(row.few_columns)
     self.packF32 = packF32
     self.packSame = packSame
     self.packConvolution = packConvolution

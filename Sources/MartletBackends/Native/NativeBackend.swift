@@ -24,7 +24,7 @@ struct NativeBackend: Backend {
     try problem.validate()
     switch problem.lhs.dtype {
     case .float32, .bfloat16:
-      if forced == nil, let execution = SmallProduct.run(problem, kernels: kernels) {
+      if forced == nil, let execution = SmallProduct.run(problem, kernels: kernels, pool: pool) {
         return execution
       }
       return try PanelProduct(problem, kernels: kernels, forcing: forced).run(on: pool)

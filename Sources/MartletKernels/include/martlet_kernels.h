@@ -181,6 +181,9 @@ typedef struct mk_gemm_row {
   // `tile` also takes exactly this many rows where n <= vector: one vector by mr rows has too few
   // chains of multiply-adds to hide their latency. 0: it does not.
   int32_t tall_mr;
+  // Columns of which `small` is the fastest for any number of rows: lhs is turned in registers, for
+  // its rows to be lanes. Of a residual, and of biases along both, it makes tiles.
+  int32_t few_columns;
   void (*tile)(const mk_gemm_tile *);
   void (*stream)(const mk_gemm_stream *);
   // As `stream` for at most columns_mr rows, on an f32 rhs in place whose K is contiguous (a

@@ -1,8 +1,8 @@
 // GEMM rows for AVX2 and FMA.
 //
-// f32 6x16, and 12x8 for the last columns: twelve sums, two vectors of the panel and one broadcast of
-// the lhs fill fifteen of the sixteen registers. bf16 4x16: eight sums, four widened vectors of the
-// panel and two of the lhs.
+// f32 6x16, and 12x8 for the last columns: twelve sums, two vectors of the panel and one broadcast
+// of the lhs fill fifteen of the sixteen registers. bf16 4x16: eight sums, four widened vectors of
+// the panel and two of the lhs.
 #define MK_TARGET_AVX2
 #include "../target_begin.h"
 #if MK_TARGET_PRESENT
@@ -62,12 +62,12 @@ MK_INLINE void triple_body(const int mr, const int first, const mk_gemm_stream *
     a += 4, last += 4, rhs += line, ahead += line;
   }
   if (!sums.ends) {
-    gemm_store(mr, TRIPLE, whole, acc, sums.stride, c);
+    gemm_store(mr, TRIPLE, whole, whole, acc, sums.stride, c);
     return;
   }
   mk_epilogue moved;
   j += first * VL;
-  gemm_finish(mr, TRIPLE, whole, gemm_epilogue_at(s->epilogue, i, j, &moved),
+  gemm_finish(mr, TRIPLE, whole, whole, gemm_epilogue_at(s->epilogue, i, j, &moved),
               (char *)s->dst + i * s->dst_stride + j * 4, s->dst_stride, false, c);
 }
 
@@ -127,7 +127,8 @@ const mk_gemm_row mk_gemm_rows_avx2[MK_AVX2_ROWS] = {
     .name = "gemm_f32_f32_f32_6x16",
     .dst = MK_F32, .lhs = MK_F32, .rhs = MK_F32,
     .mr = F32_MR, .nr = NR, .kr = 1, .stream_mr = GEMM_STREAM_ROWS, .kc = 1024, .mc = 96,
-    .columns_mr = GEMM_COLUMNS_ROWS, .vector = VL, .tall_mr = F32_TALL_MR,
+    .columns_mr = GEMM_COLUMNS_ROWS, .vector = VL, .few_columns = GEMM_FEW_COLUMNS,
+    .tall_mr = F32_TALL_MR,
     .tile = f32_tile, .stream = f32_stream, .columns = f32_columns, .small = f32_small,
     .pack_rhs_f32 = f32_pack_f32, .pack_rhs_same = f32_pack_f32, .pack_conv = f32_pack_conv,
     .conv = &f32_conv,

@@ -39,7 +39,7 @@ const mk_gemm_row mk_gemm_rows_avx512[MK_AVX512_ROWS] = {
     .name = "gemm_f32_f32_f32_14x32",
     .dst = MK_F32, .lhs = MK_F32, .rhs = MK_F32,
     .mr = F32_MR, .nr = NR, .kr = 1, .stream_mr = GEMM_STREAM_ROWS, .kc = 512, .mc = 168,
-    .columns_mr = GEMM_COLUMNS_ROWS, .vector = VL,
+    .columns_mr = GEMM_COLUMNS_ROWS, .vector = VL, .few_columns = GEMM_FEW_COLUMNS,
     .tile = f32_tile, .stream = f32_stream, .columns = f32_columns, .small = f32_small,
     .pack_rhs_f32 = f32_pack_f32, .pack_rhs_same = f32_pack_f32, .pack_conv = f32_pack_conv,
     .conv = &f32_conv,

@@ -21,7 +21,7 @@ static void in_place_finish(const mk_gemm_stream *s, int64_t j, int64_t columns,
       vf c[GEMM_MAX_MR][GEMM_MAX_NV];
       c[0][0] = vf_load(sums + i * IN_PLACE_WIDTH + v);
       mk_epilogue moved;
-      gemm_finish(1, 1, tail, gemm_epilogue_at(s->epilogue, i, j + v, &moved),
+      gemm_finish(1, 1, tail, tail, gemm_epilogue_at(s->epilogue, i, j + v, &moved),
                   (char *)s->dst + i * s->dst_stride + (j + v) * 4, s->dst_stride, false, c);
     }
   }

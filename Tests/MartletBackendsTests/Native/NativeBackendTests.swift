@@ -65,6 +65,53 @@ let testedKernels: [KernelSet] = ISASelection.current.found.flatMap { name in
     }
   }
 
+  @Test(
+    "few columns and short sums, dealt to threads by rows, have the bits of each row alone",
+    arguments: [(1203, 2, 1030), (2051, 300, 7)])
+  func rowsAreDealt(m: Int, n: Int, k: Int) throws {
+    var random = RandomSource(seed: 5)
+    let pool = ThreadPool.shared
+    defer { try? pool.setThreadCount(0) }
+    var lhs = (0..<m * k).map { _ in random.float() }
+    var rhs = (0..<k * n).map { _ in random.float() }
+    let bias = (0..<m).map { _ in random.float() }
+    func bits(_ backend: NativeBackend, threads: Int, rowByRow: Bool = false) throws -> [UInt32] {
+      try pool.setThreadCount(threads)
+      var dst = [Float](repeating: .nan, count: m * n)
+      try lhs.withUnsafeMutableBytes { lhs in
+        try rhs.withUnsafeMutableBytes { rhs in
+          try dst.withUnsafeMutableBytes { dst in
+            try bias.withUnsafeBufferPointer { bias in
+              let (a, b, c) = (
+                try #require(lhs.baseAddress), try #require(rhs.baseAddress),
+                try #require(dst.baseAddress)
+              )
+              var problem = GEMMProblem(
+                m: m, n: n, k: k, lhs: MatrixView(a, .float32, rowStride: k),
+                rhs: MatrixView(b, .float32, rowStride: n),
+                dst: MatrixView(c, .float32, rowStride: n), mode: .fp32)
+              problem.epilogue.rowBias = bias.baseAddress
+              problem.epilogue.activation = .relu
+              if rowByRow {
+                try runRowByRow(problem, backend, pool)
+              } else {
+                _ = try backend.run(problem, pool: pool)
+              }
+            }
+          }
+        }
+      }
+      return dst.map(\.bitPattern)
+    }
+    for kernels in testedKernels {
+      let backend = NativeBackend(kernels: kernels)
+      let alone = try bits(backend, threads: 1, rowByRow: true)
+      for threads in 1...3 {
+        #expect(try bits(backend, threads: threads) == alone, "\(kernels.name), \(threads) threads")
+      }
+    }
+  }
+
   /// Each matrix of the batch and each row of it as a problem of its own.
   private func runRowByRow(
     _ problem: GEMMProblem, _ backend: NativeBackend, _ pool: ThreadPool

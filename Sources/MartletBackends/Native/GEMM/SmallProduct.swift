@@ -1,15 +1,15 @@
 import MartletCore
 import MartletKernels
 
-/// A product of f32 so small that its kernel takes no longer than a plan and its work items would:
-/// one call on one thread reads both matrices where they lie, or rhs from panels. The sums are those
-/// of every route.
+/// A product of f32 so small that its kernel takes no longer than a plan and its work items would,
+/// or of so few rows or columns that neither matrix is worth packing: both are read where they lie,
+/// or rhs from panels. The sums are those of every route.
 enum SmallProduct {
   /// Runs `problem`, which is valid, or returns nil where it is not of this kind: more than one
   /// matrix, panels of bf16, a residual, an activation that the tile does not know, more than 64^3
-  /// multiply-adds (`isSmall`), or a table of timed choices in use.
-  static func run(_ problem: GEMMProblem, kernels: KernelSet) -> Execution? {
-    guard suits(problem, kernels: kernels), GEMMTuning.isEmpty,
+  /// multiply-adds (`isSmall`) of many rows and columns, or a table of timed choices in use.
+  static func run(_ problem: GEMMProblem, kernels: KernelSet, pool: ThreadPool) -> Execution? {
+    guard suits(problem, kernels: kernels, threads: pool.threadCount), GEMMTuning.isEmpty,
       let row = kernels.float32, let kernel = row.small
     else { return nil }
     var epilogue = mk_epilogue()
@@ -18,6 +18,9 @@ enum SmallProduct {
     epilogue.bias_m = problem.epilogue.rowBias
     (epilogue.act, epilogue.lo, epilogue.hi) =
       ProductEpilogue.tileActivation(problem.epilogue.activation)
+    let isPlain =
+      epilogue.alpha == 1 && epilogue.bias_n == nil && epilogue.bias_m == nil
+      && problem.epilogue.activation == .none
     var job = mk_gemm_stream()
     job.m = Int64(problem.m)
     job.n = Int64(problem.n)
@@ -34,20 +37,37 @@ enum SmallProduct {
     }
     job.dst = problem.dst.pointer
     job.dst_stride = Int64(problem.dst.rowStride &* 4)
-    withUnsafePointer(to: &epilogue) { epilogue in
-      job.epilogue = epilogue
-      kernel(&job)
+
+    let rows = rowsOfItem(problem, row, pool)
+    withUnsafeMutablePointer(to: &epilogue) { epilogue in
+      if !isPlain { job.epilogue = UnsafePointer(epilogue) }
+      guard rows < problem.m else { return kernel(&job) }
+      let (whole, biases) = (job, epilogue.pointee)
+      pool.parallelFor((problem.m + rows - 1) / rows) { index in
+        let i0 = index * rows
+        var part = whole
+        var moved = biases
+        part.m = Int64(min(rows, problem.m - i0))
+        part.lhs += i0 &* Int(whole.lhs_stride)
+        part.dst += i0 &* Int(whole.dst_stride)
+        if let bias = biases.bias_m { moved.bias_m = bias + i0 }
+        withUnsafePointer(to: &moved) { moved in
+          if !isPlain { part.epilogue = moved }
+          kernel(&part)
+        }
+      }
     }
     return Execution(
       backend: "native", kernel: row.name, precision: "fp32",
       reason: kernels.precision(for: problem.mode).reason)
   }
 
-  /// Whether `problem` is of this kind.
-  static func suits(_ problem: GEMMProblem, kernels: KernelSet) -> Bool {
+  /// Whether `problem` is of this kind on `threads` threads.
+  private static func suits(_ problem: GEMMProblem, kernels: KernelSet, threads: Int) -> Bool {
     let (m, n, k) = (problem.m, problem.n, problem.k)
-    guard let row = kernels.float32, m > 0, n > 0, k > 0, m <= GEMMPlan.serialWork,
-      n <= GEMMPlan.serialWork, m * n <= GEMMPlan.serialWork, isSmall(m, n, k, row),
+    guard let row = kernels.float32, m > 0, n > 0, k > 0,
+      isSmall(m, n, k, row) || hasFewColumns(problem, row) || isShallow(n, k)
+        || (threads == 1 && hasFewRows(problem)),
       problem.batch.isEmpty, problem.lhs.dtype == .float32, problem.lhs.columnStride == 1,
       readsRHS(problem, row), problem.epilogue.residual == nil,
       !kernels.precision(for: problem.mode).usesBF16
@@ -59,31 +79,61 @@ enum SmallProduct {
   }
 
   /// Whether `problem` is of this kind and its right matrix as fast where it lies as packed: it stays
-  /// in L1, or its rows do not straddle cache lines.
+  /// in L1, its rows do not straddle cache lines, or its lines are shorter than a panel's.
   static func needsNoPanels(_ problem: GEMMProblem, kernels: KernelSet) -> Bool {
-    guard let row = kernels.float32, suits(problem, kernels: kernels) else { return false }
-    return problem.k * problem.n <= 4096 || problem.rhs.rowStride % row.nr == 0
+    guard let row = kernels.float32, suits(problem, kernels: kernels, threads: 0)
+    else { return false }
+    return problem.n <= row.fewColumns || problem.k * problem.n <= 4096
+      || problem.rhs.rowStride % row.nr == 0
   }
 
   private static func isSmall(_ m: Int, _ n: Int, _ k: Int, _ row: GEMMRow) -> Bool {
     // Threads cannot share a tile, and have little of two columns of tiles.
     if m <= row.mr && n <= row.nr { return true }
     let limit = GEMMPlan.serialWork * (n <= 2 * row.nr ? 2 : 1)
-    return k <= limit && m * n * k <= limit
+    return m <= limit && n <= limit && k <= limit && m * n <= limit && m * n * k <= limit
   }
+
+  /// Whether the kernel turns lhs in registers, for rows to fill the vectors that columns would not.
+  private static func hasFewColumns(_ problem: GEMMProblem, _ row: GEMMRow) -> Bool {
+    guard problem.n <= row.fewColumns else { return false }
+    return problem.epilogue.rowBias == nil || problem.epilogue.columnBias == nil
+  }
+
+  /// Whether so few rows use each line of rhs that packing it costs a single thread more than it
+  /// saves (up to 1.5 times as fast, AVX2; 0.85 times where lines lie 4 KiB apart).
+  private static func hasFewRows(_ problem: GEMMProblem) -> Bool {
+    problem.m <= 48 && problem.packedRHS == nil && problem.rhs.rowStride <= 512
+  }
+
+  /// Whether rhs stays in L2 and a sum is so short that writing dst takes the time.
+  private static func isShallow(_ n: Int, _ k: Int) -> Bool {
+    k <= 32 && n <= 1 << 16 && k * n <= 1 << 16
+  }
+
+  /// Rows that one item of `problem` takes: all, unless it takes longer than what is small.
+  private static func rowsOfItem(_ problem: GEMMProblem, _ row: GEMMRow, _ pool: ThreadPool) -> Int
+  {
+    // At 32 bytes of lhs, 16 of dst and 40 multiply-adds a nanosecond.
+    let (m, n, k) = (Double(problem.m), Double(problem.n), Double(problem.k))
+    let nanoseconds = max(m * k / 8, m * n / 4, m * n * k / 40)
+    guard nanoseconds >= leastShared else { return problem.m }
+    let threads = pool.threadCount(forNanoseconds: Int(min(nanoseconds, 1e15)))
+    guard threads > 1 else { return problem.m }
+    let items = min(threads * 4, Int(min(nanoseconds, 1e15) / (leastShared / 4)))
+    let step = 2 * row.vector
+    return ((problem.m + items - 1) / items + step - 1) / step * step
+  }
+
+  /// Nanoseconds of one thread from which others help.
+  private static let leastShared = 32_768.0
 
   /// Whether `row` does best to read the right matrix of `problem` as it is at hand.
   private static func readsRHS(_ problem: GEMMProblem, _ row: GEMMRow) -> Bool {
     if let packed = problem.packedRHS { return packed.dtype == .float32 }
     guard problem.rhs.columnStride == 1, problem.rhs.rowStride != 0 else { return false }
     if problem.m <= row.mr { return true }
-    // A large matrix by a vector is faster as its transpose.
-    if problem.n == 1, problem.m * problem.k > largeMatrix { return false }
     // Rows a power of two apart share their cache sets.
     return problem.m <= row.streamMR || problem.k <= 32 || problem.rhs.rowStride % 256 != 0
   }
-
-  /// Elements from which turning the product of a matrix by a vector saves more than it costs
-  /// (Benchmarks/sweep.py, AVX2).
-  private static let largeMatrix = 16 << 10
 }

@@ -218,7 +218,9 @@ struct TileLoop {
       flags: UInt32, lhs: UnsafeRawPointer, lhsStride: Int, rhs: RightOperand.Block
     ) {
       func tiles(_ columns: Int) -> Tiles {
-        Tiles(height, atMost: tileRows, tall: columns <= row.vector ? row.tallMR : 0)
+        // A cache set does not hold a line of each of the rows of a tall tile.
+        let isTall = columns <= row.vector && lhsStride % 4096 != 0
+        return Tiles(height, atMost: tileRows, tall: isTall ? row.tallMR : 0)
       }
       let dstBytes = flags & UInt32(MK_LAST_K) != 0 ? row.dst.byteCount : 4
       var epilogue = self.epilogue
