@@ -2,9 +2,10 @@ import MartletBackends
 import MartletCore
 import MartletPlatform
 
-/// Measures products, shape after shape. All cases of a shape run in turn with what limits them, the
-/// multiply-add units on registers alone and reading the weights; shares and speed-ups are medians
-/// of the rounds' own, so that drift of the machine's speed meets both sides alike.
+/// Measures products in rounds, in each of which all cases run in turn, those of a shape beside what
+/// limits them: the multiply-add units on registers alone and reading the weights. Shares and
+/// speed-ups are medians of the rounds' own, so that drift of the machine's speed meets both sides
+/// alike, and what disturbs it for seconds meets no case's rounds alone.
 struct ProductBench {
   var cases: [ProductCase]
   var rounds: Int
@@ -62,13 +63,26 @@ struct ProductBench {
     let line = ProgressLine("measuring")
     var shapes: [ProductShape] = []
     for product in cases where !shapes.contains(product.shape) { shapes.append(product.shape) }
-    var results: [Result] = []
-    for (index, shape) in shapes.enumerated() {
-      line.show("\(shape.text), \(index + 1) of \(shapes.count)")
-      results += try measure(cases.filter { $0.shape == shape }, pool)
+    var turns: [ShapeTurns] = []
+    for shape in shapes {
+      line.show("preparing \(shape.text)")
+      turns.append(try ShapeTurns(cases.filter { $0.shape == shape }))
     }
-    return ProductReport(results: results)
+    for round in 0...rounds {
+      for index in turns.indices {
+        line.show("round \(round) of \(rounds), \(shapes[index].text)")
+        try turns[index].run(round: round, pool)
+      }
+    }
+    return ProductReport(results: turns.flatMap(\.results))
   }
+}
+
+/// The cases of one shape, which run in turn.
+private struct ShapeTurns {
+  private(set) var results: [ProductBench.Result]
+  private var operands: [ProductKind: ProductOperands] = [:]
+  private var packed: [String: PackedProducts] = [:]
 
   /// One limit that is measured once a round.
   private struct Unit: Hashable {
@@ -76,12 +90,9 @@ struct ProductBench {
     let threads: Int
   }
 
-  /// One thread before more, which are compared with it.
-  private func measure(_ cases: [ProductCase], _ pool: ThreadPool) throws(MartletError) -> [Result]
-  {
-    var results = cases.sorted { $0.threads < $1.threads }.map { Result(product: $0) }
-    var operands: [ProductKind: ProductOperands] = [:]
-    var packed: [String: PackedProducts] = [:]
+  init(_ cases: [ProductCase]) throws(MartletError) {
+    // One thread before more, which are compared with it.
+    results = cases.sorted { $0.threads < $1.threads }.map { ProductBench.Result(product: $0) }
     for product in cases {
       if operands[product.kind] == nil {
         let copies = cases.contains { $0.kind == product.kind && $0.isStreamed } ? 4 : 1
@@ -91,42 +102,42 @@ struct ProductBench {
         packed[product.name] = try PackedProducts(own)
       }
     }
-    let hasBF16 = ProductCase.hasBF16
-    for round in 0...rounds {
-      var peaks: [Unit: Double] = [:]
-      for index in results.indices {
-        let product = results[index].product
-        guard let own = operands[product.kind] else { continue }
-        let weights = packed[product.name]
-        try pool.setThreadCount(product.threads)
-        let unit = Unit(unit: product.kind.unit(hasBF16: hasBF16), threads: product.threads)
-        let peak =
-          peaks[unit]
-          ?? HardwarePeak.measure(unit.unit, threads: unit.threads, samples: 2) ?? .infinity
-        peaks[unit] = peak
-        var reading = 0.0
-        if product.isStreamed {
-          let copy = (2 * round + 1) % own.copies
-          reading =
-            Double(
-              HardwarePeak.timeOfReading(
-                weights?.memory(copy) ?? UnsafeRawPointer(own.rhsView(copy).pointer),
-                byteCount: Int(product.weightBytes), threads: product.threads)) / 1e9
-        }
-        let (seconds, execution) = try time(product, own, weights, copy: 2 * round % own.copies)
-        results[index].execution = execution
-        // The first round warms up.
-        if round == 0 { continue }
-        let alone = results.first {
-          $0.product.name == product.name && $0.product.threads == 1 && product.threads > 1
-        }
-        results[index].rounds.append(
-          Result.Round(
-            seconds: seconds, peak: peak, readSeconds: reading,
-            aloneSeconds: alone?.rounds.last?.seconds))
+  }
+
+  mutating func run(round: Int, _ pool: ThreadPool) throws(MartletError) {
+    var peaks: [Unit: Double] = [:]
+    for index in results.indices {
+      let product = results[index].product
+      guard let own = operands[product.kind] else { continue }
+      let weights = packed[product.name]
+      try pool.setThreadCount(product.threads)
+      let unit = Unit(
+        unit: product.kind.unit(hasBF16: ProductCase.hasBF16), threads: product.threads)
+      let peak =
+        peaks[unit]
+        ?? HardwarePeak.measure(unit.unit, threads: unit.threads, samples: 2) ?? .infinity
+      peaks[unit] = peak
+      var reading = 0.0
+      if product.isStreamed {
+        let copy = (2 * round + 1) % own.copies
+        reading =
+          Double(
+            HardwarePeak.timeOfReading(
+              weights?.memory(copy) ?? UnsafeRawPointer(own.rhsView(copy).pointer),
+              byteCount: Int(product.weightBytes), threads: product.threads)) / 1e9
       }
+      let (seconds, execution) = try time(product, own, weights, copy: 2 * round % own.copies)
+      results[index].execution = execution
+      // The first round warms up.
+      if round == 0 { continue }
+      let alone = results.first {
+        $0.product.name == product.name && $0.product.threads == 1 && product.threads > 1
+      }
+      results[index].rounds.append(
+        ProductBench.Result.Round(
+          seconds: seconds, peak: peak, readSeconds: reading,
+          aloneSeconds: alone?.rounds.last?.seconds))
     }
-    return results
   }
 
   private func time(
@@ -134,16 +145,20 @@ struct ProductBench {
   ) throws(MartletError) -> (seconds: Double, execution: Execution?) {
     // Short products are repeated to about a millisecond.
     let repeats = max(1, Int(1e8 / max(product.shape.operations, 1)))
-    var execution: Execution?
-    let start = mp_now_ns()
-    if product.kind == .int8 {
-      let problem = operands.integerProblem(copy, packed: packed?.integers(copy))
-      for _ in 0..<repeats { execution = try Backends.multiply([problem]) }
-    } else {
+    func run() throws(MartletError) -> Execution {
+      if product.kind == .int8 {
+        return try Backends.multiply([
+          operands.integerProblem(copy, packed: packed?.integers(copy))
+        ])
+      }
       var problem = operands.problem(copy, mode: product.kind.mode)
       problem.packedRHS = packed?.floats(copy)
-      for _ in 0..<repeats { execution = try Backends.run(problem) }
+      return try Backends.run(problem)
     }
+    // Others have had the caches; streamed weights are not to be in them.
+    var execution = product.isStreamed ? nil : try run()
+    let start = mp_now_ns()
+    for _ in 0..<repeats { execution = try run() }
     return (Double(mp_now_ns() - start) / 1e9 / Double(repeats), execution)
   }
 }
