@@ -4,7 +4,7 @@ Usage: python Benchmarks/attention.py [--threads N ...] [--rounds N] [--json FIL
 
 ONNX Runtime runs each case twice: as the nodes that exporters write (MatMul, Mul, Softmax, MatMul
 on [batch, heads, sequence, width]) and as its own fused com.microsoft.MultiHeadAttention (on
-[batch, sequence, heads * width]). Each round runs every engine in turn. Times and GFLOP/s are of
+[batch, sequence, heads * width]). See engines.py for how they take turns. Times and GFLOP/s are of
 the fastest round, which a busy machine disturbs least; the ratios are medians of the rounds'
 ratios of the faster of ONNX Runtime's two to Martlet (above 1: Martlet is ahead, which is the bar).
 "peak" is the multiply-add peak of as many cores, which Benchmarks/kernels measures in the same run.
@@ -17,10 +17,10 @@ import pathlib
 import statistics
 import subprocess
 import sys
-import time
 
 import numpy as np
 import onnxruntime
+from engines import Engine, milliseconds
 from onnx import TensorProto, helper
 
 import martlet
@@ -104,7 +104,7 @@ def peak(threads: int) -> float:
     return json.loads(text)["fma_gflops"] * threads
 
 
-def measure(name: str, case: tuple, threads: int, rounds: int) -> dict:
+def engines_for(name: str, case: tuple, threads: int) -> dict[str, Engine]:
     batch, heads, key_heads, queries, keys, width, causal = case
     rng = np.random.default_rng(3)
     q = rng.standard_normal((batch, heads, queries, width), np.float32)
@@ -116,11 +116,11 @@ def measure(name: str, case: tuple, threads: int, rounds: int) -> dict:
     def inside(x: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(x.transpose(0, 2, 1, 3)).reshape(x.shape[0], x.shape[2], -1)
 
-    modes = ["FP32", "BF16"] if martlet.cpu_info().has_bf16 else ["FP32"]
-    engines = {
+    martlet.set_num_threads(threads)
+    engines: dict[str, Engine] = {
         f"martlet {mode.lower()}": lambda mode=mode: martlet.scaled_dot_product_attention(
             q, k, v, is_causal=causal, mode=mode)
-        for mode in modes
+        for mode in (["FP32", "BF16"] if martlet.cpu_info().has_bf16 else ["FP32"])
     }
     if not causal:
         nodes = session(nodes_model(case), threads)
@@ -129,19 +129,14 @@ def measure(name: str, case: tuple, threads: int, rounds: int) -> dict:
     fused = session(fused_model(case), threads)
     fused_feed = {"q": inside(q), "k": inside(wide_k), "v": inside(wide_v)}
     engines["onnxruntime fused"] = lambda: fused.run(None, fused_feed)[0]
-
-    ours = np.asarray(engines["martlet fp32"]())
-    theirs = engines["onnxruntime fused"]()
+    ours, theirs = np.asarray(engines["martlet fp32"]()), engines["onnxruntime fused"]()
     difference = float(np.abs(inside(ours) - theirs).max())
     assert difference < 1e-4, f"{name}: the results differ by {difference}"
-    times: dict[str, list[float]] = {engine: [] for engine in engines}
-    for index in range(rounds + 3):
-        for engine, run in engines.items():
-            run()  # wakes this engine's threads
-            start = time.perf_counter()
-            run()
-            if index >= 3:
-                times[engine].append(time.perf_counter() - start)
+    return engines
+
+
+def row_of(name: str, case: tuple, threads: int, times: dict[str, list[float]]) -> dict:
+    batch, heads, _, queries, keys, width, causal = case
     operations = 4.0 * batch * heads * queries * keys * width
     if causal:
         operations *= (keys + 1) / (2 * keys)
@@ -151,14 +146,13 @@ def measure(name: str, case: tuple, threads: int, rounds: int) -> dict:
     return {
         "case": name,
         "threads": threads,
-        "us": {engine: round(1e6 * t, 1) for engine, t in fastest.items()},
-        "gflops": {engine: round(operations / t / 1e9, 1) for engine, t in fastest.items()},
+        "us": {engine: round(1e3 * t, 1) for engine, t in fastest.items()},
+        "gflops": {engine: round(operations / t / 1e6, 1) for engine, t in fastest.items()},
         "ratio": {
-            mode: round(statistics.median(
-                a / b for a, b in zip(theirs_best, times[f"martlet {mode}"], strict=True)), 3)
-            for mode in map(str.lower, modes)
+            engine.split()[1]: round(statistics.median(
+                a / b for a, b in zip(theirs_best, own, strict=True)), 3)
+            for engine, own in times.items() if engine.startswith("martlet")
         },
-        "largest difference": difference,
     }
 
 
@@ -172,10 +166,11 @@ def main() -> None:
     print("| case | threads | mode | us | GFLOP/s | of peak | ONNX Runtime us | ratio | |")
     print("|---|---|---|---|---|---|---|---|---|")
     for threads in arguments.threads:
-        martlet.set_num_threads(threads)
-        for name, case in CASES.items():
-            row = measure(name, case, threads, arguments.rounds)
-            row["peak_gflops"] = round(peak(threads), 1)
+        engines = [engines_for(name, case, threads) for name, case in CASES.items()]
+        measured = milliseconds(engines, arguments.rounds)
+        limit = round(peak(threads), 1)
+        for (name, case), times in zip(CASES.items(), measured, strict=True):
+            row = row_of(name, case, threads, times) | {"peak_gflops": limit}
             rows.append(row)
             ort = min(t for engine, t in row["us"].items() if engine.startswith("onnx"))
             for mode, ratio in row["ratio"].items():

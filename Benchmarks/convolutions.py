@@ -65,14 +65,30 @@ def model(layer: tuple[int, ...], batch: int) -> bytes:
     return onnx.shape_inference.infer_shapes(made).SerializeToString()
 
 
-def measure(layer: tuple[int, ...], batch: int, threads: int, rounds: int) -> dict:
-    channels, filters, extent, kernel, stride, groups = layer
-    x = np.random.default_rng(2).standard_normal((batch, channels, extent, extent))
-    engines = engines_for(model(layer, batch), {"x": x.astype(np.float32)}, threads)
-    row = compared(milliseconds(engines, rounds, TURN))
-    out = (extent + stride - 1) // stride
-    row["gflop"] = 2e-9 * batch * filters * (channels // groups) * kernel**2 * out**2
-    return row | {"layer": title(layer), "batch": batch, "threads": threads}
+def measure(
+    layers: list[tuple[int, ...]], batch: int, threads: int, rounds: int
+) -> list[dict]:
+    cases = []
+    for layer in layers:
+        x = np.random.default_rng(2).standard_normal((batch, layer[0], layer[2], layer[2]))
+        feeds = {"x": x.astype(np.float32)}
+        cases.append(engines_for(model(layer, batch), feeds, threads))
+    rows = []
+    for layer, times in zip(layers, milliseconds(cases, rounds, TURN), strict=True):
+        channels, filters, extent, kernel, stride, groups = layer
+        out = (extent + stride - 1) // stride
+        gflop = 2e-9 * batch * filters * (channels // groups) * kernel**2 * out**2
+        rows.append({"layer": title(layer), "batch": batch, "threads": threads, "gflop": gflop,
+                     **compared(times)})  # fmt: skip
+    return rows
+
+
+def show(row: dict, mode: str) -> str:
+    best, ratio, ms = row[mode]["best peer"], row[mode]["ratio"], row["ms"]
+    return (f"| {row['layer']} | {row['batch']} | {row['threads']} | {mode} "
+            f"| {row['gflop'] / ms[f'martlet {mode}'] * 1e3:.1f} | {best} "
+            f"| {row['gflop'] / ms[best] * 1e3:.1f} "
+            f"| {ratio:.2f} | {'ahead' if ratio >= 1 else 'behind'} |")  # fmt: skip
 
 
 def main() -> None:
@@ -83,25 +99,17 @@ def main() -> None:
     parser.add_argument("--only", default="", help="layers whose name has this in it")
     parser.add_argument("--json", help="also write the figures to this file")
     arguments = parser.parse_args()
+    layers = [x for x in RESNET + MOBILENET + RESNEXT if arguments.only in title(x)]
     rows = []
     print("| layer | batch | threads | mode | GFLOP/s | best peer | its GFLOP/s | ratio | |")
     print("|---|---|---|---|---|---|---|---|---|")
     for threads in arguments.threads:
         for batch in arguments.batch:
-            for layer in RESNET + MOBILENET + RESNEXT:
-                if arguments.only not in title(layer):
-                    continue
-                row = measure(layer, batch, threads, arguments.rounds)
+            for row in measure(layers, batch, threads, arguments.rounds):
                 rows.append(row)
                 for mode in ("fp32", "bf16"):
-                    if mode not in row:
-                        continue
-                    best, ratio, ms = row[mode]["best peer"], row[mode]["ratio"], row["ms"]
-                    print(f"| {row['layer']} | {batch} | {threads} | {mode} "
-                          f"| {row['gflop'] / ms[f'martlet {mode}'] * 1e3:.1f} | {best} "
-                          f"| {row['gflop'] / ms[best] * 1e3:.1f} "
-                          f"| {ratio:.2f} | {'ahead' if ratio >= 1 else 'behind'} |",
-                          flush=True)  # fmt: skip
+                    if mode in row:
+                        print(show(row, mode), flush=True)
     ratios = [row[mode]["ratio"] for row in rows for mode in ("fp32", "bf16") if mode in row]
     print(f"\nahead in {sum(ratio >= 1 for ratio in ratios)} of {len(ratios)}")
     if arguments.json:

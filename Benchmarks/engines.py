@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pathlib
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
@@ -67,25 +68,32 @@ def engines_for(model: bytes | pathlib.Path, feeds: Feeds, threads: int) -> dict
 
 
 def milliseconds(
-    engines: dict[str, Engine], rounds: int, turn: float = 0.0
-) -> dict[str, list[float]]:
-    """The time of one run of each engine, round by round. In a round the engines take turns, so
-    that drift of the machine's speed meets all alike; a turn is one run that wakes the engine's
-    threads, then runs that are timed together: one, or as many as fill `turn` seconds."""
-    repeats = dict.fromkeys(engines, 1)
-    for name, run in engines.items():
-        run()
-        start = time.perf_counter()
-        run()
-        repeats[name] = 1 + int(turn / (time.perf_counter() - start + 1e-9))
-    times: dict[str, list[float]] = {name: [] for name in engines}
-    for _ in range(rounds):
+    cases: list[dict[str, Engine]], rounds: int, turn: float = 0.0
+) -> list[dict[str, list[float]]]:
+    """For each case the time of one run of each of its engines, round by round. In a round all
+    cases have a turn, so that what disturbs the machine for seconds meets none alone, and a case's
+    engines follow each other, so that drift of its speed meets all alike. An engine's turn is one
+    run that wakes its threads, then runs that are timed together: one, or as many as fill `turn`
+    seconds."""
+    repeats = []
+    for engines in cases:
+        counts = {}
         for name, run in engines.items():
             run()
             start = time.perf_counter()
-            for _ in range(repeats[name]):
+            run()
+            counts[name] = 1 + int(turn / (time.perf_counter() - start + 1e-9))
+        repeats.append(counts)
+    times: list[dict[str, list[float]]] = [{name: [] for name in engines} for engines in cases]
+    for index in range(rounds):
+        print(f"round {index + 1} of {rounds} …", file=sys.stderr)
+        for engines, counts, row in zip(cases, repeats, times, strict=True):
+            for name, run in engines.items():
                 run()
-            times[name].append((time.perf_counter() - start) / repeats[name] * 1e3)
+                start = time.perf_counter()
+                for _ in range(counts[name]):
+                    run()
+                row[name].append((time.perf_counter() - start) / counts[name] * 1e3)
     return times
 
 

@@ -45,15 +45,20 @@ def make_feeds(session: onnxruntime.InferenceSession, extents: dict[str, int]) -
     return feeds
 
 
-def measure(path: pathlib.Path, extents: dict[str, int], threads: int, rounds: int) -> dict:
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    times = milliseconds(engines_for(path, make_feeds(session, extents), threads), rounds)
-    row = {"model": path.name, "threads": threads, **compared(times)}
-    row["over onnxruntime"] = round(1 / row["fp32"]["ratios"]["onnxruntime fp32"], 3)
-    if "martlet bf16" in times:
-        pairs = zip(times["martlet fp32"], times["martlet bf16"], strict=True)
-        row["bf16 over fp32"] = round(statistics.median(a / b for a, b in pairs), 3)
-    return row
+def measure(models: list[tuple[pathlib.Path, dict]], threads: int, rounds: int) -> list[dict]:
+    cases = []
+    for path, extents in models:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        cases.append(engines_for(path, make_feeds(session, extents), threads))
+    rows = []
+    for (path, _), times in zip(models, milliseconds(cases, rounds), strict=True):
+        row = {"model": path.name, "threads": threads, **compared(times)}
+        row["over onnxruntime"] = round(1 / row["fp32"]["ratios"]["onnxruntime fp32"], 3)
+        if "martlet bf16" in times:
+            pairs = zip(times["martlet fp32"], times["martlet bf16"], strict=True)
+            row["bf16 over fp32"] = round(statistics.median(a / b for a, b in pairs), 3)
+        rows.append(row)
+    return rows
 
 
 def show(row: dict) -> str:
@@ -82,9 +87,9 @@ def main() -> None:
     print("|" + "---|" * (len(ENGINES) + 5))
     rows = []
     for threads in arguments.threads:
-        for path, extents in cases:
-            rows.append(measure(path, extents, threads, arguments.rounds))
-            print(show(rows[-1]), flush=True)
+        for row in measure(cases, threads, arguments.rounds):
+            rows.append(row)
+            print(show(row), flush=True)
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps(rows, indent=2) + "\n")
 

@@ -2,10 +2,8 @@
 //
 // Usage: gemm THREADS ROUNDS MxNxK...
 // Prints one JSON object a line for each case, variant and engine:
-//   {"case": "128x768x768", "variant": "float32, packed", "engine": "onednn", "ms": ..., "gflops": ...,
-//    "ratio": ...}
-// ms: median over the rounds of one product's time; ratio: median of the rounds' own ratios of this
-// engine's time to Martlet's, which drift of the machine's speed meets alike. In a round the engines take turns; a turn is one
+//   {"case": "128x768x768", "variant": "float32, packed", "engine": "onednn", "ms": [...]}
+// ms: one product's time in each round. In a round the engines take turns; a turn is one
 // product that wakes the engine's threads and then as many as fill a millisecond.
 //
 // Variants: operands float32; "packed": the right one prepared before; "BF16 mode": float32 in and
@@ -205,16 +203,6 @@ static void *blas_prepare(const product *p, variant v) {
 
 // ------------------------------------------------------------------------------------ timing
 
-static int ascending(const void *a, const void *b) {
-  const double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static double median(double *values, int count) {
-  qsort(values, (size_t)count, sizeof(double), ascending);
-  return values[count / 2];
-}
-
 static float *filled(int64_t count, uint32_t seed) {
   float *values = aligned_alloc(64, ((size_t)count * 4 + 63) / 64 * 64);
   for (int64_t i = 0; i < count; i++) {
@@ -248,16 +236,12 @@ static void measure(const char *name, const product *p, variant v, int rounds) {
       else if (e == 0) repeats = 1 + TURN_NS / (ns + 1);
     }
   }
-  for (int e = count - 1; e >= 0; e--) {  // Martlet's own last: the others are compared with it
-    double ratios[MAX_ROUNDS];
+  for (int e = 0; e < count; e++) {
+    printf("{\"case\": \"%s\", \"variant\": \"%s\", \"engine\": \"%s\", \"ms\": [", name,
+           variant_names[v], engines[e].name);
     for (int round = 0; round < rounds; round++)
-      ratios[round] = engines[e].ms[round] / engines[0].ms[round];
-    const double ratio = median(ratios, rounds);
-    const double ms = median(engines[e].ms, rounds);
-    printf("{\"case\": \"%s\", \"variant\": \"%s\", \"engine\": \"%s\", \"ms\": %.6f, "
-           "\"gflops\": %.3f, \"ratio\": %.4f}\n",
-           name, variant_names[v], engines[e].name, ms,
-           2.0 * (double)p->m * (double)p->n * (double)p->k / ms / 1e6, ratio);
+      printf("%s%.6f", round ? ", " : "", engines[e].ms[round]);
+    puts("]}");
   }
   fflush(stdout);
   martlet_finish(own);

@@ -1,6 +1,6 @@
 """Matrix products of Martlet and of oneDNN and OpenBLAS, interleaved in one process (gemm.c).
 
-Usage: $(scripts/peers-env) Benchmarks/peers/gemm.py [--threads 1 2] [--rounds N]
+Usage: $(scripts/peers-env) Benchmarks/peers/gemm.py [--threads 1 2] [--passes N]
                                  [--cases MxNxK ...] [--json FILE] [--plot FILE.png]
 
 Prints, for each case and variant, Martlet's rate, the best peer's, and how many times as fast
@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PEERS = pathlib.Path(sys.prefix)  # scripts/peers-env puts oneDNN there, and NumPy with OpenBLAS
 DIST = ROOT / ".build-dist"
+ROUNDS = 5  # of a pass
 
 CASES = ["17x33x65", "64x64x64", "128x128x128", "256x256x256", "512x512x512", "1024x1024x1024",
          "2048x2048x2048", "128x768x768", "128x3072x768", "128x768x3072", "512x4096x4096",
@@ -38,22 +40,32 @@ def build(program: str) -> None:
         check=True)  # fmt: skip
 
 
-def measure(program: str, threads: int, rounds: int, cases: list[str]) -> list[dict]:
+def measure(program: str, threads: int, passes: int, cases: list[str]) -> list[dict]:
+    """Passes over all cases with some rounds each: what disturbs the machine for seconds meets no
+    case alone, and within a round drift of its speed meets all engines alike."""
     # Threads of an engine that waits must not take the processors from the next one's turn.
     quiet = os.environ | {"GOMP_SPINCOUNT": "10000", "OPENBLAS_THREAD_TIMEOUT": "14"}
-    rows: dict[tuple[str, str], dict] = {}
-    for case in cases:
-        print(f"{case}, {threads} thread(s) …", file=sys.stderr)
-        lines = subprocess.run([program, str(threads), str(rounds), case], env=quiet, check=True,
-                               capture_output=True, text=True).stdout  # fmt: skip
-        for line in map(json.loads, lines.splitlines()):
-            key = (case, line["variant"])
-            row = rows.setdefault(
-                key, {"case": case, "variant": key[1], "threads": threads, "gflops": {}})
-            row["gflops"][line["engine"]] = line["gflops"]
-            if line["engine"] != "martlet" and line["ratio"] < row.get("ratio", float("inf")):
-                row |= {"best_peer": line["engine"], "ratio": line["ratio"]}
-    return list(rows.values())
+    times: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for index in range(passes):
+        print(f"{threads} thread(s), pass {index + 1} of {passes} …", file=sys.stderr)
+        for case in cases:
+            command = [program, str(threads), str(ROUNDS), case]
+            lines = subprocess.run(command, env=quiet, check=True, capture_output=True, text=True)
+            for line in map(json.loads, lines.stdout.splitlines()):
+                engines = times.setdefault((case, line["variant"]), {})
+                engines.setdefault(line["engine"], []).extend(line["ms"])
+    rows = []
+    for (case, variant), engines in times.items():
+        m, n, k = map(int, case.split("x"))
+        rates = {x: 2e-6 * m * n * k / statistics.median(ms) for x, ms in engines.items()}
+        row = {"case": case, "variant": variant, "threads": threads, "gflops": rates}
+        for engine, ms in engines.items():
+            pairs = zip(ms, engines["martlet"], strict=True)
+            ratio = statistics.median(a / b for a, b in pairs)
+            if engine != "martlet" and ratio < row.get("ratio", float("inf")):
+                row |= {"best_peer": engine, "ratio": ratio}
+        rows.append(row)
+    return rows
 
 
 def show(rows: list[dict]) -> None:
@@ -90,7 +102,7 @@ def plot(rows: list[dict], file: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--passes", type=int, default=7)
     parser.add_argument("--cases", nargs="+", default=CASES, metavar="MxNxK")
     parser.add_argument("--json", help="also write the figures to this file")
     parser.add_argument("--plot", help="also draw the ratios into this PNG file")
@@ -104,7 +116,7 @@ def main() -> None:
         build(program)
         rows = []
         for threads in arguments.threads:
-            rows += measure(program, threads, arguments.rounds, arguments.cases)
+            rows += measure(program, threads, arguments.passes, arguments.cases)
     show(rows)
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps(rows, indent=2) + "\n")
