@@ -455,7 +455,7 @@ MK_INLINE void gemm_narrow_body(const int n, const int blocks, const mk_gemm_str
 
 // All rows of n columns. The last rows fill their vectors with those before them, which are
 // computed again. A cache set holds eight lines: as many rows at a time where they lie a multiple of
-// 4 KiB apart, and where they straddle lines or there are more sums (up to 1.5 times as fast, AVX2).
+// 4 KiB apart, and where they straddle lines or there are more sums (Benchmarks/sweep.py, AVX2).
 MK_INLINE void gemm_narrow(const int n, const mk_gemm_stream *s, int64_t line) {
   const bool pairs = s->m >= 2 * VL && s->lhs_stride % 4096 != 0 &&
                      (n == 1 || (n < 4 && (s->lhs_stride % 64 == 0 || s->k <= VL)));

@@ -95,7 +95,8 @@ final class GEMMRow: @unchecked Sendable {
   let stream: Stream?
   /// Streams an f32 rhs in place whose K is contiguous; nil but for f32 and bf16 units.
   let columns: Stream?
-  /// Rounds an f32 rhs in place whose columns are contiguous, for `columnsMR` rows; nil but for bf16 units.
+  /// Rounds an f32 rhs in place whose columns are contiguous, for `columnsMR` rows; nil but for bf16
+  /// units.
   let lines: Stream?
   /// All of a small product in place; nil but for f32.
   let small: Stream?
@@ -142,6 +143,9 @@ final class GEMMRow: @unchecked Sendable {
 
   var rhsBytes: Int { rhs.byteCount }
   var lhsBytes: Int { lhs.byteCount }
+
+  /// Panels that so many columns fill.
+  func panels(_ columns: Int) -> Int { (columns + nr - 1) / nr }
 
   /// Bytes of one panel of `k` rows.
   func panelBytes(_ k: Int) -> Int { (k + kr - 1) / kr * kr * nr * rhsBytes }

@@ -53,7 +53,7 @@ struct NativeBackend: Backend {
     }
     // The panels' size: k rounded up to kr, times n rounded up to nr; checked, as k and n may come
     // from a view with zero strides.
-    let panels = (n + row.nr - 1) / row.nr
+    let panels = row.panels(n)
     let extents = matrixStrides.map(\.count)
     _ = try Shape.byteCount(extents + [k + row.kr, panels, row.nr], type)
     let panelStride = row.panelBytes(k)

@@ -218,14 +218,13 @@ struct FusedAttention {
       let row = attention.row
       let problem = attention.problem
       let block = min(FusedAttention.keyBlock, max(problem.keys, 1))
-      func panels(_ columns: Int) -> Int { (columns + row.nr - 1) / row.nr }
       func aligned(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
       stripRows = min(max(FusedAttention.stripRows / row.mr, 1) * row.mr, attention.taskRows)
       // An odd number of cache lines, so that the rows of a tile fall into different sets.
       scoresStride = ((block * 4 + 63) / 64 | 1) * 64
       lhsStride = ((max(problem.width, 1) * row.lhsBytes + 63) / 64 | 1) * 64
-      values = aligned(panels(block) * row.panelBytes(problem.width))
-      scores = values + aligned(panels(problem.valueWidth) * row.panelBytes(block))
+      values = aligned(row.panels(block) * row.panelBytes(problem.width))
+      scores = values + aligned(row.panels(problem.valueWidth) * row.panelBytes(block))
       lhs = scores + stripRows * scoresStride
       kept = lhs + stripRows * lhsStride
       depths = kept + aligned(stripRows * 8)

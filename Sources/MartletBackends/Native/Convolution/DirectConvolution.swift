@@ -66,7 +66,7 @@ struct DirectConvolution {
       rows -= 1
     }
     let least = max(1, DirectConvolution.leastPixels / max(output.w, 1))
-    let panels = (problem.groupRows + row.nr - 1) / row.nr
+    let panels = row.panels(problem.groupRows)
     let shares = panels / (source.form == .areas ? 2 : DirectConvolution.copiedPanels)
     func blocks() -> Int {
       problem.batch * problem.groups * ((output.h + rows - 1) / rows)
@@ -78,7 +78,7 @@ struct DirectConvolution {
     blockRows = down > 0 ? (output.h + down - 1) / down : 1
   }
 
-  private var panels: Int { (problem.groupRows + row.nr - 1) / row.nr }
+  private var panels: Int { row.panels(problem.groupRows) }
 
   /// - Throws: `outOfMemory`.
   func run(on pool: ThreadPool) throws(MartletError) -> Execution {
@@ -322,7 +322,7 @@ extension NativeBackend {
       throw MartletError(.internalError, "no GEMM kernel multiplies float32")
     }
     let depth = problem.groupDepth
-    let panels = (problem.groupRows + row.nr - 1) / row.nr
+    let panels = row.panels(problem.groupRows)
     let bytes = try Shape.byteCount([problem.groups, panels, depth, row.nr], .float32)
     let storage = try Storage(byteCount: bytes)
     let panelBytes = row.panelBytes(depth)

@@ -115,7 +115,7 @@ private struct ImplicitProduct {
     let panelStride = row.panelBytes(loop.k)
     var isRunning = false
     let hasMemory = ThreadScratch.withBytes(
-      (pixels + row.nr - 1) / row.nr * panelStride, .shared
+      row.panels(pixels) * panelStride, .shared
     ) { shared in
       loop.rhs.packPanels(
         k: loop.k, columns: 0..<pixels, row: row, into: shared, isParallel: true, on: pool)

@@ -153,7 +153,7 @@ struct WinogradConvolution {
       let row = convolution.row
       panelStride = row.panelBytes(convolution.depth)
       // An odd number of cache lines apart, so that the points of a tile fall into different sets.
-      stride = (tiles + row.nr - 1) / row.nr * panelStride + 64
+      stride = row.panels(tiles) * panelStride + 64
       byteCount = stride * convolution.points
     }
   }

@@ -234,7 +234,7 @@ struct PanelProduct {
   ) -> Bool {
     let row = prototype.row
     let panelStride = row.panelBytes(problem.k)
-    let panels = (problem.n + row.nr - 1) / row.nr
+    let panels = row.panels(problem.n)
     let perChunk = min(
       panels, max(shape.threads * 2, GEMMPlan.sharedPanelBytes / max(panelStride, 1)))
     let isParallel =

@@ -41,7 +41,7 @@ enum RightOperand {
     switch self {
     case .panels, .columns: 0
     case .rows: row.panelBytes(depth) + 64  // a last item may have fewer columns than whole vectors
-    case .strided, .image: (columns + row.nr - 1) / row.nr * row.panelBytes(depth) + 64
+    case .strided, .image: row.panels(columns) * row.panelBytes(depth) + 64
     }
   }
 

@@ -101,7 +101,7 @@ enum SmallProduct {
   }
 
   /// Whether so few rows use each line of rhs that packing it costs a single thread more than it
-  /// saves (up to 1.5 times as fast, AVX2; 0.85 times where lines lie 4 KiB apart).
+  /// saves, which it does not where lines lie pages apart (Benchmarks/sweep.py, AVX2).
   private static func hasFewRows(_ problem: GEMMProblem) -> Bool {
     problem.m <= 48 && problem.packedRHS == nil && problem.rhs.rowStride <= 512
   }

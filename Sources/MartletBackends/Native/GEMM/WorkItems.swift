@@ -64,7 +64,7 @@ extension RightOperand {
     isParallel: Bool, on pool: ThreadPool
   ) {
     let panelStride = row.panelBytes(k)
-    let panels = (columns.count + row.nr - 1) / row.nr
+    let panels = row.panels(columns.count)
     // At least 64 columns an item, where there are enough: a row of rhs is read in longer runs.
     let group = max(1, min(64 / row.nr, panels / (4 * max(pool.threadCount, 1))))
     func packGroup(_ index: Int) {
