@@ -31,14 +31,16 @@ let package = Package(
         "MartletImport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(name: "Martlet", dependencies: ["MartletImport"]),
-    // Not a suite: the kernels' 64-byte vectors, compiled for processors without AVX-512.
+    // Not a suite: the kernels of 64-byte vectors, compiled for processors without AVX-512.
     .target(
       name: "MartletKernelsWide", dependencies: ["MartletKernels"],
       path: "Tests/MartletKernelsWide"),
     .testTarget(
       name: "MartletKernelsTests", dependencies: ["MartletKernels", "MartletKernelsWide"]),
     .testTarget(name: "MartletCoreTests", dependencies: ["MartletCore"]),
-    .testTarget(name: "MartletBackendsTests", dependencies: ["MartletBackends", "MartletKernels"]),
+    .testTarget(
+      name: "MartletBackendsTests",
+      dependencies: ["MartletBackends", "MartletKernels", "MartletKernelsWide"]),
     .testTarget(name: "MartletOperatorsTests", dependencies: ["MartletOperators"]),
     .testTarget(name: "MartletGraphTests", dependencies: ["MartletGraph"]),
     .testTarget(name: "MartletImportTests", dependencies: ["MartletImport"]),

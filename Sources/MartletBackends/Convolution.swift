@@ -26,7 +26,8 @@ package struct SpatialExtents: Sendable, Equatable {
 /// dst[N, OC, out] = activation(bias[OC] + residual + sum over taps of weights * src[N, C, in]).
 ///
 /// All matrices are contiguous f32; weights are [OC, C / groups, kernel]. Sums run over
-/// (channel, kd, kh, kw) in ascending order, those of depthwise convolution over (kw, kh).
+/// (channel, kd, kh, kw) in ascending order, in bf16 over (kd, kh, kw, channel), those of depthwise
+/// convolution over (kw, kh).
 package struct ConvolutionProblem {
   package var batch: Int
   package var groups: Int
@@ -41,7 +42,8 @@ package struct ConvolutionProblem {
   package var padding = SpatialExtents(d: 0, h: 0, w: 0)
   package var src: UnsafePointer<Float>
   package var weights: UnsafePointer<Float>
-  /// The same weights rounded to bf16 once; read in their place where the mode permits bf16.
+  /// The same weights as `Backends.roundedWeights` made them; read in their place where products run
+  /// in bf16.
   package var roundedWeights: RoundedWeights?
   /// The same weights as `Backends.winogradWeights` made them for this shape and mode: then the
   /// convolution runs by Winograd's algorithm.
@@ -112,7 +114,7 @@ package struct ConvolutionProblem {
   }
 }
 
-/// Convolution weights rounded to bf16 once.
+/// Convolution weights rounded to bf16 once, as products in bf16 sum them: [OC, kernel, C / groups].
 ///
 /// @unchecked Sendable: immutable after init.
 package final class RoundedWeights: @unchecked Sendable {
@@ -152,11 +154,13 @@ extension Backends {
     try native.convolve(problem, pool: pool)
   }
 
-  /// `count` f32 weights rounded to bf16 for products under `mode`, or nil where f32 is used.
-  package static func roundWeights(
-    _ weights: UnsafePointer<Float>, count: Int, mode: MathMode
+  /// The problem's weights rounded for products in bf16; nil where its mode and shape keep to float32.
+  ///
+  /// - Throws: `outOfMemory`.
+  package static func roundedWeights(
+    _ problem: ConvolutionProblem, pool: ThreadPool
   ) throws(MartletError) -> RoundedWeights? {
-    try native.roundWeights(weights, count: count, mode: mode)
+    try native.roundedWeights(problem, pool: pool)
   }
 
   /// The m of Winograd's F(m x m, 3 x 3) for constant weights of this shape, or nil where the
@@ -174,10 +178,10 @@ extension Backends {
     try native.winogradWeights(problem, m: m, pool: pool)
   }
 
-  /// Whether constant weights of this shape are to be packed by `directWeights`. A function of the
-  /// layer's shape without its batch, and of the mode.
-  package static func takesDirectWeights(_ problem: ConvolutionProblem) -> Bool {
-    native.takesDirectWeights(problem)
+  /// The type in which constant weights of this shape are to be packed by `directWeights`; nil where
+  /// they are not to be. A function of the layer's shape without its batch, and of the mode.
+  package static func directWeightsType(_ problem: ConvolutionProblem) -> DType? {
+    native.directWeightsType(problem)
   }
 
   /// The problem's weights packed for convolution without an im2col matrix.

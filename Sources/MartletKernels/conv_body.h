@@ -20,26 +20,37 @@ typedef struct conv_piece {
   int64_t offset;         // of those coordinates within a channel
 } conv_piece;
 
-// Row index k taken apart.
+// Row index k taken apart: over (c, d, h, w) for f32, over (d, h, w, c) for bf16.
 typedef struct conv_tap {
   int64_t c, d, h, w;
 } conv_tap;
 
-MK_INLINE conv_tap conv_tap_at(const mk_pack_conv *p, int64_t k) {
+MK_INLINE bool conv_is_by_channel(const pack_kind kind) { return kind == PACK_F32; }
+
+MK_INLINE conv_tap conv_tap_at(const pack_kind kind, const mk_pack_conv *p, int64_t k) {
   conv_tap tap;
+  if (!conv_is_by_channel(kind)) tap.c = k % p->channels, k /= p->channels;
   tap.w = k % p->ker_w, k /= p->ker_w;
   tap.h = k % p->ker_h, k /= p->ker_h;
-  tap.d = k % p->ker_d, tap.c = k / p->ker_d;
+  tap.d = k % p->ker_d;
+  if (conv_is_by_channel(kind)) tap.c = k / p->ker_d;
   return tap;
 }
-MK_INLINE void conv_next_tap(const mk_pack_conv *p, conv_tap *tap) {
-  if (++tap->w < p->ker_w) return;
+
+// Moves on by one k; true where that leaves the row of taps.
+MK_INLINE bool conv_next_tap(const pack_kind kind, const mk_pack_conv *p, conv_tap *tap) {
+  if (!conv_is_by_channel(kind)) {
+    if (++tap->c < p->channels) return false;
+    tap->c = 0;
+  }
+  if (++tap->w < p->ker_w) return false;
   tap->w = 0;
-  if (++tap->h < p->ker_h) return;
+  if (++tap->h < p->ker_h) return true;
   tap->h = 0;
-  if (++tap->d < p->ker_d) return;
+  if (++tap->d < p->ker_d) return true;
   tap->d = 0;
   tap->c++;
+  return true;
 }
 
 // The pieces of `count` columns from column index n, whose first panel is at dst.
@@ -79,11 +90,11 @@ MK_INLINE v_span conv_span(const mk_pack_conv *p, const conv_piece *piece, int64
   return v_span_of(low, high);
 }
 
-// For each piece where its row of the image starts for a row of taps (kw 0); null in the padding.
+// For each piece where its row of the first channel starts for a row of taps (kw 0); null in the padding.
 MK_INLINE void conv_rows(const mk_pack_conv *p, const conv_piece *pieces, int used,
                          const conv_tap *tap, const float **rows) {
   const int64_t d = tap->d * p->dil_d, h = tap->h * p->dil_h;
-  const float *src = p->src + ((tap->c * p->in_d + d) * p->in_h + h) * p->in_w;
+  const float *src = p->src + (d * p->in_h + h) * p->in_w;
   for (int i = 0; i < used; i++) {
     const bool within = (uint64_t)(pieces[i].d + d) < (uint64_t)p->in_d &&
                         (uint64_t)(pieces[i].h + h) < (uint64_t)p->in_h;
@@ -113,6 +124,7 @@ MK_INLINE bool conv_panels(const pack_kind kind, const int nr, const int step,
                            const mk_pack_conv *p, int64_t n, int64_t columns, char *dst) {
   const int kr = pack_kr(kind);
   const int64_t lines = (p->k + kr - 1) / kr, line_bytes = nr * 4;
+  const int64_t plane = p->in_d * p->in_h * p->in_w;
   conv_piece pieces[CONV_MAX_PIECES];
   v_span spans[CONV_MAX_SPANS];
   const int used = conv_pieces(p, nr, n, columns, dst, pieces);
@@ -125,20 +137,19 @@ MK_INLINE bool conv_panels(const pack_kind kind, const int nr, const int step,
   // The rows serve every tap of a row of taps; the odd tap of a pair may be in the next one.
   const float *rows[2][CONV_MAX_PIECES];
   int at = 0;
-  conv_tap tap = conv_tap_at(p, p->k0);
+  conv_tap tap = conv_tap_at(kind, p, p->k0);
   if (lines > 0) conv_rows(p, pieces, used, &tap, rows[at]);
   for (int64_t line = 0; line < lines; line++) {
     const float **const even_rows = rows[at];
-    const int64_t even_w = tap.w;
+    const conv_tap even = tap;
     const bool has_odd = kind != PACK_F32 && line * kr + 1 < p->k;
-    if (has_odd) {
-      conv_next_tap(p, &tap);
-      if (tap.w == 0) at ^= 1, conv_rows(p, pieces, used, &tap, rows[at]);
-    }
+    if (has_odd && conv_next_tap(kind, p, &tap))
+      at ^= 1, conv_rows(p, pieces, used, &tap, rows[at]);
     const float **const odd_rows = rows[at];
-    const int64_t offsets[2] = {even_w * p->dil_w, tap.w * p->dil_w};
-    const v_span *const line_spans[2] = {spans + even_w * used, spans + tap.w * used};
-    const int64_t taps[2] = {even_w, tap.w};
+    const int64_t offsets[2] = {even.c * plane + even.w * p->dil_w,
+                                tap.c * plane + tap.w * p->dil_w};
+    const v_span *const line_spans[2] = {spans + even.w * used, spans + tap.w * used};
+    const int64_t taps[2] = {even.w, tap.w};
     for (int i = 0; i < used; i++) {
       const conv_piece *piece = &pieces[i];
       vf halves[2];
@@ -165,8 +176,7 @@ MK_INLINE bool conv_panels(const pack_kind kind, const int nr, const int step,
       for (int64_t j = columns % nr; j < nr; j++) memset(last + j * 4, 0, 4);
     }
     if (line + 1 == lines) break;  // the next tap may not exist
-    conv_next_tap(p, &tap);
-    if (tap.w == 0) at ^= 1, conv_rows(p, pieces, used, &tap, rows[at]);
+    if (conv_next_tap(kind, p, &tap)) at ^= 1, conv_rows(p, pieces, used, &tap, rows[at]);
   }
   return true;
 }

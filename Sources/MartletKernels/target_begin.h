@@ -57,5 +57,6 @@
 #define MK_EACH_OF(COUNT, X) MK_EACH_##COUNT(X)
 #define MK_EACH_4(X) X(1) X(2) X(3) X(4)
 #define MK_EACH_6(X) MK_EACH_4(X) X(5) X(6)
-#define MK_EACH_8(X) MK_EACH_6(X) X(7) X(8)
+#define MK_EACH_7(X) MK_EACH_6(X) X(7)
+#define MK_EACH_8(X) MK_EACH_7(X) X(8)
 #define MK_EACH_14(X) MK_EACH_8(X) X(9) X(10) X(11) X(12) X(13) X(14)

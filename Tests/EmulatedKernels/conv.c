@@ -142,7 +142,156 @@ static void test_finish(const mk_gemm_row *row, int64_t pixels, int64_t n) {
   check(right, "finish of %lld pixels by %lld channels", (long long)pixels, (long long)n);
 }
 
+// ------------------------------------------------------------------------- bf16 units
+
+static uint16_t *halves(int slot, int64_t count, bool at_end) {
+  uint16_t *p = slot_memory(slot, count * 2, at_end);
+  for (int64_t i = 0; i < count; i++) p[i] = (uint16_t)(bits_of(random_unit()) >> 16);
+  return p;
+}
+
+// Denormals and what rounds to them count as zero in a product, so a window may hold either.
+static bool same_in_product(uint16_t a, uint16_t b) {
+  return a == b || ((a & 0x7f80) == 0 && (b & 0x7f80) == 0);
+}
+
+static void test_window(const mk_conv_dot_kernels *kernels) {
+  const int64_t channels = 2 * (1 + random_below(20)), more = 2 * random_below(9);
+  const bool pads = random_below(4) == 0;
+  const mk_conv_window window = {
+    .channels = channels, .in_h = 1 + random_below(6), .in_w = 1 + random_below(40),
+    .y0 = random_below(9) - 5, .x0 = random_below(40) - 20, .step = 1 + random_below(2),
+    .height = 1 + random_below(6), .width = 1 + random_below(40),
+    .dst_channels = channels + (pads ? more : 0)};
+  const bool at_end = random_below(2), has_tiny = random_below(4) == 0;
+  const int64_t plane = window.in_h * window.in_w;
+  float *src = floats(IMAGE, channels * plane, at_end);
+  for (int64_t i = 0; i < channels * plane; i++)
+    if (has_tiny && random_below(3) == 0)
+      src[i] = float_of(random_bits() & (random_below(2) ? 0x81ffffffu : 0xffffffffu));
+  mk_conv_window job = window;
+  job.src = src;
+  const int64_t count = window.height * window.width * window.dst_channels;
+  job.dst = halves(LINES, count, true);
+  kernels->window(&job);
+  bool right = fringe_is_whole(LINES);
+  for (int64_t i = 0; i < count; i++) {
+    const int64_t c = i % window.dst_channels, x = i / window.dst_channels % window.width;
+    const int64_t y = i / window.dst_channels / window.width;
+    const int64_t from_y = window.y0 + y * window.step, from_x = window.x0 + x * window.step;
+    const bool inside = c < channels && from_y >= 0 && from_y < window.in_h && from_x >= 0 &&
+                        from_x < window.in_w;
+    const uint16_t expected =
+        inside ? round_to_bf16(src[c * plane + from_y * window.in_w + from_x]) : 0;
+    right &= same_in_product(job.dst[i], expected);
+  }
+  check(right, "window of %lldx%lld pixels, %lld of %lld channels, step %lld",
+        (long long)window.height, (long long)window.width, (long long)channels,
+        (long long)window.dst_channels, (long long)window.step);
+}
+
+// Sums of output pixels whose taps may lie outside the image, against one pair after the other.
+static void test_dot(const mk_gemm_row *row, bool is_grouped) {
+  const mk_conv_dot_kernels *const kernels = row->conv_dot;
+  static const int64_t group_pairs[] = {1, 2, 4, 8};
+  const int64_t lanes = is_grouped ? kernels->grouped_lanes : kernels->lanes;
+  const int64_t in_group = is_grouped ? group_pairs[random_below(4)] : 1 + random_below(20);
+  const int64_t group_lanes = lanes * in_group * 2 / kernels->grouped_channels *
+                              (random_below(3) == 0 ? 2 : 1);
+  const int64_t channels = is_grouped ? kernels->grouped_channels : in_group * 2;
+  mk_conv_dot job = {
+    .in_h = 1 + random_below(9), .in_w = 1 + random_below(9), .h = -random_below(4),
+    .w = -random_below(4), .channels = channels, .ker_h = 1 + random_below(4),
+    .ker_w = 1 + random_below(4), .stride_h = 1 + random_below(3), .stride_w = 1 + random_below(3),
+    .dil_h = 1 + random_below(3), .dil_w = 1 + random_below(3), .rows = 1 + random_below(4),
+    .columns = 1 + random_below(9), .depth = 2 * (1 + random_below(random_below(2) ? 20 : 200)),
+    .group_lanes = group_lanes > lanes ? lanes : group_lanes, .group_pairs = in_group};
+  const bool many = random_below(8) == 0;  // more areas than a kernel keeps: it reads the padding
+  if (many) job.columns = 40, job.in_w = 50, job.ker_w = 30, job.w = -25, job.stride_w = 1, job.dil_w = 1;
+  const int64_t height = (job.rows - 1) * job.stride_h + (job.ker_h - 1) * job.dil_h + 1;
+  const int64_t taps = job.ker_h * job.ker_w, pixels = job.rows * job.columns;
+  job.width = (job.columns - 1) * job.stride_w + (job.ker_w - 1) * job.dil_w + 1;
+  uint16_t *src = halves(IMAGE, height * job.width * channels, true);
+  for (int64_t y = 0; y < height; y++)
+    for (int64_t x = 0; x < job.width; x++)
+      if (job.h + y < 0 || job.h + y >= job.in_h || job.w + x < 0 || job.w + x >= job.in_w)
+        memset(src + (y * job.width + x) * channels, 0, (size_t)channels * 2);
+  const uint16_t *const weights = halves(WEIGHTS, taps * in_group * lanes * 2, true);
+  job.src = src;
+  job.weights = weights;
+  job.next = random_below(2) ? weights : NULL;
+  job.places = slot_memory(PIXELS, (pixels + taps) * (int64_t)sizeof *job.places, true);
+  job.sums = floats(SUMS, pixels * lanes, true);
+  (is_grouped ? kernels->grouped : kernels->sums)(&job);
+  bool right = fringe_is_whole(SUMS) && fringe_is_whole(PIXELS);
+  for (int64_t i = 0; i < pixels; i++) {
+    for (int64_t j = 0; j < lanes; j++) {
+      const int64_t group = is_grouped ? j / job.group_lanes : 0;
+      double sum = 0, magnitude = 0;
+      for (int64_t t = 0; t < taps; t++) {
+        const int64_t y = i / job.columns * job.stride_h + t / job.ker_w * job.dil_h;
+        const int64_t x = i % job.columns * job.stride_w + t % job.ker_w * job.dil_w;
+        for (int64_t c = 0; c < in_group * 2; c++) {
+          const double product =
+              (double)widen(src[(y * job.width + x) * channels + group * in_group * 2 + c]) *
+              widen(weights[((t * in_group + c / 2) * lanes + j) * 2 + c % 2]);
+          sum += product;
+          magnitude += fabs(product);
+        }
+      }
+      right &= fabs(job.sums[i * lanes + j] - sum) <=
+               magnitude * (double)(taps * in_group * 2) * 0x1p-23;
+    }
+  }
+  check(right, "%s of %lldx%lld pixels, %lldx%lld taps of %lld pairs",
+        is_grouped ? "groups" : "sums", (long long)job.rows, (long long)job.columns,
+        (long long)job.ker_h, (long long)job.ker_w, (long long)in_group);
+}
+
+// The chain over (kh, kw, channel) in blocks of any depth is that of one.
+static void test_dot_order(const mk_gemm_row *row) {
+  enum { PIXELS_HERE = 13, PAIRS = 9, TAPS = 6 };
+  const int64_t lanes = row->conv_dot->lanes;
+  mk_conv_dot job = {.in_h = 9, .in_w = 40, .channels = PAIRS * 2, .ker_h = 2, .ker_w = 3,
+                     .stride_h = 1, .stride_w = 1, .dil_h = 1, .dil_w = 1, .rows = 1,
+                     .columns = PIXELS_HERE, .width = PIXELS_HERE + 2};
+  uint16_t *const src = halves(IMAGE, 2 * job.width * PAIRS * 2, true);
+  uint16_t *const weights = halves(WEIGHTS, TAPS * PAIRS * lanes * 2, true);
+  job.src = src;
+  job.weights = weights;
+  job.places = slot_memory(PIXELS, (PIXELS_HERE + TAPS) * (int64_t)sizeof *job.places, true);
+  float expected[64];
+  for (int64_t depth = 2; depth <= 200; depth += 2 + depth / 8) {
+    job.depth = depth;
+    job.sums = floats(SUMS, PIXELS_HERE * lanes, true);
+    row->conv_dot->sums(&job);
+    for (int64_t i = 0; i < PIXELS_HERE; i++) {
+      // A tile of the product makes the same chain of the pixel's taps one after the other.
+      uint16_t *line = slot_memory(TERMS, TAPS * PAIRS * 4, true);
+      for (int64_t t = 0; t < TAPS; t++)
+        memcpy(line + t * PAIRS * 2, src + ((t / 3) * job.width + i + t % 3) * PAIRS * 2,
+               PAIRS * 4);
+      const mk_gemm_tile tile = {
+        .m = 1, .n = lanes, .k = TAPS * PAIRS * 2, .lhs = line, .lhs_stride = TAPS * PAIRS * 4,
+        .rhs = weights, .acc = expected, .acc_stride = lanes * 4, .dst = expected,
+        .dst_stride = lanes * 4, .flags = MK_FIRST_K | MK_LAST_K};
+      row->tile(&tile);
+      check(memcmp(job.sums + i * lanes, expected, (size_t)lanes * 4) == 0,
+            "sums in blocks of %lld terms: not the bits of a tile of the product",
+            (long long)depth);
+    }
+  }
+}
+
+static void test_dot_kernels(const mk_isa *isa, const mk_gemm_row *row) {
+  begin_section(isa->name, "convolution on bf16 units");
+  for (int i = 0; i < 400; i++) test_window(row->conv_dot);
+  for (int i = 0; i < 300; i++) test_dot(row, i % 3 == 0);
+  test_dot_order(row);
+}
+
 void test_conv_kernels(const mk_isa *isa, const mk_gemm_row *row, bool fused) {
+  if (row->conv_dot) test_dot_kernels(isa, row);
   if (!row->conv) return;
   begin_section(isa->name, "convolution");
   for (int64_t pixels = 0; pixels <= 2 * row->conv->pixels + 3; pixels++)

@@ -290,11 +290,14 @@ static void test_pack_conv(const mk_gemm_row *row) {
     float *src = slot_memory(SOURCE, image * 4, round % 2);
     for (int64_t i = 0; i < image; i++) src[i] = draw(SPECIAL);
     c.src = src;
+    c.channels = channels;
     uint32_t *expected = calloc((size_t)(c.k * c.n + 1), 4);
     for (int64_t p = 0; p < c.k; p++) {
-      int64_t t = c.k0 + p;
-      const int64_t kw = t % c.ker_w, kh = (t /= c.ker_w) % c.ker_h, kd = (t /= c.ker_h) % c.ker_d;
-      const int64_t channel = t / c.ker_d;
+      // By channel, then tap; where the rhs is bf16 by tap, then channel.
+      const int64_t taps = c.ker_d * c.ker_h * c.ker_w, at = c.k0 + p;
+      const int64_t channel = row->rhs == MK_BF16 ? at % channels : at / taps;
+      int64_t t = row->rhs == MK_BF16 ? at / channels : at % taps;
+      const int64_t kw = t % c.ker_w, kh = (t /= c.ker_w) % c.ker_h, kd = t / c.ker_h;
       for (int64_t j = 0; j < c.n; j++) {
         int64_t o = c.n0 + j;
         const int64_t ow = o % c.out_w, oh = (o /= c.out_w) % c.out_h, od = o / c.out_h;

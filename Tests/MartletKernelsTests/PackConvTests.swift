@@ -23,10 +23,16 @@ struct ConvGeometry: CustomTestStringConvertible, Sendable {
   }
 
   /// The image index that row `k` and column `n` of the im2col matrix read; nil in the padding.
-  func source(_ k: Int, _ n: Int) -> Int? {
+  /// `byTap`: k runs over the taps and, within each, the channels.
+  func source(_ k: Int, _ n: Int, byTap: Bool) -> Int? {
     let taps = kernel
-    let tap = [k / (taps[2] * taps[1]) % taps[0], k / taps[2] % taps[1], k % taps[2]]
-    let channel = k / (taps[0] * taps[1] * taps[2])
+    let count = taps[0] * taps[1] * taps[2]
+    let (channel, at) = byTap ? (k % channels, k / channels) : (k / count, k % count)
+    return source(
+      channel: channel, tap: [at / (taps[2] * taps[1]), at / taps[2] % taps[1], at % taps[2]], n)
+  }
+
+  private func source(channel: Int, tap: [Int], _ n: Int) -> Int? {
     let at = [n / (output[2] * output[1]), n / output[2] % output[1], n % output[2]]
     var index = channel
     for axis in 0..<3 {
@@ -85,7 +91,7 @@ struct PackConvTests {
         var expected = [UInt32](repeating: 0, count: words)
         for p in 0..<depth {
           for j in 0..<columns {
-            guard let at = g.source(k0 + p, n0 + j) else { continue }
+            guard let at = g.source(k0 + p, n0 + j, byTap: row.isBF16) else { continue }
             let word = j / row.nr * row.panelBytes(depth) / 4 + p / row.kr * row.nr + j % row.nr
             expected[word] |=
               row.isBF16
@@ -97,6 +103,7 @@ struct PackConvTests {
         var pack = mk_pack_conv()
         (pack.k0, pack.k, pack.n0, pack.n) = (Int64(k0), Int64(depth), Int64(n0), Int64(columns))
         pack.src = UnsafePointer(image.floats())
+        pack.channels = Int64(g.channels)
         let (input, kernel, output) = (g.input.map(Int64.init), g.kernel, g.output)
         (pack.in_d, pack.in_h, pack.in_w) = (input[0], input[1], input[2])
         (pack.ker_d, pack.ker_h, pack.ker_w) = (

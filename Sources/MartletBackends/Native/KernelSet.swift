@@ -105,6 +105,8 @@ final class GEMMRow: @unchecked Sendable {
   let packConvolution: @convention(c) (UnsafePointer<mk_pack_conv>?) -> Void
   /// Convolution without an im2col matrix; nil but for f32.
   let convolution: mk_conv_kernels?
+  /// The same on bf16 units; nil without them.
+  let dotConvolution: mk_conv_dot_kernels?
 
   /// Nil for a row that cannot be driven on its own.
   init?(_ row: mk_gemm_row) {
@@ -136,6 +138,7 @@ final class GEMMRow: @unchecked Sendable {
     self.packSame = packSame
     self.packConvolution = packConvolution
     convolution = row.conv?.pointee
+    dotConvolution = row.conv_dot?.pointee
   }
 
   /// Names the panel layout; rows of equal layout read each other's packed matrices.

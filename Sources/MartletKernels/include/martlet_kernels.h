@@ -96,11 +96,13 @@ typedef struct mk_pack_rhs {
 } mk_pack_rhs;
 
 // Packs columns n0..n0+n of the implicit im2col matrix of one image and one group into panels of
-// the same layout as mk_pack_rhs. Row index k runs over (channel, kd, kh, kw) row-major from k0;
-// column index over (od, oh, ow) row-major from n0. Taps outside the image are zero.
+// the same layout as mk_pack_rhs. Row index k runs row-major from k0: over (channel, kd, kh, kw) where
+// the rhs is f32, over (kd, kh, kw, channel) where it is bf16, for mk_conv_dot has that order; column
+// index over (od, oh, ow) row-major from n0. Taps outside the image are zero.
 // 1-D and 2-D convolutions set the missing leading extents to 1.
 typedef struct mk_pack_conv {
   int64_t k0, k, n0, n;
+  int64_t channels;                       // of the image; read where the rhs is bf16
   const float *src;                       // image of this group: [C, ID, IH, IW], contiguous
   int64_t in_d, in_h, in_w;
   int64_t ker_d, ker_h, ker_w;
@@ -169,6 +171,46 @@ typedef struct mk_conv_kernels {
   void (*finish)(const mk_conv_finish *);
 } mk_conv_kernels;
 
+// Convolution on bf16 units whose lanes are output channels, without an im2col matrix. What is read of an
+// image is a window of it, rounded once: dst[height][width][dst_channels], zeros outside the image and in
+// channels that it lacks. Its pixel (y, x) is the image's (y0 + y * step, x0 + x * step), step 1 or 2. All
+// channels are even numbers.
+typedef struct mk_conv_window {
+  const float *src; int64_t channels, in_h, in_w;  // planes of f32
+  int64_t y0, x0, step;
+  int64_t height, width, dst_channels;             // dst_channels: at least channels
+  uint16_t *dst;
+} mk_conv_window;
+
+// sums[row][column][0 ..< lanes] of a rectangle of output pixels, each one VDPBF16PS chain over
+// (kh, kw, channel) from zero; taps outside the image are left out.
+typedef struct mk_conv_dot {
+  // In a window, its rows `width` pixels long: the pixel that the first tap of the first output pixel
+  // reads, and where in the image [in_h][in_w] that pixel lies.
+  const uint16_t *src; int64_t width, in_h, in_w, h, w;
+  int64_t channels;                        // of a pixel of the window
+  int64_t ker_h, ker_w, stride_h, stride_w, dil_h, dil_w;
+  int64_t rows, columns;                   // of output pixels
+  // For each tap and pair of channels a line of `lanes` pairs; `next`: those of the call that follows,
+  // fetched ahead, or null.
+  const uint16_t *weights, *next;
+  int64_t depth;                           // terms of a lane whose weights stay in L2 at a time
+  mk_conv_place *places;                   // scratch: one for each output pixel and tap
+  float *sums;
+  // `grouped`: output channels of a group and pairs of input channels of a group.
+  int64_t group_lanes, group_pairs;
+} mk_conv_dot;
+
+typedef struct mk_conv_dot_kernels {
+  int32_t lanes, grouped_lanes, grouped_channels;
+  void (*window)(const mk_conv_window *);
+  // Weights as the row's packers make panels of the transposed matrix [K, OC], K over (kh, kw, channel).
+  void (*sums)(const mk_conv_dot *);
+  // The same of some whole groups, or a part of one, whose input channels are a window's pixel of
+  // grouped_channels: lane i belongs to the (i / group_lanes)-th of them. group_pairs: 1, 2, 4 or 8.
+  void (*grouped)(const mk_conv_dot *);
+} mk_conv_dot_kernels;
+
 // One GEMM kernel family of one ISA: everything the driver needs to plan, pack and run.
 typedef struct mk_gemm_row {
   const char *name;                // e.g. "gemm_f32_f32_f32_6x16"; names the largest tile
@@ -201,6 +243,7 @@ typedef struct mk_gemm_row {
   void (*pack_rhs_same)(const mk_pack_rhs *);   // source of the row's rhs dtype
   void (*pack_conv)(const mk_pack_conv *);      // source f32
   const mk_conv_kernels *conv;                  // null but in f32 rows
+  const mk_conv_dot_kernels *conv_dot;          // null but in rows of bf16 units
 } mk_gemm_row;
 
 // ------------------------------------------------------------ integer products, quantising

@@ -57,4 +57,18 @@ MK_INLINE vi dot_pairs_of_lines(vf even, vf odd, dot_doubt *doubt) {
 }
 #endif
 
+// Lane i: the index[i]-th of the eight 32-bit words at p.
+MK_INLINE vi vi_pick(const void *p, vi index) {
+#ifdef MK_SOFTWARE_AVX512
+  uint32_t from[VL], lanes[VL], at[VL];
+  memcpy(from, p, 32);
+  vi_store(at, index);
+  for (int i = 0; i < VL; i++) lanes[i] = from[at[i] & 7];
+  return vi_load(lanes);
+#else
+  return _mm512_permutexvar_epi32(
+      index, _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)p)));
+#endif
+}
+
 #endif

@@ -12,6 +12,7 @@
 #include "../pack_body.h"
 #include "../conv_body.h"
 #include "in_place.h"
+#include "conv_dot.h"
 // clang-format on
 
 enum { BF16_MR = 6, NR = 64, PANEL_VECTORS = NR / VL };
@@ -69,7 +70,7 @@ const mk_gemm_row mk_gemm_rows_avx512bf16[MK_AVX512BF16_ROWS] = {
     .mr = BF16_MR, .nr = NR, .kr = 2, .stream_mr = GEMM_STREAM_ROWS, .kc = 1024, .mc = 144,
     .columns_mr = IN_PLACE_ROWS,
     .tile = bf16_tile_to_f32, .stream = bf16_stream_to_f32,
-    .columns = bf16_columns, .lines = bf16_lines,
+    .columns = bf16_columns, .lines = bf16_lines, .conv_dot = &bf16_conv_dot,
     .pack_rhs_f32 = bf16_pack_f32, .pack_rhs_same = bf16_pack_same, .pack_conv = bf16_pack_conv,
   },
   {

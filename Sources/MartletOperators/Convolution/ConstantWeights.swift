@@ -8,7 +8,8 @@ final class ConstantWeights: Sendable {
     var rounded: RoundedWeights?
     /// By the m of F(m x m, 3 x 3).
     var winograd: [Int: WinogradWeights] = [:]
-    var direct: DirectWeights?
+    /// By the type that is multiplied.
+    var direct: [DType: DirectWeights] = [:]
   }
 
   private let forms = Mutex(Forms())
@@ -26,17 +27,16 @@ final class ConstantWeights: Sendable {
         held.winograd[m] = try Backends.winogradWeights(given, m: m, pool: context.pool)
       }
       problem.winogradWeights = forms.winograd[m]
-    } else if Backends.takesDirectWeights(given) {
+    } else if let type = Backends.directWeightsType(given) {
       let forms = try form { (held) throws(MartletError) in
-        guard held.direct == nil else { return }
-        held.direct = try Backends.directWeights(given, pool: context.pool)
+        guard held.direct[type] == nil else { return }
+        held.direct[type] = try Backends.directWeights(given, pool: context.pool)
       }
-      problem.directWeights = forms.direct
+      problem.directWeights = forms.direct[type]
     } else if Backends.precision(for: given.mode).usesBF16 {
       let forms = try form { (held) throws(MartletError) in
         guard held.rounded == nil else { return }
-        held.rounded = try Backends.roundWeights(
-          given.weights, count: given.outChannels * given.groupDepth, mode: given.mode)
+        held.rounded = try Backends.roundedWeights(given, pool: context.pool)
       }
       problem.roundedWeights = forms.rounded
     }

@@ -145,8 +145,7 @@ private final class ConvolutionCase {
         let offset = image * whole.outChannels * whole.output.count
         one.dst += offset
         one.residual = whole.residual.map { $0 + offset }
-        one.roundedWeights = try backend.roundWeights(
-          whole.weights, count: whole.outChannels * whole.groupDepth, mode: whole.mode)
+        one.roundedWeights = try backend.roundedWeights(whole, pool: pool)
         _ = try backend.convolve(one, pool: pool)
       }
     }
@@ -359,7 +358,7 @@ private final class ConvolutionCase {
       problem.src = UnsafePointer(src)
       problem.weights = UnsafePointer(weights)
       problem.dst = memory.dst.elements(8, filledWith: Float.nan)
-      #expect(backend.takesDirectWeights(problem))
+      #expect(backend.directWeightsType(problem) == .float32)
       problem.directWeights = try backend.directWeights(problem, pool: .shared)
       _ = try backend.convolve(problem, pool: .shared)
       for channel in 0..<8 { #expect(problem.dst[channel] == 14) }
@@ -372,25 +371,47 @@ private final class ConvolutionCase {
     let ones = SpatialExtents(d: 1, h: 1, w: 1)
     for kernels in testedKernels {
       let backend = NativeBackend(kernels: kernels)
-      let hasBF16 = kernels.precision(for: .bf16).usesBF16
-      #expect(backend.takesDirectWeights(try layer(64, 56) { $0.stride = twos }))
-      #expect(
-        backend.takesDirectWeights(
-          try layer(64, 56) {
-            $0.stride = twos
-            $0.batch = 8
-          }))
-      #expect(
-        backend.takesDirectWeights(try layer(64, 56, mode: .bf16) { $0.stride = twos }) == !hasBF16)
-      #expect(!backend.takesDirectWeights(try layer(64, 56, groups: 64)))
-      #expect(!backend.takesDirectWeights(try layer(64, 56, groups: 32)))
-      #expect(!backend.takesDirectWeights(try layer(64, 56) { $0.kernel = ones }))
-      #expect(backend.takesDirectWeights(try layer(64, 7) { $0.kernel = ones }))
-      #expect(backend.takesDirectWeights(try layer(64, 1) { $0.kernel = ones }))
+      let usesBF16 = kernels.precision(for: .bf16).usesBF16
+      let hasDot = kernels.row(dst: .float32, lhs: .bfloat16, rhs: .bfloat16)?.dotConvolution != nil
+      // What BF16 mode takes, given what FP32 does.
+      func inBF16(_ plain: DType?, dot: Bool = true) -> DType? {
+        usesBF16 ? (hasDot && dot ? .bfloat16 : nil) : plain
+      }
+      func type(
+        _ channels: Int, _ size: Int, _ mode: MathMode = .fp32, groups: Int = 1,
+        change: (inout ConvolutionProblem) -> Void = { _ in }
+      ) throws -> DType? {
+        backend.directWeightsType(
+          try layer(channels, size, mode: mode, groups: groups, change: change))
+      }
+      for batch in [1, 8] {
+        let strided: (inout ConvolutionProblem) -> Void = {
+          $0.stride = twos
+          $0.batch = batch
+        }
+        #expect(try type(64, 56, change: strided) == .float32)
+        #expect(try type(64, 56, .bf16, change: strided) == inBF16(.float32))
+      }
+      #expect(try type(64, 56, groups: 64) == nil)
+      #expect(try type(64, 56, .bf16, groups: 64) == nil)
+      #expect(try type(64, 56, groups: 32) == nil)
+      #expect(try type(64, 56, .bf16, groups: 32) == inBF16(nil))
+      #expect(try type(64, 56, .bf16, groups: 2) == inBF16(.float32))
+      #expect(try type(48, 56, .bf16, groups: 2) == inBF16(.float32, dot: false))
+      #expect(try type(63, 56, .bf16) == inBF16(.float32, dot: false))
+      #expect(try type(64, 56) { $0.kernel = ones } == nil)
+      #expect(try type(64, 56, .bf16) { $0.kernel = ones } == nil)
+      #expect(try type(64, 7) { $0.kernel = ones } == .float32)
+      #expect(try type(64, 7, .bf16) { $0.kernel = ones } == inBF16(.float32))
+      #expect(try type(64, 1) { $0.kernel = ones } == .float32)
+      #expect(try type(64, 1, .bf16) { $0.kernel = ones } == .float32)
       // Beyond what offsets of 32 bits reach.
-      #expect(
-        !backend.takesDirectWeights(
-          try layer(64, 56) { $0.padding = SpatialExtents(d: 0, h: 1 << 30, w: 1 << 30) }))
+      for mode in [MathMode.fp32, .bf16] {
+        let padding = SpatialExtents(d: 0, h: 1 << 30, w: 1 << 30)
+        #expect(try type(64, 56, mode) { $0.padding = padding } == nil)
+        let output = SpatialExtents(d: 1, h: 1 << 26, w: 1 << 26)
+        #expect(try type(64, 56, mode) { $0.output = output } == nil)
+      }
     }
   }
 

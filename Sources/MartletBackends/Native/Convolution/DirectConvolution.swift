@@ -157,8 +157,8 @@ struct DirectConvolution {
       job.k = Int64(depth)
       job.lhs = UnsafeRawPointer(problem.src + image * problem.inChannels + group * depth)
       job.lhs_stride = Int64(problem.inChannels * 4)
-      job.rhs = UnsafeRawPointer(weights.panel(part * chunk, group: group))
-      job.rhs_panel_stride = Int64(weights.panelStride * 4)
+      job.rhs = weights.panel(part * chunk, group: group)
+      job.rhs_panel_stride = Int64(weights.panelBytes)
       job.dst = UnsafeMutableRawPointer(problem.dst + offset)
       job.dst_stride = Int64(problem.outChannels * 4)
       withUnsafePointer(to: epilogue) {
@@ -222,7 +222,7 @@ struct DirectConvolution {
     for panel in panels {
       let channels = min(nr, problem.groupRows - panel * nr)
       job.n = Int64(channels)
-      let base = weights.panel(panel, group: group)
+      let base = weights.panel(panel, group: group).assumingMemoryBound(to: Float.self)
       var c0 = 0
       repeat {
         let block = min(terms.channels, depth - c0)
@@ -250,96 +250,5 @@ struct DirectConvolution {
       end.dst = problem.dst + offset
       kernels.finish(&end)
     }
-  }
-}
-
-/// Constant weights of a convolution packed for `DirectConvolution`: per group the panels of their
-/// transposed matrix [K, OC / g].
-///
-/// @unchecked Sendable: immutable after init.
-package final class DirectWeights: @unchecked Sendable {
-  let storage: Storage
-  /// Floats of one panel, and panels of one group.
-  let panelStride: Int
-  let panels: Int
-
-  init(storage: Storage, panelStride: Int, panels: Int) {
-    self.storage = storage
-    self.panelStride = panelStride
-    self.panels = panels
-  }
-
-  func panel(_ index: Int, group: Int) -> UnsafePointer<Float> {
-    UnsafePointer(storage.base.assumingMemoryBound(to: Float.self))
-      + (group * panels + index) * panelStride
-  }
-}
-
-extension NativeBackend {
-  /// Output channels of a group that fill lanes well enough (AVX2).
-  private static let leastRows = 4
-  /// Most pixels of an image whose convolution of one tap gains: with more, packing lines of pixels is
-  /// as good.
-  private static let fewPixels = 256
-  /// No offset within a block exceeds this, in elements: kernels know them in 32 bits.
-  private static let mostElements = 1 << 27
-
-  /// See `Backends.takesDirectWeights`.
-  func takesDirectWeights(_ problem: ConvolutionProblem) -> Bool {
-    guard canConvolveDirectly(problem),
-      !kernels.precision(for: problem.mode).usesBF16 || problem.reasonForFP32 != nil,
-      problem.groupRows >= NativeBackend.leastRows
-    else { return false }
-    if problem.kernel.count > 1 { return true }
-    let isPlain =
-      problem.stride.h == 1 && problem.stride.w == 1 && problem.output == problem.input
-    return !isPlain || problem.output.count <= NativeBackend.fewPixels
-  }
-
-  /// Whether `DirectConvolution` computes the problem in float32, be it fast or not.
-  func canConvolveDirectly(_ problem: ConvolutionProblem) -> Bool {
-    guard kernels.float32?.convolution != nil, !problem.isDepthwise, problem.input.d == 1,
-      problem.kernel.d == 1, problem.output.d == 1, problem.padding.d == 0
-    else { return false }
-    // In floating point, for extents come from anywhere.
-    func reach(_ input: Int, _ kernel: Int, _ dilation: Int, _ padding: Int) -> Double {
-      Double(input) + 2 * Double(padding) + Double(kernel) * Double(dilation)
-    }
-    let (input, kernel, dilation) = (problem.input, problem.kernel, problem.dilation)
-    let band =
-      Double(problem.inChannels / problem.groups)
-      * reach(input.h, kernel.h, dilation.h, problem.padding.h)
-      * reach(input.w, kernel.w, dilation.w, problem.padding.w)
-    let weights = Double(problem.groupDepth) * Double(kernels.float32?.nr ?? 0)
-    return max(band, weights, Double(problem.output.count)) <= Double(NativeBackend.mostElements)
-  }
-
-  /// See `Backends.directWeights`.
-  func directWeights(
-    _ problem: ConvolutionProblem, pool: ThreadPool
-  ) throws(MartletError) -> DirectWeights {
-    guard let row = kernels.float32 else {
-      throw MartletError(.internalError, "no GEMM kernel multiplies float32")
-    }
-    let depth = problem.groupDepth
-    let panels = row.panels(problem.groupRows)
-    let bytes = try Shape.byteCount([problem.groups, panels, depth, row.nr], .float32)
-    let storage = try Storage(byteCount: bytes)
-    let panelBytes = row.panelBytes(depth)
-    pool.parallelFor(problem.groups * panels) { index in
-      let (group, panel) = index.quotientAndRemainder(dividingBy: panels)
-      let first = panel * row.nr
-      var job = mk_pack_rhs()
-      job.k = Int64(depth)
-      job.n = Int64(min(row.nr, problem.groupRows - first))
-      job.src = UnsafeRawPointer(
-        problem.weights + (group * problem.groupRows + first) * depth)
-      job.k_stride = 4
-      job.n_stride = Int64(depth * 4)
-      job.dst = storage.base + index * panelBytes
-      job.dst_panel_stride = Int64(panelBytes)
-      row.packF32(&job)
-    }
-    return DirectWeights(storage: storage, panelStride: panelBytes / 4, panels: panels)
   }
 }

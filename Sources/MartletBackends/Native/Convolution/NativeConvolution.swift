@@ -12,28 +12,26 @@ extension NativeBackend {
     if let weights = problem.winogradWeights {
       return try WinogradConvolution(problem, weights, kernels).run(on: pool)
     }
-    if let weights = problem.directWeights, let row = kernels.float32,
-      let convolution = row.convolution
-    {
-      return try DirectConvolution(
-        problem, weights, row, convolution, kernels, threads: pool.threadCount
-      ).run(on: pool)
+    if let weights = problem.directWeights {
+      if let dot = DotConvolution(problem, weights, kernels, threads: pool.threadCount) {
+        return try dot.run(on: pool)
+      }
+      if weights.dtype == .float32, let row = kernels.float32, let convolution = row.convolution {
+        return try DirectConvolution(
+          problem, weights, row, convolution, kernels, threads: pool.threadCount
+        ).run(on: pool)
+      }
+    }
+    var problem = problem
+    if problem.roundedWeights == nil {
+      problem.roundedWeights = try roundedWeights(problem, pool: pool)
     }
     return try ImplicitProduct(problem, kernels).run(on: pool)
   }
-
-  func roundWeights(
-    _ weights: UnsafePointer<Float>, count: Int, mode: MathMode
-  ) throws(MartletError) -> RoundedWeights? {
-    guard kernels.precision(for: mode).usesBF16 else { return nil }
-    let storage = try Storage(byteCount: try Shape.byteCount([count], .bfloat16))
-    kernels.vectors.table.f32_to_bf16(
-      Int64(count), weights, storage.base.assumingMemoryBound(to: UInt16.self))
-    return RoundedWeights(storage: storage)
-  }
 }
 
-/// Convolution on a GEMM row, one product per image and group.
+/// Convolution on a GEMM row, one product per image and group. In bf16 K runs over the taps and, within
+/// each, the channels: so do the rounded weights and the im2col matrix of a bf16 row.
 private struct ImplicitProduct {
   private let problem: ConvolutionProblem
   private let loop: TileLoop
@@ -154,6 +152,7 @@ extension ConvolutionProblem {
   fileprivate var image: mk_pack_conv {
     var image = mk_pack_conv()
     image.src = src
+    image.channels = Int64(inChannels / groups)
     (image.in_d, image.in_h, image.in_w) = input.int64s
     (image.ker_d, image.ker_h, image.ker_w) = kernel.int64s
     (image.out_d, image.out_h, image.out_w) = output.int64s
