@@ -152,10 +152,10 @@ def from_c(case: Case, program: str, runs: int) -> Figures:
     return Figures(fp32, bf16, fp32 / bf16, agreement["cosine"], agreement["top1"])
 
 
-def show(source: str, figures: Figures) -> None:
+def show(source: str, figures: Figures, compared: str) -> None:
     print(
         f"  {source:<7} FP32 {figures.fp32_ms:9.3f} ms   BF16 {figures.bf16_ms:9.3f} ms   "
-        f"speed-up {figures.speed_up:5.2f}   cosine {figures.cosine:.6f}   "
+        f"speed-up {figures.speed_up:5.2f}   cosine of {compared} {figures.cosine:.6f}   "
         f"same top-1 {figures.top1:.1%}"
     )
 
@@ -205,9 +205,9 @@ def main() -> None:
             continue
         print(f"\n== {case.title}", flush=True)
         in_c = from_c(case, options.c_example, options.runs)
-        show("C", in_c)
+        show("C", in_c, "all outputs")
         in_python, words = from_python(case, options.runs)
-        show("Python", in_python)
+        show("Python", in_python, "the answers")
         for line in words:
             print(f"  {line}")
         results.append((case, in_c, in_python))
@@ -217,8 +217,16 @@ def main() -> None:
         caption += ": no bf16 units, so BF16 mode runs FP32"
         print(
             f"This processor or system offers no bf16 units to the kernels in use ({info.isa}): "
-            "BF16 mode is\naccepted and runs in FP32, so the speed-up is 1 but for noise."
+            "BF16 mode is\naccepted and runs in FP32, so the speed-up is 1 but for noise, and the "
+            "results have FP32's bits.\nOn a processor with AVX-512 BF16 the line made MiniLM 1.76 "
+            "and opennsfw 1.55 times as fast on one\nthread (docs/performance-avx512.md)."
         )
+    else:
+        for case, in_c, in_python in results:
+            print(
+                f"The line made the {case.title.split(',')[0]} {in_c.speed_up:.2f} (C) and "
+                f"{in_python.speed_up:.2f} (Python) times as fast."
+            )
     for reason in missing:
         print(f"Left out: {reason}")
     draw(results, caption, options.chart)
