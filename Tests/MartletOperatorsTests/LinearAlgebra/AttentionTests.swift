@@ -170,6 +170,10 @@ import Testing
       let query = try tensor([1, 2, 3, 4, .nan, 1], [1, 1, 3, 2], dtype)
       let result = try run("Attention", [query, k, v, seen])[0].values
       #expect(result[2..<4].allSatisfy { $0 == 0 } && result[4..<6].allSatisfy(\.isNaN))
+      let weights = try run(
+        "Attention", [query, k, v, seen], ["is_causal": .int(1), "qk_matmul_output_mode": .int(3)],
+        outputs: 4)[3].values
+      #expect(weights[4..<8].allSatisfy { $0 == 0 } && weights[8..<12].allSatisfy(\.isNaN))
     }
   }
 
