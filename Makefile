@@ -30,9 +30,11 @@ install:
 	scripts/install "$(PREFIX)"
 
 format:
+	scripts/need-swift
 	$(SWIFT) format -i -r Package.swift Sources Tests
 
 lint:
+	scripts/need-swift
 	$(SWIFT) format lint --strict -r Package.swift Sources Tests
 	scripts/check-layers
 

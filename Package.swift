@@ -10,10 +10,6 @@ let package = Package(
     // The C library; scripts/build-library has the flags that it is shipped with.
     .library(name: "martlet", type: .dynamic, targets: ["MartletC"]),
   ],
-  dependencies: [
-    // For the command alone; the library targets depend on nothing outside this package.
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
-  ],
   targets: [
     .target(name: "MartletKernels"),
     .target(name: "MartletPlatform"),
@@ -25,11 +21,6 @@ let package = Package(
     .target(name: "MartletImport", dependencies: ["MartletGraph", "MartletPlatform"]),
     .systemLibrary(name: "CMartlet", path: "include"),
     .target(name: "MartletC", dependencies: ["CMartlet", "MartletImport", "MartletPlatform"]),
-    .executableTarget(
-      name: "martlet-cli",
-      dependencies: [
-        "MartletImport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      ]),
     .target(name: "Martlet", dependencies: ["MartletImport"]),
     // Not a suite: the kernels of 64-byte vectors, compiled for processors without AVX-512.
     .target(
@@ -45,7 +36,21 @@ let package = Package(
     .testTarget(name: "MartletGraphTests", dependencies: ["MartletGraph"]),
     .testTarget(name: "MartletImportTests", dependencies: ["MartletImport"]),
     .testTarget(name: "ONNXNodeTests", dependencies: ["MartletImport"]),
-    .testTarget(name: "MartletCLITests", dependencies: ["martlet-cli", "MartletCore"]),
     .testTarget(name: "MartletTests", dependencies: ["Martlet"]),
   ]
 )
+
+// The command, which alone depends on something outside this package: a build that sets
+// MARTLET_LIBRARY_ONLY, as scripts/build-library does for the library, fetches nothing.
+if Context.environment["MARTLET_LIBRARY_ONLY"] == nil {
+  package.dependencies.append(
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"))
+  package.targets += [
+    .executableTarget(
+      name: "martlet-cli",
+      dependencies: [
+        "MartletImport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .testTarget(name: "MartletCLITests", dependencies: ["martlet-cli", "MartletCore"]),
+  ]
+}

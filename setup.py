@@ -11,6 +11,7 @@ import sys
 import sysconfig
 
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import SetupError
 
@@ -31,8 +32,7 @@ class BuildExtension(build_ext):
             )
         given = os.environ.get("MARTLET_LIBRARY_DIR")
         if given is None:
-            build = [ROOT / "scripts" / "build-library", "--library-only"]
-            subprocess.run(build, check=True, stdout=sys.stderr)
+            build_library()
         folder = pathlib.Path(given) if given else ROOT / ".build-dist" / "lib"
         package = ROOT / "python" if self.inplace else pathlib.Path(self.build_lib)
         target = package / "martlet" / LIBRARY
@@ -45,6 +45,33 @@ class BuildExtension(build_ext):
 
     def get_outputs(self):
         return [*super().get_outputs(), str(pathlib.Path(self.build_lib) / "martlet" / LIBRARY)]
+
+
+def build_library():
+    scripts = ROOT / "scripts"
+    check = subprocess.run([scripts / "need-swift"], stderr=subprocess.PIPE, text=True)
+    if check.returncode != 0:
+        raise SetupError(check.stderr.strip())
+    build = subprocess.run([scripts / "build-library", "--library-only"], stdout=sys.stderr)
+    if build.returncode != 0:
+        raise SetupError("scripts/build-library failed; what it said stands above")
+
+
+class BuildWheel(bdist_wheel):
+    """Claims manylinux for what was built, where it needs nothing newer."""
+
+    def get_tag(self):
+        python, abi, system = super().get_tag()
+        built = sorted(pathlib.Path(self.get_finalized_command("build").build_lib).rglob("*.so*"))
+        # A platform that was asked for stays, and so does one for which nothing is built (yet).
+        if self.plat_name_supplied or not system.startswith("linux_") or not built:
+            return python, abi, system
+        script = [sys.executable, ROOT / "scripts" / "manylinux-tag", *built]
+        judged = subprocess.run(script, capture_output=True, text=True)
+        if judged.returncode != 0:
+            print(f"martlet: tagged {system}, {judged.stderr.strip()}", file=sys.stderr)
+            return python, abi, system
+        return python, abi, system.replace("linux", judged.stdout.strip(), 1)
 
 
 SOURCES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "python/_martlet").glob("*.c"))
@@ -62,6 +89,6 @@ setup(
             extra_link_args=["-Wl,-rpath,$ORIGIN"],
         )
     ],
-    cmdclass={"build_ext": BuildExtension},
+    cmdclass={"bdist_wheel": BuildWheel, "build_ext": BuildExtension},
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

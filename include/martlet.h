@@ -572,7 +572,7 @@ martlet_status martlet_gelu(const martlet_tensor *input, bool use_tanh, martlet_
  * query: [batch, heads, L, D].  key: [batch, kv_heads, S, D].  value: [batch, kv_heads, S, Dv];
  *   heads is a multiple of kv_heads. Leading axes may be left out (all three alike: rank 2 or 3).
  * mask: broadcasts to [batch, heads, L, S]; bool (true: may attend) or of the query's dtype (added
- *   to the products); NULL: none.
+ *   to the products); NULL: none. A query that may attend to no key gives zero.
  * scale: 0 for 1 / sqrt(D).  is_causal: query i attends to keys 0...i alone.
  * result: slot for [batch, heads, L, Dv].
  * Returns MARTLET_INVALID_ARGUMENT for a scale that is not finite.

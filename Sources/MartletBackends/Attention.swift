@@ -53,14 +53,37 @@ package struct AttentionMaskView {
   func row(_ batch: Int, _ head: Int, _ row: Int) -> UnsafeRawPointer {
     pointer + (batch * batchStride + head * headStride + row * rowStride) * elementBytes
   }
+
+  /// Whether it hides all of a row's first `keys` keys.
+  func hides(_ keys: Int, _ batch: Int, _ head: Int, _ row: Int) -> Bool {
+    let line = self.row(batch, head, row)
+    switch kind {
+    case .added:
+      let values = line.assumingMemoryBound(to: Float.self)
+      return (0..<keys).allSatisfy { values[$0] == -.infinity }
+    case .shown:
+      let flags = line.assumingMemoryBound(to: UInt8.self)
+      return (0..<keys).allSatisfy { flags[$0] == 0 }
+    }
+  }
+}
+
+/// What a query gives whose weights are no numbers.
+package enum EmptyAttention: Sendable {
+  /// Zero where the query sees no key, whatever is in what it does not see; NaN where a score is NaN.
+  case zero
+  /// NaN in both cases, as the softmax of nothing but -Inf.
+  case nan
+  /// Zero in both cases.
+  case alwaysZero
 }
 
 /// dst = softmax(cap(scale * query @ key^T + mask)) @ value by head, float32.
 ///
 /// query [B, Hq, L, E], key [B, Hk, T, E], value [B, Hk, T, Ev], dst [B, Hq, L, Ev]; Hq is a multiple
 /// of Hk, and query head h reads key head h / (Hq / Hk). cap(x) is softcap * tanh(x / softcap) where
-/// softcap > 0; what the mask hides by -Inf stays hidden. A query that sees no key gives NaN; without
-/// keys (T = 0) the result is zero. dst's columns are contiguous and it overlaps no input.
+/// softcap > 0; what the mask hides by -Inf stays hidden. A query that sees no key gives what `empty`
+/// says; without keys (T = 0) the result is zero. dst's columns are contiguous and it overlaps no input.
 package struct AttentionProblem {
   package var batch: Int
   package var queryHeads: Int
@@ -80,8 +103,7 @@ package struct AttentionProblem {
   package var causalOffset: Int?
   /// Per batch, how many keys there are to see; nil: all.
   package var keyLengths: [Int]?
-  /// A query whose weights are NaN, because it sees no key or a score is NaN, gives zero.
-  package var makesNaNZero = false
+  package var empty = EmptyAttention.zero
   package var mode: MathMode
 
   package init(

@@ -83,6 +83,11 @@ int32_t mp_open_write(const char *path) {
   return descriptor < 0 ? -errno : descriptor;
 }
 
+int32_t mp_open_new(const char *path) {
+  int descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  return descriptor < 0 ? -errno : descriptor;
+}
+
 void mp_warn(const char *message) { fprintf(stderr, "martlet: %s\n", message); }
 
 // The Swift runtime's crash reporter (80 KB) watches a whole process's signals where SWIFT_BACKTRACE

@@ -51,12 +51,12 @@ struct BenchGEMMCommand: ParsableCommand {
       cases += chosen.flatMap { ProductCase.all($0, threads: threads) }
       cases = cases.filter { only == nil || ($0.kind.mode == only && $0.kind != .int8) }
       let report = try ProductBench(cases: cases, rounds: rounds).run()
-      print(json ? report.document.text : report.text)
       if let output {
         let file = try OpenFile(writing: output)
         try file.write(Array((report.document.text + "\n").utf8))
         try file.close()
       }
+      try Console.output(json ? report.document.text : report.text)
     }
   }
 }

@@ -67,7 +67,7 @@ struct BenchModelCommand: ParsableCommand {
       let (operations, isWhole) = try OperationCount.of(loaded.graph, inputs: feeds)
       let outcome = Outcome(
         operations: operations, isWhole: isWhole, shapes: feeds.mapValues(\.shape))
-      print(json ? document(contenders, outcome).text : text(contenders, outcome))
+      try Console.output(json ? document(contenders, outcome).text : text(contenders, outcome))
     }
   }
 

@@ -22,6 +22,20 @@ enum Console {
     }
   }
 
+  /// Writes a result to standard output. Throws `io` when not all of it arrives: a result that is lost
+  /// on a full disk must not look like success.
+  static func output(_ text: String, terminator: String = "\n") throws(MartletError) {
+    var bytes = Array((text + terminator).utf8)[...]
+    while !bytes.isEmpty {
+      let count = bytes.withUnsafeBytes { Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else {
+        throw MartletError(.io, "cannot write to standard output: \(OpenFile.reason(errno))")
+      }
+      bytes = bytes.dropFirst(count)
+    }
+  }
+
   /// Runs `body`; an error of Martlet goes to standard error whole, and its exit code is thrown.
   static func reporting(_ body: () throws -> Void) throws {
     do {

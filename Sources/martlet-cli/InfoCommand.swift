@@ -19,7 +19,7 @@ struct InfoCommand: ParsableCommand {
     try Console.reporting {
       let mode = MathMode.effective(argument: try engine.apply())
       let selection = ISASelection.current
-      print(json ? document(selection, mode).text : text(selection, mode))
+      try Console.output(json ? document(selection, mode).text : text(selection, mode))
     }
   }
 

@@ -27,7 +27,7 @@ struct InspectCommand: ParsableCommand {
       var options = Model.Options()
       if unoptimized { options.optimizationLevel = 0 }
       let loaded = try Model.loadShowingProgress(model, options: options)
-      print(json ? document(loaded).text : text(loaded))
+      try Console.output(json ? document(loaded).text : text(loaded))
     }
   }
 

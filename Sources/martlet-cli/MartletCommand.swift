@@ -1,4 +1,6 @@
 import ArgumentParser
+import Glibc
+import MartletCore
 
 /// The `martlet` command.
 @main
@@ -17,4 +19,19 @@ struct MartletCommand: ParsableCommand {
     subcommands: [
       InfoCommand.self, InspectCommand.self, RunCommand.self, BenchCommand.self, TuneCommand.self,
     ])
+  /// What the parser prints by itself, such as help, is a result too: it must arrive.
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch let error where exitCode(for: error).isSuccess {
+      do {
+        try Console.reporting { try Console.output(fullMessage(for: error)) }
+      } catch {
+        exit(withError: error)
+      }
+    } catch {
+      exit(withError: error)
+    }
+  }
 }

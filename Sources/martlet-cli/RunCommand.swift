@@ -55,7 +55,7 @@ struct RunCommand: ParsableCommand {
         return true
       }
       let paths = try write(results, of: loaded)
-      print(
+      try Console.output(
         json
           ? document(loaded, session, results, paths).text
           : text(loaded, session, results, paths))

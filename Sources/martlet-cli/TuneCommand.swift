@@ -51,7 +51,7 @@ struct TuneCommand: ParsableCommand {
     try Console.reporting {
       let mode = MathMode.effective(argument: try engine.apply())
       if let show {
-        print(try GEMMTuning(path: show).text, terminator: "")
+        try Console.output(try GEMMTuning(path: show).text, terminator: "")
         return
       }
       var table = GEMMTuning()
@@ -75,7 +75,7 @@ struct TuneCommand: ParsableCommand {
         outcomes.append(Outcome(shape: tuner.shape, timings: timings, winner: winner))
       }
       if let output { try table.save(path: output) }
-      print(json ? document(outcomes).text : text(outcomes))
+      try Console.output(json ? document(outcomes).text : text(outcomes))
     }
   }
 

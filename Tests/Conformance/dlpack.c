@@ -67,6 +67,40 @@ static void import(void) {
   check(deletions == 2, "the deleter is called once more");
 }
 
+// What a struct may leave out: strides, the extents of a scalar, the memory of no elements.
+static void import_sparsely(void) {
+  int64_t none[] = {0, 5}, wild[] = {INT64_MIN, INT64_MAX}, unit[] = {1, 3};
+  martlet_tensor *tensor = NULL;
+  float out[6];
+  deletions = 0;
+  managed_tensor managed = example();
+  managed.dl_tensor.byte_offset = 4;
+  managed.dl_tensor.ndim = 0;
+  managed.dl_tensor.shape = NULL;
+  check_ok(martlet_tensor_from_dlpack(&managed, &tensor));
+  check_ok(martlet_tensor_read(tensor, out, 4));
+  check(out[0] == 1, "a scalar needs neither extents nor strides");
+  check_ok(martlet_tensor_release(tensor));
+  managed = example();
+  managed.dl_tensor.data = NULL;
+  managed.dl_tensor.shape = none;
+  for (int i = 0; i < 2; ++i) {
+    managed.dl_tensor.strides = i ? wild : NULL;
+    check_ok(martlet_tensor_from_dlpack(&managed, &tensor));
+    check(has_shape(tensor, 2, none), "no elements need no memory, whatever the strides");
+    check_ok(martlet_tensor_release(tensor));
+  }
+  managed = example();
+  managed.dl_tensor.shape = unit;
+  wild[1] = 1;
+  managed.dl_tensor.strides = wild;
+  check_ok(martlet_tensor_from_dlpack(&managed, &tensor));
+  check_ok(martlet_tensor_read(tensor, out, 12));
+  check(out[0] == 0 && out[2] == 2, "nobody steps along an axis of one");
+  check_ok(martlet_tensor_release(tensor));
+  check(deletions == 4, "each deleter is called once");
+}
+
 static void import_badly(void) {
   martlet_tensor *tensor = NULL;
   managed_tensor managed = example();
@@ -159,6 +193,7 @@ static void export(void) {
 
 int main(void) {
   import();
+  import_sparsely();
   import_badly();
   export();
   return finish();

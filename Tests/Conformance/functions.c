@@ -472,7 +472,39 @@ static void one_attention(int32_t rank, bool causal, bool masked, float scale, i
   free(m);
 }
 
+// A query that sees no key: zeros, whatever is in what it does not see.
+static void blind_attention(void) {
+  int64_t shape[] = {1, 1, 3, 2}, mask_shape[] = {3, 3};
+  float nan_values[6], walls[9];
+  uint8_t flags[9];
+  for (int i = 0; i < 6; ++i) nan_values[i] = i == 4 ? NAN : (float)i;
+  for (int i = 0; i < 9; ++i) {
+    flags[i] = i / 3 != 1 && i % 3 != 2;
+    walls[i] = flags[i] ? 0 : -INFINITY;
+  }
+  martlet_tensor *query = random_tensor(&state, 4, shape, NULL), *value = NULL;
+  martlet_tensor *masks[] = {NULL, NULL};
+  check_ok(martlet_tensor_wrap(nan_values, sizeof nan_values, MARTLET_FLOAT32, 4, shape, &value));
+  check_ok(martlet_tensor_wrap(flags, sizeof flags, MARTLET_BOOL, 2, mask_shape, &masks[0]));
+  check_ok(martlet_tensor_wrap(walls, sizeof walls, MARTLET_FLOAT32, 2, mask_shape, &masks[1]));
+  for (int i = 0; i < 4; ++i) {
+    martlet_math_mode mode = i < 2 ? MARTLET_MATH_FP32 : MARTLET_MATH_BF16;
+    martlet_tensor *result = NULL;
+    check_ok(martlet_attention(query, query, value, masks[i % 2], 0, false, mode, &result));
+    float *y = read_floats(result, NULL);
+    check(y && y[2] == 0 && y[3] == 0 && isnan(y[0]) && isfinite(y[1]),
+          "a query that sees no key gives zero; others weigh what they do not see with zero");
+    free(y);
+    martlet_tensor_release(result);
+  }
+  martlet_tensor_release(query);
+  martlet_tensor_release(value);
+  martlet_tensor_release(masks[0]);
+  martlet_tensor_release(masks[1]);
+}
+
 static void attention(void) {
+  blind_attention();
   one_attention(4, false, false, 0, 4);
   one_attention(4, true, false, 0.5f, 4);
   one_attention(4, false, true, 0, 4);

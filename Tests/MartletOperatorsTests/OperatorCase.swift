@@ -39,13 +39,13 @@ func makeContext() -> RunContext { RunContext(mode: .fp32) }
 /// Makes and runs an operator through the table, as an importer would.
 func run(
   _ name: String, _ inputs: [Tensor?], _ attributes: [String: AttributeValue] = [:],
-  outputs: Int = 1
+  outputs: Int = 1, mode: MathMode = .fp32
 ) throws -> [Tensor] {
   let node = OperatorNode(
     attributes: Attributes(attributes, operatorName: name),
     constants: [Tensor?](repeating: nil, count: inputs.count), inputCount: inputs.count,
     outputCount: outputs)
-  return try OperatorTable.make(name, node).run(inputs, makeContext())
+  return try OperatorTable.make(name, node).run(inputs, RunContext(mode: mode))
 }
 
 func infer(

@@ -32,58 +32,121 @@ static martlet_dtype dtype_of_format(const char *format, Py_ssize_t size) {
   return MARTLET_DTYPE_UNKNOWN;
 }
 
+/* A buffer's extents and its strides in bytes, also where its exporter has left them out. */
+typedef struct {
+  int64_t shape[PyBUF_MAX_NDIM];
+  Py_ssize_t strides[PyBUF_MAX_NDIM];
+} Layout;
+
+/* Exporters are other people's code: nothing of a view is believed that can be looked at. 0, or -1
+ * with an exception. */
+static int layout_of(const Py_buffer *view, const char *what, Layout *layout) {
+  const char *fault = NULL;
+  if (view->itemsize <= 0 || view->ndim < 0 || view->ndim > PyBUF_MAX_NDIM)
+    fault = "an item size or a number of axes that none has";
+  else if (view->shape == NULL && view->ndim > 1)
+    fault = "no extents";
+  for (int axis = 0; fault == NULL && view->suboffsets != NULL && axis < view->ndim; axis++)
+    if (view->suboffsets[axis] >= 0) fault = "rows behind pointers";
+  Py_ssize_t bytes = fault == NULL ? view->itemsize : 0;
+  for (int axis = 0, seen_zero = 0; fault == NULL && axis < view->ndim; axis++) {
+    Py_ssize_t extent = view->shape != NULL ? view->shape[axis] : view->len / view->itemsize;
+    layout->shape[axis] = extent;
+    seen_zero |= extent == 0;
+    if (extent < 0) fault = "a negative extent";
+    else if (__builtin_mul_overflow(bytes, extent, &bytes) && !seen_zero)
+      fault = "more elements than can be addressed";
+    if (seen_zero) bytes = 0;
+  }
+  if (fault == NULL && bytes != view->len) fault = "another number of bytes than its extents";
+  if (fault == NULL && view->len > 0 && view->buf == NULL) fault = "no memory";
+  if (fault != NULL) {
+    PyErr_Format(PyExc_BufferError, "%s has a buffer with %s", what, fault);
+    return -1;
+  }
+  Py_ssize_t step = view->itemsize;
+  for (int axis = view->ndim - 1; axis >= 0; axis--) {
+    layout->strides[axis] = view->strides != NULL ? view->strides[axis] : step;
+    if (bytes > 0) step *= (Py_ssize_t)layout->shape[axis];
+  }
+  return 0;
+}
+
 /* Where a strided buffer lies: the distance from its lowest byte to element 0, 0, ... and the bytes
- * from the lowest to the highest. False when strides are no multiples of the item size or the
- * elements are misaligned: then the library cannot look at it in place. */
-static int span_of(const Py_buffer *view, size_t *offset, size_t *bytes, int64_t *strides) {
+ * from the lowest to the highest; strides in elements. False when strides are no multiples of the
+ * item size or the elements are misaligned: then the library cannot look at it in place. */
+static int span_of(const Py_buffer *view, const Layout *layout, size_t *offset, size_t *bytes,
+                   int64_t *strides) {
   Py_ssize_t below = 0, above = view->itemsize;
-  for (int axis = 0; axis < view->ndim; axis++) {
-    if (view->strides[axis] % view->itemsize != 0) return 0;
-    strides[axis] = view->strides[axis] / view->itemsize;
-    if (view->shape[axis] == 0) above = 0;
-  }
   if ((uintptr_t)view->buf % (uintptr_t)view->itemsize != 0) return 0;
-  if (above != 0) {
-    for (int axis = 0; axis < view->ndim; axis++) {
-      Py_ssize_t reach = (view->shape[axis] - 1) * view->strides[axis];
-      if (reach < 0) below -= reach;
-      else above += reach;
+  for (int axis = 0; axis < view->ndim; axis++) {
+    Py_ssize_t reach;
+    int is_whole = layout->strides[axis] % view->itemsize == 0;
+    if (view->len == 0 || layout->shape[axis] == 1) { /* no step is ever taken */
+      strides[axis] = is_whole ? layout->strides[axis] / view->itemsize : 1;
+      continue;
     }
+    if (!is_whole ||
+        __builtin_mul_overflow((Py_ssize_t)layout->shape[axis] - 1, layout->strides[axis],
+                               &reach))
+      return 0;
+    strides[axis] = layout->strides[axis] / view->itemsize;
+    if (reach < 0 ? __builtin_sub_overflow(below, reach, &below)
+                  : __builtin_add_overflow(above, reach, &above))
+      return 0;
   }
-  *offset = (size_t)below;
-  *bytes = (size_t)(below + above);
+  *offset = view->len == 0 ? 0 : (size_t)below;
+  *bytes = view->len == 0 ? 0 : (size_t)below + (size_t)above;
   return 1;
 }
 
-/* A tensor of its own with the buffer's elements. */
-static PyObject *copy_buffer(ModuleState *state, const Py_buffer *view, martlet_dtype dtype,
-                             const int64_t *shape) {
+/* A tensor of its own; *data is where its elements go, row-major. */
+static martlet_tensor *new_tensor(ModuleState *state, martlet_dtype dtype, int rank,
+                                  const int64_t *shape, void **data) {
   martlet_tensor *handle = NULL;
-  void *data = NULL;
-  martlet_status status = martlet_tensor_create(dtype, view->ndim, shape, &handle);
-  if (status == MARTLET_OK) status = martlet_tensor_mutable_data(handle, &data);
-  if (status != MARTLET_OK) {
-    raise_status(state, status);
-    martlet_tensor_release(handle);
-    return NULL;
-  }
-  if (view->len > 0 && PyBuffer_ToContiguous(data, view, view->len, 'C') < 0) {
-    martlet_tensor_release(handle);
-    return NULL;
-  }
-  return tensor_object(state, handle);
+  martlet_status status = martlet_tensor_create(dtype, rank, shape, &handle);
+  if (status == MARTLET_OK) status = martlet_tensor_mutable_data(handle, data);
+  if (status == MARTLET_OK) return handle;
+  raise_status(state, status);
+  martlet_tensor_release(handle);
+  return NULL;
 }
 
-/* A tensor over the buffer, which is taken over, also on failure. */
-static PyObject *wrap_buffer(ModuleState *state, Py_buffer *view, martlet_dtype dtype) {
-  int64_t shape[PyBUF_MAX_NDIM], strides[PyBUF_MAX_NDIM];
-  size_t offset, bytes;
-  for (int axis = 0; axis < view->ndim; axis++) shape[axis] = view->shape[axis];
-  if (!span_of(view, &offset, &bytes, strides)) {
-    PyObject *copy = copy_buffer(state, view, dtype, shape);
-    PyBuffer_Release(view);
-    return copy;
+/* A tensor in the place of a buffer that the library cannot look at: with its elements, or, for an
+ * output, to be copied into it: then *later takes the view over. */
+static PyObject *stand_in(ModuleState *state, Py_buffer *view, martlet_dtype dtype,
+                          const int64_t *shape, Py_buffer *later) {
+  void *data = NULL;
+  martlet_tensor *handle = new_tensor(state, dtype, view->ndim, shape, &data);
+  if (handle != NULL && later == NULL && view->len > 0 &&
+      PyBuffer_ToContiguous(data, view, view->len, 'C') < 0) {
+    martlet_tensor_release(handle);
+    handle = NULL;
   }
+  PyObject *tensor = handle == NULL ? NULL : tensor_object(state, handle);
+  if (tensor != NULL && later != NULL) *later = *view;
+  else PyBuffer_Release(view);
+  return tensor;
+}
+
+/* A tensor over the buffer, which is taken over, also on failure. `later` is NULL but for outputs:
+ * see as_output(). */
+static PyObject *wrap_buffer(ModuleState *state, Py_buffer *view, martlet_dtype dtype,
+                             const char *what, Py_buffer *later) {
+  Layout layout;
+  int64_t strides[PyBUF_MAX_NDIM];
+  size_t offset, bytes;
+  if (layout_of(view, what, &layout) < 0) {
+    PyBuffer_Release(view);
+    return NULL;
+  }
+  if (later != NULL && view->readonly) {
+    PyErr_Format(state->errors[MARTLET_INVALID_ARGUMENT], "%s is read-only", what);
+    PyBuffer_Release(view);
+    return NULL;
+  }
+  if (!span_of(view, &layout, &offset, &bytes, strides))
+    return stand_in(state, view, dtype, layout.shape, later);
   Owner *owner = owner_of_buffer(view);
   if (owner == NULL) {
     PyBuffer_Release(view);
@@ -91,7 +154,7 @@ static PyObject *wrap_buffer(ModuleState *state, Py_buffer *view, martlet_dtype 
   }
   martlet_tensor *handle = NULL;
   martlet_status status = martlet_tensor_wrap_strided(
-      (char *)view->buf - offset, bytes, offset, dtype, view->ndim, shape, strides,
+      (char *)view->buf - offset, bytes, offset, dtype, view->ndim, layout.shape, strides,
       view->readonly ? MARTLET_WRAP_READ_ONLY : 0, owner_deleter, owner, &handle);
   if (status != MARTLET_OK) {
     raise_status(state, status);
@@ -101,7 +164,8 @@ static PyObject *wrap_buffer(ModuleState *state, Py_buffer *view, martlet_dtype 
   return tensor_object(state, handle);
 }
 
-static PyObject *from_buffer(ModuleState *state, PyObject *object, const char *what) {
+static PyObject *from_buffer(ModuleState *state, PyObject *object, const char *what,
+                             Py_buffer *later) {
   Py_buffer view;
   if (PyObject_GetBuffer(object, &view, PyBUF_RECORDS_RO) < 0) return NULL;
   martlet_dtype dtype = dtype_of_format(view.format, view.itemsize);
@@ -112,12 +176,13 @@ static PyObject *from_buffer(ModuleState *state, PyObject *object, const char *w
     PyBuffer_Release(&view);
     return NULL;
   }
-  return wrap_buffer(state, &view, dtype);
+  return wrap_buffer(state, &view, dtype, what, later);
 }
 
 /* An array of ml_dtypes' bfloat16, which has no buffer format: by way of its bits. Whether it is
  * one; then *result is the tensor, or NULL with an exception. */
-static int from_bfloat16_array(ModuleState *state, PyObject *object, PyObject **result) {
+static int from_bfloat16_array(ModuleState *state, PyObject *object, const char *what,
+                               Py_buffer *later, PyObject **result) {
   PyObject *dtype = PyObject_GetAttrString(object, "dtype");
   PyObject *name = dtype == NULL ? NULL : PyObject_GetAttrString(dtype, "name");
   int matches = name != NULL && PyUnicode_Check(name) &&
@@ -129,8 +194,14 @@ static int from_bfloat16_array(ModuleState *state, PyObject *object, PyObject **
   PyObject *bits = PyObject_CallMethod(object, "view", "s", "uint16");
   if (bits == NULL) return 1;
   Py_buffer view;
-  if (PyObject_GetBuffer(bits, &view, PyBUF_RECORDS_RO) == 0)
-    *result = wrap_buffer(state, &view, MARTLET_BFLOAT16);
+  if (PyObject_GetBuffer(bits, &view, PyBUF_RECORDS_RO) == 0) {
+    if (dtype_of_format(view.format, view.itemsize) == MARTLET_UINT16) {
+      *result = wrap_buffer(state, &view, MARTLET_BFLOAT16, what, later);
+    } else {
+      PyErr_Format(PyExc_BufferError, "%s is bfloat16, but view('uint16') is not uint16", what);
+      PyBuffer_Release(&view);
+    }
+  }
   Py_DECREF(bits);
   return 1;
 }
@@ -152,41 +223,66 @@ static PyObject *from_number(ModuleState *state, PyObject *object) {
   return status == MARTLET_OK ? tensor_object(state, handle) : raise_status(state, status);
 }
 
+/* A Tensor of an object with a buffer; *is_done is false, and the result NULL, where its __dlpack__()
+ * is to be tried. */
+static PyObject *from_buffered(ModuleState *state, PyObject *object, const char *what,
+                               Py_buffer *later, int *is_done) {
+  PyObject *result = from_buffer(state, object, what, later);
+  *is_done = 1;
+  if (result != NULL) return result;
+  PyObject *type, *value, *traceback;
+  PyErr_Fetch(&type, &value, &traceback);
+  if (PyErr_GivenExceptionMatches(type, state->error) ||
+      (!from_bfloat16_array(state, object, what, later, &result) &&
+       !PyObject_HasAttrString(object, "__dlpack__"))) {
+    PyErr_Restore(type, value, traceback);
+    return NULL;
+  }
+  *is_done = result != NULL || PyErr_Occurred() != NULL;
+  Py_XDECREF(type);
+  Py_XDECREF(value);
+  Py_XDECREF(traceback);
+  return result;
+}
+
+static PyObject *refuse(PyObject *object, const char *what, const char *expected) {
+  PyObject *type_name = PyObject_GetAttrString((PyObject *)Py_TYPE(object), "__name__");
+  if (type_name == NULL) return NULL;
+  PyErr_Format(PyExc_TypeError, "%s is a %S; expected %s", what, type_name, expected);
+  Py_DECREF(type_name);
+  return NULL;
+}
+
 PyObject *as_tensor(ModuleState *state, PyObject *object, const char *what) {
   if (Py_TYPE(object) == state->tensor_type) return Py_NewRef(object);
-  PyObject *result = NULL;
   if (PyObject_CheckBuffer(object)) {
-    result = from_buffer(state, object, what);
-    if (result != NULL) return result;
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    int is_final = PyErr_GivenExceptionMatches(type, state->error);
-    if (!is_final && from_bfloat16_array(state, object, &result)) {
-      is_final = 0;
-    } else if (is_final || !PyObject_HasAttrString(object, "__dlpack__")) {
-      PyErr_Restore(type, value, traceback);
-      return NULL;
-    }
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(traceback);
-    if (result != NULL || PyErr_Occurred()) return result;
+    int is_done;
+    PyObject *result = from_buffered(state, object, what, NULL, &is_done);
+    if (is_done) return result;
   }
-  if (PyObject_HasAttrString(object, "__dlpack__")) return tensor_from_dlpack(state, object);
+  if (PyObject_HasAttrString(object, "__dlpack__")) return tensor_from_dlpack(state, object, 0);
   if (PyLong_Check(object) || PyFloat_CheckExact(object)) return from_number(state, object);
   if (PyObject_HasAttrString(object, "__array__")) {
     PyObject *array = PyObject_CallMethod(object, "__array__", NULL);
     if (array == NULL) return NULL;
-    result = from_buffer(state, array, what);
+    PyObject *result = from_buffer(state, array, what, NULL);
     Py_DECREF(array);
     return result;
   }
-  PyObject *type_name = PyObject_GetAttrString((PyObject *)Py_TYPE(object), "__name__");
-  if (type_name == NULL) return NULL;
-  PyErr_Format(PyExc_TypeError,
-               "%s is a %S; expected a Tensor, a NumPy array, or anything with a buffer or "
-               "__dlpack__ (martlet.tensor() takes nested lists)",
-               what, type_name);
-  Py_DECREF(type_name);
-  return NULL;
+  return refuse(object, what,
+                "a Tensor, a NumPy array, or anything with a buffer or __dlpack__ "
+                "(martlet.tensor() takes nested lists)");
+}
+
+PyObject *as_output(ModuleState *state, PyObject *object, const char *what, Py_buffer *later) {
+  if (Py_TYPE(object) == state->tensor_type) return Py_NewRef(object);
+  if (PyObject_CheckBuffer(object)) {
+    int is_done;
+    PyObject *result = from_buffered(state, object, what, later, &is_done);
+    if (is_done) return result;
+  }
+  if (PyObject_HasAttrString(object, "__dlpack__")) return tensor_from_dlpack(state, object, 1);
+  return refuse(object, what,
+                "what can be written into: a Tensor, a NumPy array, or anything with a buffer or "
+                "__dlpack__");
 }

@@ -177,12 +177,16 @@ static PyObject *import_tensor(ModuleState *state, const DLTensor *tensor, uint6
   return NULL;
 }
 
-static PyObject *import_capsule(ModuleState *state, PyObject *capsule) {
+static PyObject *import_capsule(ModuleState *state, PyObject *capsule, int is_output) {
   if (PyCapsule_IsValid(capsule, VERSIONED)) {
     DLManagedTensorVersioned *managed = PyCapsule_GetPointer(capsule, VERSIONED);
     if (managed->version.major != 1) {
       PyErr_Format(PyExc_BufferError, "DLPack version %u.%u is not supported, 1.x is",
                    managed->version.major, managed->version.minor);
+      return NULL;
+    }
+    if (is_output && (managed->flags & IS_COPIED)) {
+      PyErr_SetString(PyExc_BufferError, "__dlpack__() gave a copy, which nobody would see written");
       return NULL;
     }
     Owner *owner = owner_of_pointer(managed, release_versioned);
@@ -217,11 +221,11 @@ static PyObject *request_capsule(PyObject *object) {
   return capsule;
 }
 
-PyObject *tensor_from_dlpack(ModuleState *state, PyObject *object) {
+PyObject *tensor_from_dlpack(ModuleState *state, PyObject *object, int is_output) {
   PyObject *capsule =
       PyCapsule_CheckExact(object) ? Py_NewRef(object) : request_capsule(object);
   if (capsule == NULL) return NULL;
-  PyObject *result = import_capsule(state, capsule);
+  PyObject *result = import_capsule(state, capsule, is_output);
   Py_DECREF(capsule);
   return result;
 }

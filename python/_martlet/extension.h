@@ -73,12 +73,17 @@ martlet_dtype dtype_from_object(PyObject *object);
 /* A Tensor of anything that can be one: a Tensor, a buffer, a DLPack exporter, a number. `what`
  * names it in errors. Shares memory wherever the layout allows. */
 PyObject *as_tensor(ModuleState *state, PyObject *object, const char *what);
+/* A Tensor for results to go into: over the object's memory, or, where its elements lie so that the
+ * library cannot write them (misaligned, at odd distances), one of the same shape. Then `*later`,
+ * all zero before, has an `obj`: the results are to be put there with PyBuffer_FromContiguous(),
+ * and it is to be released. */
+PyObject *as_output(ModuleState *state, PyObject *object, const char *what, Py_buffer *later);
 
 /* ---- dlpack.c */
 
 PyObject *tensor_to_dlpack(TensorObject *self, PyObject *args, PyObject *kwargs);
-/* Imports through object.__dlpack__(). */
-PyObject *tensor_from_dlpack(ModuleState *state, PyObject *object);
+/* Imports through object.__dlpack__(); an output must share the object's memory. */
+PyObject *tensor_from_dlpack(ModuleState *state, PyObject *object, int is_output);
 PyObject *bits_of(PyObject *module, PyObject *object);
 
 /* ---- functions.c, model.c */

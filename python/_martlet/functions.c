@@ -394,7 +394,7 @@ static PyObject *op_names(PyObject *module, PyObject *unused) {
 }
 
 static PyObject *from_dlpack(PyObject *module, PyObject *object) {
-  return tensor_from_dlpack(PyModule_GetState(module), object);
+  return tensor_from_dlpack(PyModule_GetState(module), object, 0);
 }
 
 /* from_bytes(data, dtype, shape): a Tensor of its own with these row-major elements. */

@@ -242,11 +242,15 @@ typedef struct {
   const char **names;        /* inputs, then outputs */
   martlet_tensor **handles;  /* inputs, then result slots */
   PyObject **objects;        /* Tensors of the inputs, then of the slots that the caller gave */
+  Py_buffer *later;          /* by output: see as_output() */
 } Run;
 
 static void free_run(Run *run) {
   for (size_t i = 0; run->objects != NULL && i < run->input_count + run->output_count; i++)
     Py_XDECREF(run->objects[i]);
+  for (size_t i = 0; run->later != NULL && i < run->output_count; i++)
+    if (run->later[i].obj != NULL) PyBuffer_Release(&run->later[i]);
+  free(run->later);
   free(run->names);
   free(run->handles);
   free(run->objects);
@@ -270,9 +274,26 @@ static int fill(ModuleState *state, Run *run, size_t at, PyObject *names, PyObje
     if (value == Py_None && !are_inputs) continue;
     char what[160];
     PyOS_snprintf(what, sizeof what, "%s '%.120s'", kind, run->names[at]);
-    run->objects[at] = as_tensor(state, value, what);
+    run->objects[at] =
+        are_inputs ? as_tensor(state, value, what) : as_output(state, value, what, &run->later[i]);
     if (run->objects[at] == NULL) return -1;
     run->handles[at] = ((TensorObject *)run->objects[at])->handle;
+  }
+  return 0;
+}
+
+/* Gives the caller's memory the results that could not be written there. 0, or -1. */
+static int deliver(ModuleState *state, Run *run) {
+  for (size_t i = 0; i < run->output_count; i++) {
+    Py_buffer *view = &run->later[i];
+    if (view->obj == NULL || view->len == 0) continue;
+    const void *data = NULL;
+    martlet_status status = martlet_tensor_data(run->handles[run->input_count + i], &data);
+    if (status != MARTLET_OK) {
+      raise_status(state, status);
+      return -1;
+    }
+    if (PyBuffer_FromContiguous(view, (void *)data, view->len, 'C') < 0) return -1;
   }
   return 0;
 }
@@ -310,7 +331,7 @@ static PyObject *run_unlocked(ModuleState *state, ContextObject *context, Run *r
   watch->thread = NULL;
   if (status != MARTLET_OK) return watch->failed ? NULL : raise_status(state, status);
   PyObject *results = results_of(state, run);
-  if (watch->failed) Py_CLEAR(results);
+  if (watch->failed || (results != NULL && deliver(state, run) < 0)) Py_CLEAR(results);
   return results;
 }
 
@@ -322,14 +343,15 @@ static PyObject *context_run(PyObject *self, PyObject *args) {
   if (!PyArg_ParseTuple(args, "O!O!O!O!", &PyTuple_Type, &input_names, &PyTuple_Type, &inputs,
                         &PyTuple_Type, &output_names, &PyTuple_Type, &outs))
     return NULL;
-  Run run = {(size_t)PyTuple_Size(input_names), (size_t)PyTuple_Size(output_names), NULL, NULL,
-             NULL};
+  Run run = {.input_count = (size_t)PyTuple_Size(input_names),
+             .output_count = (size_t)PyTuple_Size(output_names)};
   size_t total = run.input_count + run.output_count + 1;
   run.names = calloc(total, sizeof *run.names);
   run.handles = calloc(total, sizeof *run.handles);
   run.objects = calloc(total, sizeof *run.objects);
+  run.later = calloc(run.output_count + 1, sizeof *run.later);
   PyObject *results = NULL;
-  if (run.names == NULL || run.handles == NULL || run.objects == NULL) {
+  if (run.names == NULL || run.handles == NULL || run.objects == NULL || run.later == NULL) {
     PyErr_NoMemory();
   } else if (fill(state, &run, 0, input_names, inputs, 1) == 0 &&
              fill(state, &run, run.input_count, output_names, outs, 0) == 0) {

@@ -241,7 +241,8 @@ def scaled_dot_product_attention(
     value : [batch, kv_heads, S, Dv]
         heads is a multiple of kv_heads; leading axes may be left out, all three alike.
     attn_mask : broadcasts to [batch, heads, L, S], optional
-        bool (True: may attend) or of the query's dtype (added).
+        bool (True: may attend) or of the query's dtype (added). A query that may attend to no key
+        gives zero.
     is_causal : bool
         Query i attends to keys 0 to i alone.
     scale : float, optional

@@ -122,7 +122,8 @@ class Model:
         ----------
         inputs : name -> Tensor, NumPy array, or anything with a buffer or ``__dlpack__``
         outputs : names of the outputs that are wanted, all of them by default
-        out : name -> writable array of the output's dtype and shape to write it into, optional
+        out : name -> writable array of the output's dtype and shape to write it into, optional;
+            where its elements are misaligned or at odd distances, they are copied there in the end
 
         Returns
         -------

@@ -30,13 +30,18 @@ extension ReferenceBackend {
           let top = scores.max() ?? -.infinity
           let weights = scores.map { exp($0 - top) }
           let total = weights.reduce(0, +)
+          let isZero =
+            switch p.empty {
+            case .zero: scores.allSatisfy { $0 == -.infinity }
+            case .nan: p.keys == 0
+            case .alwaysZero: !(total > 0)
+            }
           for e in 0..<p.valueWidth {
             var sum = 0.0
             for j in 0..<limit {
               let value = used(p.value.row(b, keyHead, j)[e * p.value.columnStride])
               sum += weights[j] * (sumsMagnitudes ? abs(value) : value)
             }
-            let isZero = p.keys == 0 || p.makesNaNZero && !(total > 0)
             result.append(isZero ? 0 : sum / total)
           }
         }

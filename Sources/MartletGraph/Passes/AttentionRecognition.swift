@@ -9,7 +9,8 @@ import MartletOperators
 /// attention reads any strides, so they stay nodes. Extents need not be known: what products and the
 /// sum broadcast, the attention broadcasts too (its attribute `broadcast`). Keys and values that were
 /// repeated for groups of query heads are read as they were before, where their extents are known.
-/// Weights may pass a guard that makes NaN zero; then rows of such weights give zero (the attribute
+/// A query that sees no key gives NaN as the softmax does (the attribute `blind_to_nan`), not zero as
+/// the operator. Weights may pass a guard that makes NaN zero; then rows of such weights give zero (the attribute
 /// `nan_to_zero`), also where a value is Inf or NaN, which zero times it would keep.
 enum AttentionRecognition {
   static let pass = Pass("attention-recognition") { graph throws(MartletError) in
@@ -269,7 +270,7 @@ enum AttentionRecognition {
   ) throws(MartletError) -> Node {
     var attributes: [String: AttributeValue] = ["scale": .float(Float(match.scale))]
     if !match.isGrouped { attributes["broadcast"] = .int(1) }
-    if match.makesNaNZero { attributes["nan_to_zero"] = .int(1) }
+    attributes[match.makesNaNZero ? "nan_to_zero" : "blind_to_nan"] = .int(1)
     if match.q.order.count == 3 {
       attributes["q_num_heads"] = .int(1)
       attributes["kv_num_heads"] = .int(1)

@@ -5,7 +5,7 @@ import MartletCore
 ///
 /// Q [B, Hq, L, E], K [B, Hk, T, E], V [B, Hk, T, Ev] with Hq a multiple of Hk, or the same with heads
 /// inside the last axis ([B, L, Hq * E], …). Key and value may be preceded by past ones. The mask is
-/// bool (true: attend) or added. Both products run in the mode's precision; softmax is f32 (f64 for
+/// bool (true: attend) or added; a query that sees no key gives zero. Both products run in the mode's precision; softmax is f32 (f64 for
 /// f64). Masked entries stay masked under softcap. Token t's result does not depend on what comes
 /// after it, on other queries or on the batch.
 ///
@@ -20,6 +20,8 @@ package struct Attention: Operator {
     ], requiredInputs: 3,
     outputs: ["Y", "present_key", "present_value", "qk_matmul_output"],
     attributes: [
+      "blind_to_nan":
+        "Whether a query that sees no key gives NaN, as the softmax of nothing but -Inf, not zero (0); Martlet's own.",
       "broadcast":
         "Whether batches, heads and the mask broadcast as those of MatMul and Add would (0); Martlet's own.",
       "is_causal": "Whether position i attends to positions up to i (plus the past) only (0).",
@@ -36,7 +38,7 @@ package struct Attention: Operator {
 
   private let isCausal: Bool
   private let broadcasts: Bool
-  private let makesNaNZero: Bool
+  private let empty: EmptyAttention
   private let queryHeads: Int?
   private let keyHeads: Int?
   private let scale: Float?
@@ -48,7 +50,9 @@ package struct Attention: Operator {
     let attributes = node.attributes
     isCausal = try attributes.bool("is_causal", default: false)
     broadcasts = try attributes.bool("broadcast", default: false)
-    makesNaNZero = try attributes.bool("nan_to_zero", default: false)
+    let givesNaN = try attributes.bool("blind_to_nan", default: false)
+    let makesNaNZero = try attributes.bool("nan_to_zero", default: false)
+    empty = makesNaNZero ? .alwaysZero : givesNaN ? .nan : .zero
     queryHeads = try attributes.optionalInt("q_num_heads")
     keyHeads = try attributes.optionalInt("kv_num_heads")
     scale = try attributes.optionalFloat("scale")
@@ -162,7 +166,7 @@ package struct Attention: Operator {
       q: q, k: k, v: v, mask: mask,
       scale: scale.map { Double($0) } ?? 1 / Double(max(q.shape[3], 1)).squareRoot(),
       softcap: softcap, causalOffset: isCausal ? pastLength : nil, lengths: lengths,
-      makesNaNZero: makesNaNZero)
+      empty: empty)
 
     let (result, resultHeads) = try makeResult(query, q, v, type, context)
     let exposed = outputCount > 3 ? try context.scratch(type, scoresShape) : nil

@@ -19,8 +19,7 @@ struct AttentionCall {
   let causalOffset: Int?
   /// Keys to see per batch; nil: all.
   let lengths: [Int]?
-  /// Rows of weights that are NaN count as zero.
-  let makesNaNZero: Bool
+  let empty: EmptyAttention
 
   /// Bytes of scores that the plain way holds at a time.
   private static let scoreBytes = 16 << 20
@@ -41,7 +40,7 @@ struct AttentionCall {
     problem.softcap = softcap
     problem.causalOffset = causalOffset
     problem.keyLengths = lengths
-    problem.makesNaNZero = makesNaNZero
+    problem.empty = empty
     var maskValues: Tensor?
     if let mask {
       let (tensor, view) = try mask.view(context)
@@ -82,14 +81,21 @@ struct AttentionCall {
       try fillScores(
         scores, part(q), added.map { (part($0.values), part($0.wall)) },
         exposed.map { ($0.stage, part($0.scores)) }, context)
-      MaskedSoftmax.run(scores, pool: context.pool) { row in
-        limit(row / (count * heads), first + row % count)
+      func rowLimit(_ row: Int) -> Int { limit(row / (count * heads), first + row % count) }
+      let blind =
+        empty == .zero
+        ? try blindRows(scores, added.map { part($0.wall) }, context, rowLimit) : []
+      MaskedSoftmax.run(scores, pool: context.pool, empty: empty == .zero ? 0 : .nan) { row in
+        !blind.isEmpty && blind[row] ? 0 : rowLimit(row)
       }
-      if makesNaNZero { MaskedSoftmax.makeNaNZero(scores) }
+      if empty == .alwaysZero { MaskedSoftmax.makeNaNZero(scores) }
       if let exposed, exposed.stage == .probabilities {
         Copying.copy(scores, into: part(exposed.scores), context.workspace)
       }
-      if let result { try multiply(scores, v, into: part(result), alpha: 1, context) }
+      if let result {
+        try multiply(scores, v, into: part(result), alpha: 1, context)
+        clear(part(result), blind)
+      }
     }
     if let exposed, exposed.stage == .masked || exposed.stage == .capped {
       MaskedSoftmax.hide(exposed.scores) { row in limit(row / (length * heads), row % length) }
@@ -129,6 +135,48 @@ struct AttentionCall {
       if let mask { try Elementwise.binary(.add, scores, mask.wall, into: scores, workspace) }
     }
     expose(.capped)
+  }
+
+  /// Of the scores [B, H, L, T], the rows that see none of their first `limit` keys: all are -Inf, or
+  /// the mask's `wall` is (of which a score that is NaN or Inf makes NaN).
+  private func blindRows(
+    _ scores: Tensor, _ wall: Tensor?, _ context: RunContext, _ limit: (Int) -> Int
+  ) throws(MartletError) -> [Bool] {
+    let total = scores.shape[3]
+    let wall = try wall.map { wall throws(MartletError) in try context.contiguous(wall) }
+    func isHidden(_ tensor: Tensor, _ row: Int) -> Bool {
+      let start = row * total
+      let keys = min(max(limit(row), 0), total)
+      if tensor.dtype == .float64 {
+        let values = tensor.typed(Double.self) + start
+        return (0..<keys).allSatisfy { values[$0] == -.infinity }
+      }
+      let values = tensor.typed(Float.self) + start
+      return (0..<keys).allSatisfy { values[$0] == -.infinity }
+    }
+    let rows = total == 0 ? 0 : scores.count / total
+    let result = (0..<rows).map { row in
+      isHidden(scores, row) || wall.map { isHidden($0, row) } ?? false
+    }
+    scores.keepAlive()
+    wall?.keepAlive()
+    return result
+  }
+
+  /// Zeros in these rows of a result [B, H, L, Ev], whatever the values are that they do not see.
+  private func clear(_ result: Tensor, _ rows: [Bool]) {
+    let (heads, count) = (result.shape[1], result.shape[2])
+    let size = result.dtype.byteCount
+    for row in rows.indices where rows[row] {
+      let (batch, head) = (row / (heads * count), row / count % heads)
+      let start =
+        batch * result.strides[0] + head * result.strides[1] + row % count * result.strides[2]
+      for column in 0..<result.shape[3] {
+        let element = result.pointer + (start + column * result.strides[3]) * size
+        element.initializeMemory(as: UInt8.self, repeating: 0, count: size)
+      }
+    }
+    result.keepAlive()
   }
 
   /// dst [B, H, L, N] = alpha * lhs [B, H, L, K] @ rhs [B, H / group, K, N].

@@ -54,6 +54,8 @@ void mp_set_in_parallel(bool inside);
 int32_t mp_open_read(const char *path);
 // Opens a file for writing (created or truncated, mode 0644). Returns the descriptor or -errno.
 int32_t mp_open_write(const char *path);
+// As mp_open_write, for a file that must not be there yet.
+int32_t mp_open_new(const char *path);
 // What scripts/build-library puts in the place of the Swift runtime's look-ups of Unicode characters'
 // names, ages, scripts, categories, numeric values, word breaks and case mappings, so that 0.6 MB of
 // tables need not be shipped: says that a character has none. The library uses none of them but

@@ -63,6 +63,7 @@ private final class AttentionCase {
     if random.chance(35) { problem.causalOffset = random.int(-2...max(keys - queries, 0) + 1) }
     if random.chance(25) { problem.keyLengths = (0..<batch).map { _ in random.int(-1...keys + 1) } }
     if random.chance(20) { problem.softcap = random.pick([0.7, 5, 50]) }
+    problem.empty = random.pick([.zero, .nan, .alwaysZero])
     if random.chance(50), keys > 0 {
       let shape = [batch, queryHeads, queries].map { random.chance(50) ? $0 : 1 }
       let rows = shape.reduce(1, *)
@@ -71,15 +72,16 @@ private final class AttentionCase {
         shape[2] == 1 ? 0 : keys,
       ]
       let buffer = try #require(memory.mask)
+      let flagChance = random.pick([80, 60, 5])  // few shown: some queries see no key
       if random.chance(50) {
         let values = buffer.elements(rows * keys, filledWith: UInt8(0))
-        for index in 0..<rows * keys { values[index] = random.chance(70) ? 1 : 0 }
+        for index in 0..<rows * keys { values[index] = random.chance(flagChance) ? 1 : 0 }
         problem.mask = AttentionMaskView(
           .shown, values, batchStride: strides[0], headStride: strides[1], rowStride: strides[2])
       } else {
         let values = buffer.elements(rows * keys, filledWith: Float(0))
         for index in 0..<rows * keys {
-          values[index] = random.chance(20) ? -.infinity : random.float() * 3
+          values[index] = random.chance(100 - flagChance) ? -.infinity : random.float() * 3
         }
         problem.mask = AttentionMaskView(
           .added, values, batchStride: strides[0], headStride: strides[1], rowStride: strides[2])

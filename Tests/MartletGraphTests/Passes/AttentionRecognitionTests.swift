@@ -153,6 +153,21 @@ import Testing
       [.noise([3, 5, 4]), .noise([3, 7, 4], seed: 2), .noise([5, 7], seed: 3)], tolerance: 1e-5)
   }
 
+  @Test("a query that sees no key stays the NaN that its softmax gives")
+  func blindQueries() throws {
+    let graph = try written(.product, hasMask: true)
+    let after = try graph.after(AttentionRecognition.pass)
+    #expect(after.operatorNames.contains("Attention"))
+    let mask = try Tensor(uninitialized: .float32, [2, 1, 1, 7])
+    mask.typed(Float.self).update(repeating: 0, count: 14)
+    (mask.typed(Float.self) + 7).update(repeating: -.infinity, count: 7)
+    let inputs: [Tensor] = [try .noise([2, 5, 12]), try .noise([2, 7, 12], seed: 2), mask]
+    for one in [graph, after] {
+      let result = try one.run(inputs)[0].floats
+      #expect(result.prefix(60).allSatisfy(\.isFinite) && result.suffix(60).allSatisfy(\.isNaN))
+    }
+  }
+
   /// softmax(q @ k + mask) @ v with a guard that makes NaN weights zero.
   private func guarded(
     _ graph: inout Graph, _ q: ValueID, _ k: ValueID, _ v: ValueID, mask: ValueID?

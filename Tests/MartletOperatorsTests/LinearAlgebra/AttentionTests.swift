@@ -85,19 +85,96 @@ import Testing
     }
   }
 
+  /// Three queries, of which the middle one sees no key, by each way to hide keys: how many keys there
+  /// are, the mask, and whether the past is the first key.
+  static let blindfolds: [(keys: Int, isBool: Bool, isCausal: Bool, hasPast: Bool)] =
+    [3, 70, 300].flatMap { keys in
+      [(keys, true, false, false), (keys, false, false, false), (keys, false, false, true)]
+    } + [(3, true, true, false), (3, false, true, true)]
+
   @Test(
-    "a query that sees no key gives NaN, or zero where that is asked for",
-    arguments: [
-      DType.float32, .float64,
-    ])
-  func blindQueries(dtype: DType) throws {
-    let q = try wave([1, 1, 3, 4], 29, dtype)
-    let k = try wave([1, 1, 300, 4], 37, dtype)
-    let flags = try tensor((0..<900).map { $0 / 300 == 1 ? 0 : 1 }, [3, 300], .bool)
-    let plain = try run("Attention", [q, k, k, flags])[0].values
-    let safe = try run("Attention", [q, k, k, flags], ["nan_to_zero": .int(1)])[0].values
-    #expect(plain[4..<8].allSatisfy(\.isNaN) && safe[4..<8].allSatisfy { $0 == 0 })
-    #expect(plain[0..<4] == safe[0..<4] && plain[8..<12] == safe[8..<12])
+    "a query that sees no key gives zero, and NaN where that is asked for",
+    arguments: [DType.float32, .float64, .float16, .bfloat16], blindfolds)
+  func blindQueries(
+    dtype: DType, way: (keys: Int, isBool: Bool, isCausal: Bool, hasPast: Bool)
+  ) throws {
+    for (heads, mode) in [(2, MathMode.fp32), (4, .fp32), (4, .bf16)] {
+      let q = try wave([1, heads, 3, 4], 29, dtype)
+      let k = try wave([1, 2, way.keys, 4], 37, dtype)
+      let flags = (0..<3 * way.keys).map { index -> Double in
+        index / way.keys == 1 ? 0 : index % 2 == 0 ? 1 : 0
+      }
+      let mask =
+        way.isBool
+        ? try tensor(flags, [3, way.keys], .bool)
+        : try tensor(flags.map { $0 == 0 ? -.infinity : 0.5 }, [3, way.keys], dtype)
+      var inputs: [Tensor?] = [q, k, k, mask]
+      if way.hasPast {
+        let past = k.sliced(axis: 2, start: 0, count: 1, step: 1)
+        let rest = k.sliced(axis: 2, start: 1, count: way.keys - 1, step: 1)
+        inputs = [q, rest, rest, mask, past, past]
+      }
+      let causal: [String: AttributeValue] = ["is_causal": .int(way.isCausal ? 1 : 0)]
+      func values(_ own: [String: AttributeValue]) throws -> [Double] {
+        let attributes = causal.merging(own) { $1 }
+        return try run("Attention", inputs, attributes, mode: mode)[0].values
+      }
+      let plain = try values([:])
+      let blind = try values(["blind_to_nan": .int(1)])
+      let guarded = try values(["nan_to_zero": .int(1)])
+      for index in plain.indices {
+        let isBlind = index / 4 % 3 == 1
+        #expect(isBlind ? plain[index] == 0 : plain[index].isFinite)
+        #expect(isBlind ? blind[index].isNaN : blind[index] == plain[index])
+        #expect(guarded[index] == plain[index])
+      }
+    }
+  }
+
+  @Test("keys before the first, or none of them, give zero", arguments: [DType.float32, .float64])
+  func noKeysToSee(dtype: DType) throws {
+    let q = try wave([2, 2, 3, 4], 29, dtype)
+    let k = try wave([2, 2, 5, 4], 37, dtype)
+    let lengths = try tensor([0, 5], [2], .int64)
+    let some = try run("Attention", [q, k, k, nil, nil, nil, lengths], outputs: 4)[0].values
+    let all = try run("Attention", [q, k, k])[0].values
+    #expect(some[0..<24].allSatisfy { $0 == 0 } && some.suffix(24) == all.suffix(24))
+    // Key 0, the only one that query 0 may see, is hidden.
+    let mask = try tensor([0, 1, 1, 1, 1], [5], .bool)
+    let causal = try run("Attention", [q, k, k, mask], ["is_causal": .int(1)])[0].values
+    for index in causal.indices { #expect((causal[index] == 0) == (index / 4 % 3 == 0)) }
+    let weights = try run(
+      "Attention", [q, k, k, mask],
+      ["is_causal": .int(1), "qk_matmul_output_mode": .int(3)], outputs: 4)[3].values
+    #expect(weights[0..<5].allSatisfy { $0 == 0 } && abs(weights[5..<10].reduce(0, +) - 1) < 1e-6)
+  }
+
+  @Test(
+    "NaN and Inf reach every query that sees a key, and no other",
+    arguments: [DType.float32, .float64], [Double.nan, .infinity])
+  func blindQueriesMeetNoNumbers(dtype: DType, bad: Double) throws {
+    for isBool in [true, false] {
+      // Queries 1 and 2 see nothing; query 2 and key 3, which query 0 does not see, are bad.
+      let flags: [Double] = [1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+      let mask =
+        isBool
+        ? try tensor(flags, [3, 4], .bool)
+        : try tensor(flags.map { $0 == 0 ? -.infinity : 0 }, [3, 4], dtype)
+      let q = try tensor([1, 2, 3, 4, bad, 1], [1, 1, 3, 2], dtype)
+      let k = try tensor([1, 2, 3, 4, 5, 6, 7, bad], [1, 1, 4, 2], dtype)
+      let v = try tensor([1, 2, 3, 4, 5, 6, bad, 8], [1, 1, 4, 2], dtype)
+      let blind = try run("Attention", [q, k, v, mask])[0].values
+      #expect(blind.suffix(4).allSatisfy { $0 == 0 }, "\(blind)")
+      // A query that sees a score that is no number keeps it.
+      let seen = try tensor([1, 1, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0], [3, 4], .bool)
+      let query = try tensor([1, 2, 3, 4, .nan, 1], [1, 1, 3, 2], dtype)
+      let result = try run("Attention", [query, k, v, seen])[0].values
+      #expect(result[2..<4].allSatisfy { $0 == 0 } && result[4..<6].allSatisfy(\.isNaN))
+      let weights = try run(
+        "Attention", [query, k, v, seen], ["is_causal": .int(1), "qk_matmul_output_mode": .int(3)],
+        outputs: 4)[3].values
+      #expect(weights[4..<8].allSatisfy { $0 == 0 } && weights[8..<12].allSatisfy(\.isNaN))
+    }
   }
 
   @Test("heads inside the last axis give the same values") func packedHeads() throws {

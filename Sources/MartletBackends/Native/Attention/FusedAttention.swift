@@ -185,12 +185,25 @@ struct FusedAttention {
       kernels.vectors.table.attention_finish(
         Int64(count), Int64(problem.valueWidth), sums.row(index), Int64(sums.stride * 4),
         sums.sum + index, dst, Int64(problem.dst.rowStride * 4))
-      if problem.makesNaNZero {
-        for row in 0..<count where !(sums.sum[index + row] > 0) {
-          (dst + row * problem.dst.rowStride).update(repeating: 0, count: problem.valueWidth)
-        }
+      for row in 0..<count where !(sums.sum[index + row] > 0) {
+        guard
+          isZero(task.batch, task.keyHead * problem.group + head, i + row, sums.sum[index + row])
+        else { continue }
+        (dst + row * problem.dst.rowStride).update(repeating: 0, count: problem.valueWidth)
       }
       r += count
+    }
+  }
+
+  /// Whether a query whose weights sum up to `sum`, zero or NaN, gives zero.
+  private func isZero(_ batch: Int, _ head: Int, _ query: Int, _ sum: Float) -> Bool {
+    switch problem.empty {
+    case .zero:
+      // An added -Inf makes NaN of a score that is NaN or Inf.
+      return sum == 0
+        || problem.mask?.hides(problem.limit(batch, query), batch, head, query) ?? false
+    case .nan: return false
+    case .alwaysZero: return true
     }
   }
 

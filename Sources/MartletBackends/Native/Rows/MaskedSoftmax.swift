@@ -4,9 +4,9 @@ import MartletCore
 /// length comes to, but with a result that does not depend on how many entries are masked.
 package enum MaskedSoftmax {
   /// In place on `scores`, contiguous f32 or f64 [..., n]; row r keeps its first `length(r)` entries.
-  /// A row that keeps none becomes NaN, as the softmax of nothing but -Inf.
+  /// A row that keeps none becomes `empty`; one with a NaN is NaN throughout, as softmax has it.
   package static func run(
-    _ scores: Tensor, pool: ThreadPool, length: (Int) -> Int
+    _ scores: Tensor, pool: ThreadPool, empty: Double, length: (Int) -> Int
   ) {
     guard let n = scores.shape.last, scores.count > 0 else { return }
     let rows = scores.count / n
@@ -19,11 +19,13 @@ package enum MaskedSoftmax {
         if scores.dtype == .float64 {
           let values = base.assumingMemoryBound(to: Double.self) + row * n
           Float64Rows.softmax(kept, values, values, false)
-          (values + kept).update(repeating: kept == 0 ? .nan : 0, count: n - kept)
+          let rest = kept == 0 ? empty : values[0].isNaN ? .nan : 0
+          (values + kept).update(repeating: rest, count: n - kept)
         } else {
           let values = base.assumingMemoryBound(to: Float.self) + row * n
           if kept > 0 { kernel(Int64(kept), values, values) }
-          (values + kept).update(repeating: kept == 0 ? .nan : 0, count: n - kept)
+          let rest = kept == 0 ? Float(empty) : values[0].isNaN ? .nan : 0
+          (values + kept).update(repeating: rest, count: n - kept)
         }
       }
     }
