@@ -89,8 +89,8 @@ final class GEMMRow: @unchecked Sendable {
   let tallMR: Int
   /// Columns of which `small` suits any number of rows.
   let fewColumns: Int
-  let kc: Int
-  let mc: Int
+  /// How products are cut by default; see mk_gemm_blocks.
+  let blocks: Blocks
   let tile: @convention(c) (UnsafePointer<mk_gemm_tile>?) -> Void
   let stream: Stream?
   /// Streams an f32 rhs in place whose K is contiguous; nil but for f32 and bf16 units.
@@ -121,8 +121,7 @@ final class GEMMRow: @unchecked Sendable {
     nr = Int(row.nr)
     kr = Int(row.kr)
     streamMR = row.stream == nil ? 0 : Int(row.stream_mr)
-    kc = max(Int(row.kc), kr)
-    mc = max(Int(row.mc), mr)
+    blocks = Blocks(row.blocks, mr: mr, nr: nr, kr: kr)
     self.tile = tile
     stream = row.stream
     columns = row.columns
@@ -136,6 +135,30 @@ final class GEMMRow: @unchecked Sendable {
     self.packSame = packSame
     self.packConvolution = packConvolution
     convolution = row.conv?.pointee
+  }
+
+  var kc: Int { blocks.kc }
+  var mc: Int { blocks.mc }
+
+  /// The numbers of mk_gemm_blocks, none too small to run with.
+  struct Blocks {
+    let kc: Int
+    let mc: Int
+    let packingKC: Int
+    let packingMC: Int
+    let columns: Int
+    let copyingColumns: Int
+    let copyingRows: Int
+
+    init(_ blocks: mk_gemm_blocks, mr: Int, nr: Int, kr: Int) {
+      kc = max(Int(blocks.kc), kr)
+      mc = max(Int(blocks.mc), mr)
+      packingKC = max(Int(blocks.packing_kc), kr)
+      packingMC = max(Int(blocks.packing_mc), mr)
+      columns = max(Int(blocks.columns), nr)
+      copyingColumns = max(Int(blocks.copying_columns), nr)
+      copyingRows = Int(blocks.copying_rows)
+    }
   }
 
   /// Names the panel layout; rows of equal layout read each other's packed matrices.

@@ -169,13 +169,24 @@ typedef struct mk_conv_kernels {
   void (*finish)(const mk_conv_finish *);
 } mk_conv_kernels;
 
+// How the driver cuts the products of a row into work items and cache blocks; no bit depends on it.
+typedef struct mk_gemm_blocks {
+  int32_t kc, mc;              // K (a multiple of kr) and lhs rows that are kept in cache
+  int32_t packing_kc, packing_mc;  // the same of an item that packs its own rhs
+  int32_t columns;             // of an item at most: its partial sums are kept from one K block to the next
+  int32_t copying_columns;     // the same of an item that copies lhs, once for all of its columns
+  // Rows down to which an item that copies lhs is divided by rows; then by columns. What it reads of
+  // rhs serves too few rows otherwise.
+  int32_t copying_rows;
+} mk_gemm_blocks;
+
 // One GEMM kernel family of one ISA: everything the driver needs to plan, pack and run.
 typedef struct mk_gemm_row {
   const char *name;                // e.g. "gemm_f32_f32_f32_6x16"; names the largest tile
   int32_t dst, lhs, rhs;           // MK_F32 / MK_BF16
   int32_t mr, nr, kr;              // tile and K interleave (1 for f32, 2 for bf16)
   int32_t stream_mr;               // rows that `stream` takes at most; 0: no stream kernel
-  int32_t kc, mc;                  // suggested cache blocks (kc a multiple of kr)
+  mk_gemm_blocks blocks;
   int32_t columns_mr;              // rows that `columns` takes at most
   int32_t vector;                  // columns of a vector: see rhs_line_stride; 0: packed rhs only
   // `tile` also takes exactly this many rows where n <= vector: one vector by mr rows has too few

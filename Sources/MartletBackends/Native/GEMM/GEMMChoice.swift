@@ -118,11 +118,11 @@ package struct GEMMShape: Hashable, Sendable {
     if row.vector > 0, rhs == .columns, m <= row.columnsMR { return .inPlace }
     if row.vector > 0, rhs == .rows {
       if m <= row.streamMR { return .inPlace }
-      if m <= 2 * row.mc, GEMMShape.readsInPlace(k: k, n: n, stride: rhsStride) {
+      if m <= 2 * row.blocks.packingMC, GEMMShape.readsInPlace(k: k, n: n, stride: rhsStride) {
         return .inPlace
       }
     }
-    if m <= 2 * row.mc && !(sharesRHS && matrices > 1) { return .packItems }
+    if m <= 2 * row.blocks.packingMC && !(sharesRHS && matrices > 1) { return .packItems }
     if sharesRHS { return .packShared }
     return Double(m) * Double(n) * Double(k) < GEMMShape.sharedWork ? .packItems : .packShared
   }

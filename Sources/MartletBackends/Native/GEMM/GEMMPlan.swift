@@ -20,11 +20,8 @@ struct GEMMPlan: Equatable {
   static let serialWorkWhenPacking = 3 * serialWork
   /// Bytes of rhs panels that are packed at a time when all threads share them.
   static let sharedPanelBytes = 8 << 20
-  /// Columns of an item that reads lhs in place: its partial sums stay in L2 from one K block to the
-  /// next (256 to 512 were up to 5% faster than 1024 at 2048^3, AVX2).
-  private static let wideColumns = 256
-  /// Columns of an item that copies lhs, which it should do for as many as possible.
-  private static let widestColumns = 1024
+  /// Bytes of rhs that an item packs for itself at most: they stay in L2.
+  private static let packedBlockBytes = 256 << 10
   /// Columns below which an item that packs rhs is not divided further.
   static let narrowColumns = 48
   /// Most elements of an item that keeps its sums in scratch.
@@ -93,16 +90,19 @@ struct GEMMPlan: Equatable {
       }
       return
     }
-    kc = GEMMPlan.evenBlock(request.k, most: row.kc + row.kc / 2, preferred: row.kc, step: row.kr)
-    mc = GEMMPlan.evenBlock(request.m, most: row.mc, preferred: row.mc, step: row.mr)
+    let blocks = row.blocks
+    let deep = request.packsRHS ? blocks.packingKC : blocks.kc
+    let high = request.packsRHS ? blocks.packingMC : blocks.mc
+    kc = GEMMPlan.evenBlock(request.k, most: deep + deep / 2, preferred: deep, step: row.kr)
+    mc = GEMMPlan.evenBlock(request.m, most: high, preferred: high, step: row.mr)
 
-    // An item that packs rhs takes all rows, for packing it once; its block must stay in L2.
+    // An item that packs rhs takes all rows, for packing it once.
     var rows = request.packsRHS ? request.m : mc
     var columns = request.n
     let columnsAtMost =
       request.packsRHS
-      ? max(row.nr, (256 << 10) / (kc * row.rhsBytes))
-      : request.copiesLHS ? GEMMPlan.widestColumns : GEMMPlan.wideColumns
+      ? max(row.nr, GEMMPlan.packedBlockBytes / (kc * row.rhsBytes))
+      : request.copiesLHS ? blocks.copyingColumns : blocks.columns
     columns = GEMMPlan.evenBlock(
       request.n, most: columnsAtMost, preferred: columnsAtMost, step: row.nr)
     if request.isStaged {
@@ -136,7 +136,7 @@ struct GEMMPlan: Equatable {
           if request.packsRHS {
             false
           } else if request.copiesLHS {
-            halfRows < rows
+            halfRows < rows && rows > blocks.copyingRows
           } else {
             halfRows < rows && rows >= 2 * columns
           }

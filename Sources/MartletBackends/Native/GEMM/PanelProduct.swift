@@ -13,6 +13,7 @@ struct PanelProduct {
   private var loop: TileLoop
 
   private var problem: GEMMProblem { fold.problem }
+  var row: GEMMRow { loop.row }
 
   init(
     _ original: GEMMProblem, kernels: KernelSet, forcing forced: GEMMChoice? = nil
