@@ -454,10 +454,10 @@ MK_INLINE void gemm_narrow_body(const int n, const int blocks, const mk_gemm_str
 }
 
 // All rows of n columns. The last rows fill their vectors with those before them, which are
-// computed again. A cache set holds eight lines: as many rows at a time where they lie a multiple of
-// 4 KiB apart, and where they straddle lines or there are more sums (Benchmarks/sweep.py, AVX2).
+// computed again. One vector of rows at a time where L1 does not hold a line of each of two, where
+// rows straddle lines, or where there are more sums (Benchmarks/sweep.py, AVX2).
 MK_INLINE void gemm_narrow(const int n, const mk_gemm_stream *s, int64_t line) {
-  const bool pairs = s->m >= 2 * VL && s->lhs_stride % 4096 != 0 &&
+  const bool pairs = s->m >= 2 * VL && !(s->l1_rows && s->l1_rows < 2 * VL) &&
                      (n == 1 || (n < 4 && (s->lhs_stride % 64 == 0 || s->k <= VL)));
   int64_t i = 0;
   if (pairs)
@@ -505,11 +505,13 @@ MK_INLINE int64_t gemm_small_panels(const gemm_panels_fn *panels, int mr,
 MK_INLINE void gemm_small(gemm_tile_fn tile, const gemm_panels_fn *panels, int mr, int tall_mr,
                           int nr, const mk_gemm_stream *s, int64_t first_panel) {
   enum { LINES = 256 };
+  if (s->l1_rows) {
+    if (s->l1_rows < tall_mr) tall_mr = 0;
+    if (s->l1_rows < mr) mr = (int)s->l1_rows;
+  }
   char copy[LINES * GEMM_MAX_NR * 2] __attribute__((aligned(64)));
   if (first_panel == 0 && s->n >= 2 * nr && (s->m <= mr || s->k <= GEMM_SHORT_K))
     first_panel = gemm_small_panels(panels, mr, s);
-  // A cache set does not hold a line of each of twelve rows a multiple of 4 KiB apart.
-  if (s->lhs_stride % 4096 == 0) tall_mr = 0;
   for (int64_t panel = first_panel; panel * nr < s->n; panel++) {
     int64_t j = panel * nr;
     mk_epilogue moved;

@@ -430,6 +430,7 @@ static void test_small(const mk_gemm_row *row, product_order order, int64_t m, i
                        values kind) {
   problem q = make_problem(row, m, n, k, kind);
   const rows lhs = put_lhs(row, &q, random_below(8) == 0);
+  const int64_t l1_rows = random_below(2) ? 0 : 1 + random_below(2 * row->mr);
   if (random_below(3) == 0) {
     int64_t panel_stride;
     const char *panels = pack_problem(row, &q, &panel_stride);
@@ -437,7 +438,8 @@ static void test_small(const mk_gemm_row *row, product_order order, int64_t m, i
     mk_epilogue space, *e = make_epilogue(&space, m, n, false, &dst);
     row->small(&(mk_gemm_stream){.m = m, .n = n, .k = k, .lhs = lhs.first, .lhs_stride = lhs.stride,
                                  .rhs = panels, .rhs_panel_stride = panel_stride,
-                                 .dst = dst.first, .dst_stride = dst.stride, .epilogue = e});
+                                 .dst = dst.first, .dst_stride = dst.stride, .epilogue = e,
+                                 .l1_rows = l1_rows});
     check_dst(row, order, "small packed", &q, e, &dst);
     check(wipe_rows(&dst), "%s small packed m=%lld n=%lld k=%lld: wrote outside its rows",
           row->name, (long long)m, (long long)n, (long long)k);
@@ -453,7 +455,7 @@ static void test_small(const mk_gemm_row *row, product_order order, int64_t m, i
   row->small(&(mk_gemm_stream){.m = m, .n = n, .k = k, .lhs = lhs.first, .lhs_stride = lhs.stride,
                                .rhs = rhs.first, .rhs_panel_stride = row->nr * 4,
                                .rhs_line_stride = rhs.stride, .dst = dst.first,
-                               .dst_stride = dst.stride, .epilogue = e});
+                               .dst_stride = dst.stride, .epilogue = e, .l1_rows = l1_rows});
   check_dst(row, order, "small", &q, e, &dst);
   check(wipe_rows(&dst), "%s small m=%lld n=%lld k=%lld: wrote outside its rows", row->name,
         (long long)m, (long long)n, (long long)k);

@@ -83,6 +83,8 @@ typedef struct mk_gemm_stream {
   // 0: all of K in one call. `columns` takes no flags.
   uint32_t flags;
   float *acc; int64_t acc_stride;  // f32 partial sums, read and written by flags; may be dst
+  // `small` alone: rows of lhs that L1 keeps a line of each of; 0: as many as are read at a time.
+  int64_t l1_rows;
 } mk_gemm_stream;
 
 // Packs rhs[k x n] (element (p, j) at src + p*k_stride + j*n_stride) into ceil(n/nr) panels.
@@ -557,6 +559,8 @@ uint32_t mk_cpu_features(void);
 void mk_cpu_name(char *buffer, size_t capacity);
 // Bytes of data cache at level 1, 2, 3, as the processor reports them; 0 when unknown.
 int64_t mk_cpu_cache_bytes(int32_t level);
+// Lines that a set of that cache holds; 0 when unknown.
+int32_t mk_cpu_cache_ways(int32_t level);
 
 #ifdef __cplusplus
 }

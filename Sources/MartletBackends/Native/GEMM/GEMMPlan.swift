@@ -35,6 +35,8 @@ struct GEMMPlan: Equatable {
     var threads: Int
     /// lhs is copied by each item that uses it.
     var copiesLHS: Bool
+    /// Bytes between its rows where it is not.
+    var lhsStride = 0
     /// rhs is packed by each item that uses it.
     var packsRHS: Bool
     var isStaged: Bool
@@ -67,7 +69,9 @@ struct GEMMPlan: Equatable {
     let serialWork = request.packsWithin ? GEMMPlan.serialWorkWhenPacking : GEMMPlan.serialWork
     isParallel = request.threads > 1 && work * Double(request.matrices) >= Double(serialWork)
 
-    tileRows = row.mr
+    tileRows =
+      request.copiesLHS
+      ? row.mr : CacheSets.level1.rows(atMost: row.mr, stride: request.lhsStride)
     if request.streams {
       streams = true
       kc = GEMMPlan.rounded(max(request.k, 1), row.kr)

@@ -24,6 +24,13 @@ enum LeftOperand {
     if case .copied = self { true } else { false }
   }
 
+  /// Bytes between the rows of the source.
+  var rowStride: Int {
+    switch self {
+    case .inPlace(_, let rowStride), .copied(_, let rowStride, _, _): rowStride
+    }
+  }
+
   /// The same matrix `bytes` further in memory.
   func moved(by bytes: Int) -> LeftOperand {
     switch self {

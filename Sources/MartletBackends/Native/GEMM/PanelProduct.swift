@@ -191,7 +191,8 @@ struct PanelProduct {
   ) -> GEMMPlan.Request {
     GEMMPlan.Request(
       m: shape.m, n: columns, k: shape.k, matrices: shape.matrices, threads: shape.threads,
-      copiesLHS: loop.lhs.isCopied, packsRHS: route == .packItems,
+      copiesLHS: loop.lhs.isCopied, lhsStride: loop.lhs.rowStride,
+      packsRHS: route == .packItems,
       isStaged: loop.staging.isNeeded || loop.gatheredResidual != nil,
       streams: route == .stream || (route == .inPlace && shape.m <= loop.row.streamMR),
       readsRows: route == .inPlace && shape.rhs == .rows,

@@ -27,6 +27,7 @@ enum SmallProduct {
     job.k = Int64(problem.k)
     job.lhs = UnsafeRawPointer(problem.lhs.pointer)
     job.lhs_stride = Int64(problem.lhs.rowStride &* 4)
+    job.l1_rows = l1Rows(problem, row)
     if let packed = problem.packedRHS {
       job.rhs = UnsafeRawPointer(packed.storage.base)
       job.rhs_panel_stride = Int64(packed.panelStride)
@@ -109,6 +110,15 @@ enum SmallProduct {
   /// Whether rhs stays in L2 and a sum is so short that writing dst takes the time.
   private static func isShallow(_ n: Int, _ k: Int) -> Bool {
     k <= 32 && n <= 1 << 16 && k * n <= 1 << 16
+  }
+
+  /// Rows of lhs that the kernel may go down side by side; 0: as many as it does.
+  private static func l1Rows(_ problem: GEMMProblem, _ row: GEMMRow) -> Int64 {
+    // Two vectors of rows are the most, where lhs is turned.
+    let most = max(row.mr, row.tallMR, problem.n <= row.fewColumns ? 2 * row.vector : 0)
+    let rows = CacheSets.level1.rows(
+      atMost: min(most, problem.m), stride: problem.lhs.rowStride &* 4)
+    return rows < min(most, problem.m) ? Int64(rows) : 0
   }
 
   /// Rows that one item of `problem` takes: all, unless it takes longer than what is small.

@@ -25,7 +25,7 @@ struct TileLoop {
   var staging: Staging
   /// A residual that the tile cannot read in place (its columns are not contiguous).
   var gatheredResidual: GatheredResidual?
-  /// Rows of a tile at most; 0: the kernel row's own.
+  /// Rows of a tile at most; 0: as many as the kernel row has and L1 keeps a line each of.
   var tileRows = 0
   /// Whether all rows of an item, no more than the row streams, go through its stream kernel.
   var streams = false
@@ -119,8 +119,8 @@ struct TileLoop {
             rhs: panels)
         } else {
           area.runBlock(
-            row, tileRows: tileRows > 0 ? tileRows : row.mr, i0: i0, height: height,
-            depth: depth, flags: flags, lhs: block, lhsStride: blockStride, rhs: panels)
+            row, tileRows: tileRows, i0: i0, height: height, depth: depth, flags: flags, lhs: block,
+            lhsStride: blockStride, rhs: panels)
         }
         if p0 + depth == k {
           finish(area, i0: i0, height: height, dst: dstOrigin)
@@ -197,7 +197,7 @@ struct TileLoop {
       }
       if let tail = rhs.tail {
         runPanels(
-          row, tileRows: row.mr, from: tail.column, i0: 0, height: height, depth: depth,
+          row, tileRows: 0, from: tail.column, i0: 0, height: height, depth: depth,
           flags: flags, lhs: lhs, lhsStride: lhsStride, rhs: rhs)
       }
     }
@@ -217,10 +217,12 @@ struct TileLoop {
       _ row: GEMMRow, tileRows: Int, from firstColumn: Int, i0: Int, height: Int, depth: Int,
       flags: UInt32, lhs: UnsafeRawPointer, lhsStride: Int, rhs: RightOperand.Block
     ) {
+      let most = CacheSets.level1.rows(atMost: max(row.mr, row.tallMR), stride: lhsStride)
       func tiles(_ columns: Int) -> Tiles {
-        // A cache set does not hold a line of each of the rows of a tall tile.
-        let isTall = columns <= row.vector && lhsStride % 4096 != 0
-        return Tiles(height, atMost: tileRows, tall: isTall ? row.tallMR : 0)
+        let isTall = columns <= row.vector && row.tallMR <= most
+        return Tiles(
+          height, atMost: tileRows > 0 ? tileRows : min(row.mr, most),
+          tall: isTall ? row.tallMR : 0)
       }
       let dstBytes = flags & UInt32(MK_LAST_K) != 0 ? row.dst.byteCount : 4
       var epilogue = self.epilogue
