@@ -178,8 +178,7 @@ enum { GEMM_SPILLS = 4 };
 
 // One tile of exactly mr rows and nv vectors, the last of them perhaps partial.
 MK_INLINE void gemm_tile_body(const gemm_kind kind, const int mr, const int nv,
-                              const int panel_vectors, const mk_gemm_tile *t, bool dst_bf16,
-                              int64_t ahead_step) {
+                              const int panel_vectors, const mk_gemm_tile *t, bool dst_bf16) {
   const v_tail tail = v_first(t->n - (nv - 1) * VL);
   const bool last = (t->flags & MK_LAST_K) != 0;
   vf c[GEMM_MAX_MR][GEMM_MAX_NV];
@@ -202,8 +201,9 @@ MK_INLINE void gemm_tile_body(const gemm_kind kind, const int mr, const int nv,
   const int64_t line = t->rhs_line_stride ? t->rhs_line_stride : packed_line;
   const char *ahead = t->prefetch ? (const char *)t->prefetch
                                   : rhs + GEMM_PREFETCH_BYTES / packed_line * line;
+  const int64_t ahead_step = t->prefetch && t->prefetch_step ? t->prefetch_step : line;
   gemm_accumulate(kind, mr, nv, panel_vectors, t->k, (const char *)t->lhs, t->lhs_stride, rhs,
-                  line, 0, ahead, ahead_step ? ahead_step : line, c);
+                  line, 0, ahead, ahead_step, c);
   if (last)
     gemm_finish(mr, nv, t->flags & GEMM_SPILLS ? v_first(VL) : tail, tail, t->epilogue,
                 (char *)t->dst, t->dst_stride, dst_bf16, c);
@@ -214,8 +214,7 @@ MK_INLINE void gemm_tile_body(const gemm_kind kind, const int mr, const int nv,
 // All whole panels of a stream of some rows; returns the first panel left over.
 typedef int64_t (*gemm_panels_fn)(const mk_gemm_stream *s, bool dst_bf16);
 
-// ahead_step: how far t->prefetch moves on per group; 0: a line.
-typedef void (*gemm_tile_fn)(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step);
+typedef void (*gemm_tile_fn)(const mk_gemm_tile *t, bool dst_bf16);
 
 // The epilogue as the tile at row i, column j sees it; *moved holds it.
 MK_INLINE const mk_epilogue *gemm_epilogue_at(const mk_epilogue *e, int64_t i, int64_t j,
@@ -312,9 +311,10 @@ static void gemm_stream_tiles(const gemm_kind kind, int mr, int nr, gemm_tile_fn
           .prefetch = parts == 1 || in_place
                           ? rhs + gemm_stream_ahead(s, GEMM_PANEL_PREFETCH_BYTES)
                           : rhs + slice_bytes + i / part_rows * (slice_bytes / parts),
+          .prefetch_step = in_place ? 0 : line_bytes / parts,
           .rhs_line_stride = s->rhs_line_stride,
         };
-        tile(&t, dst_bf16, in_place ? 0 : line_bytes / parts);
+        tile(&t, dst_bf16);
       }
       p += depth;
     } while (p < s->k);
@@ -388,7 +388,7 @@ MK_INLINE void gemm_columns(gemm_tile_fn tile, void (*pack)(const mk_pack_rhs *)
         .dst = (char *)s->dst + j * 4, .dst_stride = s->dst_stride,
         .flags = (k == 0 ? MK_FIRST_K : 0u) | (k + depth == s->k ? MK_LAST_K : 0u),
         .epilogue = gemm_epilogue_at(s->epilogue, 0, j, &moved)};
-      tile(&t, false, 0);
+      tile(&t, false);
       k += depth;
     } while (k < s->k);
   }
@@ -571,7 +571,7 @@ MK_INLINE void gemm_small(gemm_tile_fn tile, const gemm_panels_fn *panels, int m
         t.dst = (char *)s->dst + i * s->dst_stride + j * 4;
         t.acc = t.dst;
         t.epilogue = gemm_epilogue_at(s->epilogue, i, j, &moved);
-        tile(&t, false, 0);
+        tile(&t, false);
         i += t.m;
       }
       p += t.k;
@@ -583,8 +583,8 @@ MK_INLINE void gemm_small(gemm_tile_fn tile, const gemm_panels_fn *panels, int m
 // M rows and V vectors; STREAM defines NAME, which runs whole groups of PANELS panels for exactly
 // M rows and returns the first panel left over.
 #define GEMM_TILE(PREFIX, KIND, M, V, PANEL_VECTORS)                            \
-  static void PREFIX##_##M##x##V(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step) { \
-    gemm_tile_body(KIND, M, V, PANEL_VECTORS, t, KIND != GEMM_F32 && dst_bf16, ahead_step);  \
+  static void PREFIX##_##M##x##V(const mk_gemm_tile *t, bool dst_bf16) {        \
+    gemm_tile_body(KIND, M, V, PANEL_VECTORS, t, KIND != GEMM_F32 && dst_bf16); \
   }
 #define GEMM_STREAM(NAME, KIND, M, PANELS, PANEL_VECTORS)                                  \
   static int64_t NAME(const mk_gemm_stream *s, bool dst_bf16) {                            \

@@ -392,7 +392,7 @@ static void test_tile(const mk_gemm_row *row, product_order order, int64_t m, in
       .acc = (float *)acc.first, .acc_stride = acc.stride, .dst = dst.first,
       .dst_stride = dst.stride, .epilogue = last ? e : NULL,
       .flags = (part == 0 ? MK_FIRST_K : 0u) | (last ? MK_LAST_K : 0u),
-      .prefetch = random_below(2) ? panel : NULL});
+      .prefetch = random_below(2) ? panel : NULL, .prefetch_step = 8 * random_below(9)});
     done += depth;
     if (!last && !into_dst && !alias) {
       const rows untouched = {dst.slot, 0, 0, 0, dst.first};

@@ -63,7 +63,10 @@ typedef struct mk_gemm_tile {
   int64_t dst_stride;         // bytes
   uint32_t flags;
   const mk_epilogue *epilogue;  // null: alpha 1, nothing else
-  const void *prefetch;       // next rhs panel or null; a hint, never dereferenced
+  // What to fetch a line of for each group of kr k, moving on by prefetch_step bytes, 0: by a line; null:
+  // what comes next of rhs itself. A hint, never dereferenced.
+  const void *prefetch;
+  int64_t prefetch_step;
   // Bytes between lines of rhs; 0: those of a packed panel. Other strides read an f32 rhs in place,
   // columns contiguous, and take an n that is a multiple of row.vector.
   int64_t rhs_line_stride;

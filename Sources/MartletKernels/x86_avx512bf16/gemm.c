@@ -28,11 +28,11 @@ static const gemm_tile_fn bf16_tiles[BF16_MR][PANEL_VECTORS] = {
   ROW(bf16_tile, 1), ROW(bf16_tile, 2), ROW(bf16_tile, 3),
   ROW(bf16_tile, 4), ROW(bf16_tile, 5), ROW(bf16_tile, 6)};
 
-static void bf16_any_tile(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step) {
-  if (t->m > 0 && t->n > 0) bf16_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16, ahead_step);
+static void bf16_any_tile(const mk_gemm_tile *t, bool dst_bf16) {
+  if (t->m > 0 && t->n > 0) bf16_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16);
 }
-static void bf16_tile_to_f32(const mk_gemm_tile *t) { bf16_any_tile(t, false, 0); }
-static void bf16_tile_to_bf16(const mk_gemm_tile *t) { bf16_any_tile(t, true, 0); }
+static void bf16_tile_to_f32(const mk_gemm_tile *t) { bf16_any_tile(t, false); }
+static void bf16_tile_to_bf16(const mk_gemm_tile *t) { bf16_any_tile(t, true); }
 
 GEMM_STREAM(bf16_stream_1, GEMM_BF16_DOT, 1, 2, PANEL_VECTORS)
 
