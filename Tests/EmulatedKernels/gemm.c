@@ -321,6 +321,49 @@ static void test_pack_conv(const mk_gemm_row *row) {
   }
 }
 
+// ------------------------------------------------------------------------------- rounding
+
+// A bf16 as the row's products take it.
+static uint16_t taken(uint16_t half, bool flushes) {
+  return flushes && !(half & 0x7f80) ? half & 0x8000 : half;
+}
+
+// The numbers `first` on, `step` apart, `n` of them; a zero between every two where `gaps`.
+static void check_round(const mk_gemm_row *row, bool flushes, uint32_t first, uint32_t step,
+                        int64_t n, bool gaps) {
+  const int64_t gap = random_below(16) * 4;
+  float *src = (float *)((char *)slot_memory(SOURCE, n * 4 + gap, true) + gap);
+  rows dst = make_rows(DST, 1, n * 2, n * 2, true);
+  for (int64_t i = 0; i < n; i++)
+    src[i] = float_of(gaps && i % 2 ? 0 : first + (uint32_t)i * step);
+  row->round(n, src, (uint16_t *)dst.first);
+  int64_t wrong = 0;
+  uint32_t at = 0;
+  for (int64_t i = 0; i < n; i++) {
+    uint16_t got;
+    memcpy(&got, dst.first + 2 * i, 2);
+    if (taken(got, flushes) == taken(round_to_bf16(src[i]), flushes)) continue;
+    if (wrong++ == 0) at = bits_of(src[i]);
+  }
+  check(wrong == 0, "%s round of %lld from %08x: %lld wrong, the first %08x", row->name,
+        (long long)n, first, (long long)wrong, at);
+  check(wipe_rows(&dst), "%s round of %lld: wrote outside its row", row->name, (long long)n);
+}
+
+// Every upper half of a float by lower halves that are below, at and above a tie; the numbers around
+// the least normal one, among which are the denormals that round to it; every length.
+static void test_round(const mk_gemm_row *row, product_order order) {
+  static const uint32_t lower[] = {0, 1, 0x7fff, 0x8000, 0x8001, 0xffff};
+  const bool flushes = order == DOT_WITHIN_BOUND || order == DOT_PINNED;
+  for (size_t i = 0; i < sizeof lower / sizeof lower[0]; i++)
+    for (uint32_t upper = 0; upper < 0x10000; upper += 1024)
+      check_round(row, flushes, upper << 16 | lower[i], 0x10000, 1024, i % 2);
+  for (uint32_t sign = 0; sign < 2; sign++)
+    for (uint32_t start = 0x007f0000; start < 0x00820000; start += 1024)
+      check_round(row, flushes, sign << 31 | start, 1, 1024, start % 2048 != 0);
+  for (int64_t n = 0; n < 100; n++) check_round(row, flushes, random_bits(), random_bits(), n, false);
+}
+
 // ---------------------------------------------------------------------------- tile, stream
 
 static rows put_lhs(const mk_gemm_row *row, problem *q, bool repeated) {
@@ -591,6 +634,11 @@ void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order orde
   begin_section(isa->name, "packing");
   test_pack_rhs(row);
   test_pack_conv(row);
+
+  if (row->round) {
+    begin_section(isa->name, "rounding");
+    test_round(row, order);
+  }
 
   begin_section(isa->name, "tile");
   const int64_t ks[] = {0, 1, 2, 3, 8, 33};

@@ -103,6 +103,8 @@ final class GEMMRow: @unchecked Sendable {
   let packF32: Pack
   let packSame: Pack
   let packConvolution: @convention(c) (UnsafePointer<mk_pack_conv>?) -> Void
+  /// Rounds f32 to bf16 for an lhs of this row alone; nil where `f32_to_bf16` does.
+  let round: (@convention(c) (Int64, UnsafePointer<Float>?, UnsafeMutablePointer<UInt16>?) -> Void)?
   /// Convolution without an im2col matrix; nil but for f32.
   let convolution: mk_conv_kernels?
 
@@ -134,6 +136,7 @@ final class GEMMRow: @unchecked Sendable {
     self.packF32 = packF32
     self.packSame = packSame
     self.packConvolution = packConvolution
+    round = row.round
     convolution = row.conv?.pointee
   }
 

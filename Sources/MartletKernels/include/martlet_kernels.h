@@ -216,6 +216,9 @@ typedef struct mk_gemm_row {
   void (*pack_rhs_f32)(const mk_pack_rhs *);    // source f32
   void (*pack_rhs_same)(const mk_pack_rhs *);   // source of the row's rhs dtype
   void (*pack_conv)(const mk_pack_conv *);      // source f32
+  // f32 to bf16 for an lhs of this row alone: what f32_to_bf16 gives, or a zero of its sign where that
+  // is a denormal, which the row's products take for zero. Null: f32_to_bf16 does it.
+  void (*round)(int64_t n, const float *src, uint16_t *dst);
   const mk_conv_kernels *conv;                  // null but in f32 rows
 } mk_gemm_row;
 

@@ -75,7 +75,7 @@ enum LeftOperand {
       } else if row.lhs == .float32 {
         block.copyF32(kernels)
       } else {
-        block.roundToBF16(kernels, turned: scratch + rows * stride)
+        block.roundToBF16(kernels, row, turned: scratch + rows * stride)
       }
       return (UnsafeRawPointer(scratch), stride)
     }
@@ -100,12 +100,16 @@ enum LeftOperand {
       }
     }
 
-    func roundToBF16(_ kernels: KernelSet, turned: UnsafeMutableRawPointer) {
+    func roundToBF16(_ kernels: KernelSet, _ kernel: GEMMRow, turned: UnsafeMutableRawPointer) {
       let convert = kernels.vectors.table.f32_to_bf16
       func round(_ row: UnsafeRawPointer, _ index: Int) {
-        convert(
-          Int64(depth), row.assumingMemoryBound(to: Float.self),
-          (target + index * targetStride).assumingMemoryBound(to: UInt16.self))
+        let from = row.assumingMemoryBound(to: Float.self)
+        let to = (target + index * targetStride).assumingMemoryBound(to: UInt16.self)
+        if let round = kernel.round {
+          round(Int64(depth), from, to)
+        } else {
+          convert(Int64(depth), from, to)
+        }
       }
       if columnStride == 4 {
         for index in 0..<rows { round(source + index * rowStride, index) }
