@@ -505,6 +505,61 @@ static void test_small(const mk_gemm_row *row, product_order order, int64_t m, i
   free_problem(&q);
 }
 
+// The whole of a small product on bf16 panels, of a bf16 lhs or of one that is rounded on the way: within
+// the bounds of the order, and the very bits of the tile.
+static void test_small_bf16(const mk_gemm_row *row, product_order order, int64_t m, int64_t n,
+                            int64_t k, values kind, bool rounds) {
+  problem q = make_problem(row, m, n, k, kind);
+  int64_t panel_stride;
+  const char *panels = pack_problem(row, &q, &panel_stride);
+  const rows rounded = put_lhs(row, &q, false);
+  rows lhs = rounded;
+  if (rounds) {
+    const int64_t step = k * 4 + 4 * random_below(4);
+    lhs = make_rows(SOURCE, m, k * 4, random_below(6) == 0 ? -step : step, true);
+    for (int64_t i = 0; i < m; i++) {
+      for (int64_t p = 0; p < k; p++) {
+        const float x = draw(kind);
+        put(lhs.first + i * lhs.stride, p, MK_F32, x);
+        put(rounded.first + i * rounded.stride, p, MK_BF16, x);
+        q.lhs[i * k + p] = widen(round_to_bf16(x));
+      }
+    }
+  }
+  rows dst = make_dst(row, m, n);
+  mk_epilogue space, *e = make_epilogue(&space, m, n, false, &dst);
+  if (e) e->residual = NULL;
+  row->small(&(mk_gemm_stream){.m = m, .n = n, .k = k, .lhs = lhs.first, .lhs_stride = lhs.stride,
+                               .rhs = panels, .rhs_panel_stride = panel_stride, .dst = dst.first,
+                               .dst_stride = dst.stride, .epilogue = e,
+                               .flags = rounds ? MK_ROUND_LHS : 0});
+  check_dst(row, order, rounds ? "small, rounding" : "small", &q, e, &dst);
+  const int64_t size = size_of(row->dst);
+  char *tiled = slot_memory(ACC, n * size, true);
+  bool equal = true;
+  for (int64_t i = 0; i < m; i++) {
+    for (int64_t j = 0; j < n; j += row->nr) {
+      mk_epilogue moved;
+      if (e) {
+        moved = *e;
+        if (e->bias_n) moved.bias_n += j;
+        if (e->bias_m) moved.bias_m += i;
+      }
+      row->tile(&(mk_gemm_tile){.m = 1, .n = n - j < row->nr ? n - j : row->nr, .k = k,
+                                .lhs = rounded.first + i * rounded.stride,
+                                .rhs = panels + j / row->nr * panel_stride,
+                                .dst = tiled + j * size, .epilogue = e ? &moved : NULL,
+                                .flags = MK_FIRST_K | MK_LAST_K});
+    }
+    equal &= memcmp(tiled, dst.first + i * dst.stride, (size_t)(n * size)) == 0;
+  }
+  check(equal, "%s small m=%lld n=%lld k=%lld: the tile has other bits", row->name, (long long)m,
+        (long long)n, (long long)k);
+  check(wipe_rows(&dst), "%s small m=%lld n=%lld k=%lld: wrote outside its rows", row->name,
+        (long long)m, (long long)n, (long long)k);
+  free_problem(&q);
+}
+
 // f32 rows on an rhs in place, each matrix of it against a forbidden page: rows through the stream in
 // slices of k and through tiles, and columns that are contiguous along k.
 static void test_in_place(const mk_gemm_row *row, product_order order, int64_t m, int64_t n,
@@ -693,6 +748,22 @@ void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order orde
     for (int i = 0; order != DOT_WITHIN_BOUND && i < 200; i++)
       test_rounding_in_place(row, order, 1 + random_below(row->columns_mr), 1 + random_below(100),
                              random_below(120), i % 4 < 2 ? SPECIAL : WIDE_RANGE, i % 2);
+  }
+  if (row->small && row->rhs == MK_BF16) {
+    begin_section(isa->name, "small");
+    const int64_t heights[] = {1, 2, 6, 7, 8, 9, 13, 64};
+    const int64_t widths[] = {1, 17, row->nr, row->nr + 1, 2 * row->nr};
+    const int64_t depths[] = {1, 2, 31, 32, 33, 64, 75, 300};
+    for (size_t m = 0; m < sizeof heights / sizeof heights[0]; m++)
+      for (size_t n = 0; n < sizeof widths / sizeof widths[0]; n++)
+        for (size_t k = 0; k < sizeof depths / sizeof depths[0]; k++)
+          for (int rounds = 0; rounds < 2; rounds++)
+            test_small_bf16(row, order, heights[m], widths[n], depths[k], ORDINARY, rounds);
+    test_small_bf16(row, order, 20, 70, row->small_k, ORDINARY, true);
+    test_small_bf16(row, order, 20, 70, row->small_k + 100, ORDINARY, false);
+    for (int i = 0; order != DOT_WITHIN_BOUND && i < 100; i++)
+      test_small_bf16(row, order, 1 + random_below(30), 1 + random_below(100),
+                      1 + random_below(120), i % 4 < 2 ? SPECIAL : WIDE_RANGE, i % 2);
   }
   if (row->vector == 0) return;
 

@@ -10,8 +10,9 @@ final class KernelSet: @unchecked Sendable {
   let name: String
   /// One row per combination of dtypes, the best.
   let rows: [GEMMRow]
-  /// The row of f32 alone.
+  /// The row of f32 alone, and that of bf16 into f32.
   let float32: GEMMRow?
+  let bfloat16: GEMMRow?
   /// Those of the most capable instruction set: every table is whole.
   let vectors: VectorKernels
   /// Why products of float32 are never rounded to bf16 here; empty where they may be.
@@ -48,6 +49,7 @@ final class KernelSet: @unchecked Sendable {
     }
     self.rows = rows
     float32 = rows.first { $0.dst == .float32 && $0.lhs == .float32 && $0.rhs == .float32 }
+    bfloat16 = rows.first { $0.dst == .float32 && $0.lhs == .bfloat16 && $0.rhs == .bfloat16 }
     vectors = VectorKernels(chain.last?.pointee.vectors.pointee ?? mk_vectors_generic)
   }
 
@@ -98,8 +100,10 @@ final class GEMMRow: @unchecked Sendable {
   /// Rounds an f32 rhs in place whose columns are contiguous, for `columnsMR` rows; nil but for bf16
   /// units.
   let lines: Stream?
-  /// All of a small product in place; nil but for f32.
+  /// All of a small product: in place, or on panels; bf16 rows have it for panels alone, or not.
   let small: Stream?
+  /// K of a small product up to which `small` rounds an f32 lhs itself; 0: it does not.
+  let smallK: Int
   let packF32: Pack
   let packSame: Pack
   let packConvolution: @convention(c) (UnsafePointer<mk_pack_conv>?) -> Void
@@ -129,6 +133,7 @@ final class GEMMRow: @unchecked Sendable {
     columns = row.columns
     lines = row.lines
     small = row.small
+    smallK = row.small == nil ? 0 : Int(row.small_k)
     columnsMR = row.columns == nil ? 0 : Int(row.columns_mr)
     vector = Int(row.vector)
     tallMR = Int(row.tall_mr)

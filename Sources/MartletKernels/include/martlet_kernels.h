@@ -72,7 +72,7 @@ typedef struct mk_gemm_tile {
   int64_t rhs_line_stride;
 } mk_gemm_tile;
 
-enum { MK_RESUME = 1, MK_SUSPEND = 2 };
+enum { MK_RESUME = 1, MK_SUSPEND = 2, MK_ROUND_LHS = 4 };
 
 // Few rows by many columns, streaming panels at memory speed: n may span many panels.
 typedef struct mk_gemm_stream {
@@ -84,6 +84,7 @@ typedef struct mk_gemm_stream {
   int64_t rhs_line_stride;    // as in mk_gemm_tile; `columns`: bytes between columns of rhs
   // MK_RESUME: the sums start from acc. MK_SUSPEND: they are left in acc, and dst is not written.
   // 0: all of K in one call. `columns` takes no flags.
+  // MK_ROUND_LHS, `small` of a bf16 row alone: lhs is f32, and rounded on the way; k at most small_k.
   uint32_t flags;
   float *acc; int64_t acc_stride;  // f32 partial sums, read and written by flags; may be dst
   // `small` alone: rows of lhs that L1 keeps a line of each of; 0: as many as are read at a time.
@@ -200,6 +201,7 @@ typedef struct mk_gemm_row {
   // Columns of which `small` is the fastest for any number of rows: lhs is turned in registers, for
   // its rows to be lanes. Of a residual, and of biases along both, it makes tiles.
   int32_t few_columns;
+  int32_t small_k;                 // see MK_ROUND_LHS; 0: `small` rounds nothing
   void (*tile)(const mk_gemm_tile *);
   void (*stream)(const mk_gemm_stream *);
   // As `stream` for at most columns_mr rows, on an f32 rhs in place whose K is contiguous (a
@@ -211,7 +213,8 @@ typedef struct mk_gemm_row {
   void (*lines)(const mk_gemm_stream *);
   // All of a product, for any m, n and k above 0, without flags: of packed panels, or of an rhs in
   // place, whose columns are contiguous and rhs_panel_stride nr columns. A residual in dst is read
-  // before dst is written where rhs is packed alone. Null but in f32 rows.
+  // before dst is written where rhs is packed alone. A bf16 row takes packed panels alone, and
+  // no residual. Null where no row of an ISA has it.
   void (*small)(const mk_gemm_stream *);
   void (*pack_rhs_f32)(const mk_pack_rhs *);    // source f32
   void (*pack_rhs_same)(const mk_pack_rhs *);   // source of the row's rhs dtype

@@ -86,6 +86,12 @@ static void bf16_round(int64_t n, const float *src, uint16_t *dst) {
   {.kc = 2048, .mc = 288, .packing_kc = 1024, .packing_mc = 144, .columns = 512,  \
    .copying_columns = 4096, .copying_rows = 72}
 
+// clang-format off
+#include "small.h"
+// clang-format on
+static void bf16_small_to_f32(const mk_gemm_stream *s) { small_rounding(s, false); }
+static void bf16_small_to_bf16(const mk_gemm_stream *s) { small_rounding(s, true); }
+
 const mk_gemm_row mk_gemm_rows_avx512bf16[MK_AVX512BF16_ROWS] = {
   {
     .name = "gemm_f32_bf16_bf16_6x64",
@@ -93,7 +99,8 @@ const mk_gemm_row mk_gemm_rows_avx512bf16[MK_AVX512BF16_ROWS] = {
     .mr = BF16_MR, .nr = NR, .kr = 2, .stream_mr = GEMM_STREAM_ROWS,
     .blocks = BLOCKS,
     .columns_mr = IN_PLACE_ROWS,
-    .tile = bf16_tile_to_f32, .stream = bf16_stream_to_f32,
+    .small_k = SMALL_K,
+    .tile = bf16_tile_to_f32, .stream = bf16_stream_to_f32, .small = bf16_small_to_f32,
     .columns = bf16_columns, .lines = bf16_lines,
     .pack_rhs_f32 = bf16_pack_f32, .pack_rhs_same = bf16_pack_same, .pack_conv = bf16_pack_conv,
     .round = bf16_round,
@@ -103,7 +110,8 @@ const mk_gemm_row mk_gemm_rows_avx512bf16[MK_AVX512BF16_ROWS] = {
     .dst = MK_BF16, .lhs = MK_BF16, .rhs = MK_BF16,
     .mr = BF16_MR, .nr = NR, .kr = 2, .stream_mr = GEMM_STREAM_ROWS,
     .blocks = BLOCKS,
-    .tile = bf16_tile_to_bf16, .stream = bf16_stream_to_bf16,
+    .small_k = SMALL_K,
+    .tile = bf16_tile_to_bf16, .stream = bf16_stream_to_bf16, .small = bf16_small_to_bf16,
     .pack_rhs_f32 = bf16_pack_f32, .pack_rhs_same = bf16_pack_same, .pack_conv = bf16_pack_conv,
     .round = bf16_round,
   },
