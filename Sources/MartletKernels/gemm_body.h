@@ -27,7 +27,14 @@ enum {
   GEMM_MAX_NV = 8,         // vectors across, summed over the panels that one body runs at once
   GEMM_STREAM_ROWS = 8,
   GEMM_COLUMNS_ROWS = 4,
-  GEMM_FEW_COLUMNS = 4,  // columns at most whose lanes are rows
+  // Columns at most whose lanes are rows. Sixteen registers hold no more than four beside a block.
+  GEMM_FEW_COLUMNS = VL < 16 ? 4 : 8,
+  // The same behind one whole vector of columns, whose lhs is then read twice. With vectors of 8 two
+  // vectors for all are faster (512x12x1024: 1.3 times, AVX2).
+  GEMM_FEW_BEHIND = VL < 16 ? 0 : 4,
+  // K from which more than four columns are faster so than as tiles: turning a block costs 64 shuffles
+  // and each sum two moves (estimated from instruction counts, AVX-512).
+  GEMM_FEW_K = 32,
   GEMM_SHORT_K = 64,  // up to which a panel read again costs less than a tile's call (AVX2)
   GEMM_COLUMNS_SLICE = 64,  // k of columns that are packed at a time
   GEMM_MAX_NR = 64,
@@ -471,12 +478,17 @@ MK_INLINE void gemm_narrow(const int n, const mk_gemm_stream *s, int64_t line) {
 static bool gemm_few_columns(const mk_gemm_stream *s, int nr) {
   const mk_epilogue *e = s->epilogue;
   if (s->m < VL || (e && (e->residual || (e->bias_n && e->bias_m)))) return false;
+  if (s->n > 4 && s->k < GEMM_FEW_K) return false;
   const int64_t line = s->rhs_line_stride ? s->rhs_line_stride : (int64_t)nr * 4;
   switch (s->n) {
     case 1: gemm_narrow(1, s, line); return true;
     case 2: gemm_narrow(2, s, line); return true;
     case 3: gemm_narrow(3, s, line); return true;
     case 4: gemm_narrow(4, s, line); return true;
+#define GEMM_MORE_COLUMNS(N) \
+    case N: if (N <= GEMM_FEW_COLUMNS) gemm_narrow(N, s, line); return N <= GEMM_FEW_COLUMNS;
+    GEMM_MORE_COLUMNS(5) GEMM_MORE_COLUMNS(6) GEMM_MORE_COLUMNS(7) GEMM_MORE_COLUMNS(8)
+#undef GEMM_MORE_COLUMNS
     default: return false;
   }
 }
@@ -518,13 +530,19 @@ MK_INLINE void gemm_small(gemm_tile_fn tile, const gemm_panels_fn *panels, int m
     mk_gemm_tile t = {.n = s->n - j < nr ? s->n - j : nr, .lhs_stride = s->lhs_stride,
                       .acc_stride = s->dst_stride, .dst_stride = s->dst_stride};
     const char *from = (const char *)s->rhs + panel * s->rhs_panel_stride;
-    if (t.n <= GEMM_FEW_COLUMNS && (panel == 0 || s->k > GEMM_SHORT_K)) {
+    // Few columns at the end, perhaps behind one vector of them, go by rows.
+    const bool behind = t.n > VL && t.n <= VL + GEMM_FEW_BEHIND;
+    const int64_t before = behind ? VL : 0;
+    if ((behind || t.n <= GEMM_FEW_COLUMNS) && (panel + before == 0 || s->k > GEMM_SHORT_K)) {
       mk_gemm_stream few = *s;
-      few.n = t.n;
-      few.rhs = from;
-      few.dst = (char *)s->dst + j * 4;
-      few.epilogue = gemm_epilogue_at(s->epilogue, 0, j, &moved);
-      if (gemm_few_columns(&few, nr)) return;
+      few.n = t.n - before;
+      few.rhs = from + before * 4;
+      few.dst = (char *)s->dst + (j + before) * 4;
+      few.epilogue = gemm_epilogue_at(s->epilogue, 0, j + before, &moved);
+      if (gemm_few_columns(&few, nr)) {
+        if (before == 0) return;
+        t.n = before;
+      }
     }
     const int64_t filled = (t.n + VL - 1) / VL * VL;
     if (t.n < filled && filled <= s->n && gemm_may_repeat(s)) {

@@ -795,6 +795,7 @@ void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order orde
     for (int64_t n = 1; n <= row->few_columns + 1; n++)
       for (size_t k = 0; k < sizeof lengths / sizeof lengths[0]; k++) {
         test_small(row, order, heights[m], n, lengths[k], ORDINARY);
+        test_small(row, order, heights[m], vector + n, lengths[k], ORDINARY);
         test_small(row, order, heights[m], row->nr + n, lengths[k], ORDINARY);
       }
   for (int i = 0; i < 60; i++)

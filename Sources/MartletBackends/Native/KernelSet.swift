@@ -91,6 +91,8 @@ final class GEMMRow: @unchecked Sendable {
   let tallMR: Int
   /// Columns of which `small` suits any number of rows.
   let fewColumns: Int
+  /// The same behind one whole vector of columns.
+  let fewBehind: Int
   /// How products are cut by default; see mk_gemm_blocks.
   let blocks: Blocks
   let tile: @convention(c) (UnsafePointer<mk_gemm_tile>?) -> Void
@@ -138,6 +140,7 @@ final class GEMMRow: @unchecked Sendable {
     vector = Int(row.vector)
     tallMR = Int(row.tall_mr)
     fewColumns = row.small == nil ? 0 : Int(row.few_columns)
+    fewBehind = row.small == nil ? 0 : Int(row.few_behind)
     self.packF32 = packF32
     self.packSame = packSame
     self.packConvolution = packConvolution

@@ -201,6 +201,7 @@ typedef struct mk_gemm_row {
   // Columns of which `small` is the fastest for any number of rows: lhs is turned in registers, for
   // its rows to be lanes. Of a residual, and of biases along both, it makes tiles.
   int32_t few_columns;
+  int32_t few_behind;              // the same of columns behind one whole vector of them
   int32_t small_k;                 // see MK_ROUND_LHS; 0: `small` rounds nothing
   void (*tile)(const mk_gemm_tile *);
   void (*stream)(const mk_gemm_stream *);

@@ -134,6 +134,7 @@ const mk_gemm_row mk_gemm_rows_avx2[MK_AVX2_ROWS] = {
     .mr = F32_MR, .nr = NR, .kr = 1, .stream_mr = GEMM_STREAM_ROWS,
     .blocks = BLOCKS(96),
     .columns_mr = GEMM_COLUMNS_ROWS, .vector = VL, .few_columns = GEMM_FEW_COLUMNS,
+    .few_behind = GEMM_FEW_BEHIND,
     .tall_mr = F32_TALL_MR,
     .tile = f32_tile, .stream = f32_stream, .columns = f32_columns, .small = f32_small,
     .pack_rhs_f32 = f32_pack_f32, .pack_rhs_same = f32_pack_f32, .pack_conv = f32_pack_conv,

@@ -8,12 +8,17 @@ import Testing
 @Suite(.serialized) struct CacheSetsTests {
   /// Whether a set of `cache` is asked for more lines than it holds by `rows` rows, `stride` bytes
   /// apart, whatever place in its line the first one has.
-  private static func overflows(_ cache: CacheSets, rows: Int, stride: Int) -> Bool {
+  private static func overflows(
+    _ cache: CacheSets, rows: Int, stride: Int, width: Int = 0
+  ) -> Bool {
     (0..<16).contains { place in
       var lines: [Int: Int] = [:]
       for row in 0..<rows {
-        let address = (place * 4 + row * stride) & (cache.period - 1)
-        lines[address / 64, default: 0] += 1
+        // All lines from the one that the row begins in.
+        let first = place * 4 + row * stride
+        for line in first >> 6...(first + width) >> 6 {
+          lines[line & (cache.period / 64 - 1), default: 0] += 1
+        }
       }
       return lines.values.contains { $0 > cache.ways }
     }
@@ -36,6 +41,15 @@ import Testing
           #expect(
             cache.rows(atMost: rows, stride: signed) == expected,
             "\(rows) rows \(signed) bytes apart")
+          // Wider rows: none too many, and no fewer than the cache is sure to hold.
+          for width in [64, 128] {
+            let wide = cache.rows(atMost: rows, stride: signed, width: width)
+            #expect(wide >= min(rows, ways) && wide <= expected)
+            #expect(
+              wide <= ways
+                || !CacheSetsTests.overflows(cache, rows: wide, stride: signed, width: width),
+              "\(wide) rows of \(width) bytes, \(signed) apart")
+          }
         }
       }
     }

@@ -25,15 +25,16 @@ struct CacheSets {
   }
 
   /// The most rows up to `rows`, at most 64, `stride` bytes apart, of which the cache keeps a line each
-  /// wherever in its line the first one is.
-  func rows(atMost rows: Int, stride: Int) -> Int {
+  /// wherever in its line the first one is; with `width`, all lines of so many more bytes.
+  func rows(atMost rows: Int, stride: Int, width: Int = 0) -> Int {
     guard rows > ways else { return rows }
-    // Bit t: the row t further on (back) begins within the line's length that begins at a row.
+    // Bit t: the row t further on (back) begins so near a row that they have a line's place in common.
+    let reach = CacheSets.lineBytes + width
     var (onward, back): (UInt64, UInt64) = (1, 1)
     for t in 1..<min(rows, 64) {
       let distance = t &* stride & (period - 1)
-      if distance < CacheSets.lineBytes { onward |= 1 << UInt64(t) }
-      if (0 &- distance) & (period - 1) < CacheSets.lineBytes { back |= 1 << UInt64(t) }
+      if distance < reach { onward |= 1 << UInt64(t) }
+      if (0 &- distance) & (period - 1) < reach { back |= 1 << UInt64(t) }
     }
     func suffices(_ rows: Int) -> Bool {
       (0..<rows).allSatisfy { row in

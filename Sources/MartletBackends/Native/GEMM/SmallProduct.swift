@@ -124,8 +124,13 @@ enum SmallProduct {
 
   /// Whether the kernel turns lhs in registers, for rows to fill the vectors that columns would not.
   private static func hasFewColumns(_ problem: GEMMProblem, _ row: GEMMRow) -> Bool {
-    guard problem.n <= row.fewColumns else { return false }
+    guard endsInFewColumns(problem.n, row) else { return false }
     return problem.epilogue.rowBias == nil || problem.epilogue.columnBias == nil
+  }
+
+  /// Whether `n` columns are few, or one vector of them and few.
+  private static func endsInFewColumns(_ n: Int, _ row: GEMMRow) -> Bool {
+    n <= row.fewColumns || (n > row.vector && n - row.vector <= row.fewBehind)
   }
 
   /// Whether so few rows use each line of rhs that packing it costs a single thread more than it
@@ -136,17 +141,25 @@ enum SmallProduct {
 
   /// Whether rhs stays in L2 and a sum is so short that writing dst takes the time.
   private static func isShallow(_ n: Int, _ k: Int) -> Bool {
-    k <= 32 && n <= 1 << 16 && k * n <= 1 << 16
+    k <= shortK && n <= 1 << 16 && k * n <= 1 << 16
   }
 
   /// Rows of lhs that the kernel may go down side by side; 0: as many as it does.
   private static func l1Rows(_ problem: GEMMProblem, _ row: GEMMRow) -> Int64 {
     // Two vectors of rows are the most, where lhs is turned.
-    let most = max(row.mr, row.tallMR, problem.n <= row.fewColumns ? 2 * row.vector : 0)
-    let rows = CacheSets.level1.rows(
-      atMost: min(most, problem.m), stride: problem.lhs.rowStride &* 4)
-    return rows < min(most, problem.m) ? Int64(rows) : 0
+    let most = min(
+      max(row.mr, row.tallMR, endsInFewColumns(problem.n, row) ? 2 * row.vector : 0), problem.m)
+    var rows = CacheSets.level1.rows(atMost: most, stride: problem.lhs.rowStride &* 4)
+    if problem.k <= shortK, problem.n > row.nr {
+      // A line that a panel has filled in part must still be there for the next panel.
+      rows = CacheSets.level1.rows(
+        atMost: rows, stride: problem.dst.rowStride &* 4, width: row.nr * 4)
+    }
+    return rows < most ? Int64(rows) : 0
   }
+
+  /// K up to which a sum is so short that writing dst takes the time.
+  private static let shortK = 32
 
   /// Rows that one item of `problem` takes: all, unless it takes longer than what is small.
   private static func rowsOfItem(_ problem: GEMMProblem, _ row: GEMMRow, _ pool: ThreadPool) -> Int
@@ -171,6 +184,6 @@ enum SmallProduct {
     guard problem.rhs.columnStride == 1, problem.rhs.rowStride != 0 else { return false }
     if problem.m <= row.mr { return true }
     // Rows a power of two apart share their cache sets.
-    return problem.m <= row.streamMR || problem.k <= 32 || problem.rhs.rowStride % 256 != 0
+    return problem.m <= row.streamMR || problem.k <= shortK || problem.rhs.rowStride % 256 != 0
   }
 }
