@@ -19,7 +19,7 @@ struct GEMMTileTests {
     #expect(facts.kr == (row.isBF16 ? 2 : 1))
     #expect(blocks.mc >= facts.mr && blocks.packing_mc >= facts.mr)
     #expect(blocks.columns >= facts.nr && blocks.copying_columns >= facts.nr)
-    #expect(facts.stream_mr == 8)
+    #expect(facts.stream_mr == 8 && facts.rate > 0)
   }
 
   @Test(

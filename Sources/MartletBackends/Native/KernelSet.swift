@@ -145,8 +145,12 @@ final class GEMMRow: @unchecked Sendable {
     self.packSame = packSame
     self.packConvolution = packConvolution
     round = row.round
+    rate = max(Int(row.rate), 1)
     convolution = row.conv?.pointee
   }
+
+  /// Multiply-adds of one thread in a nanosecond, about.
+  let rate: Int
 
   var kc: Int { blocks.kc }
   var mc: Int { blocks.mc }

@@ -193,6 +193,7 @@ typedef struct mk_gemm_row {
   int32_t mr, nr, kr;              // tile and K interleave (1 for f32, 2 for bf16)
   int32_t stream_mr;               // rows that `stream` takes at most; 0: no stream kernel
   mk_gemm_blocks blocks;
+  int32_t rate;                    // multiply-adds of a thread in a nanosecond, about
   int32_t columns_mr;              // rows that `columns` takes at most
   int32_t vector;                  // columns of a vector: see rhs_line_stride; 0: packed rhs only
   // `tile` also takes exactly this many rows where n <= vector: one vector by mr rows has too few

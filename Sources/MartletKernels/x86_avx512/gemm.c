@@ -44,6 +44,7 @@ const mk_gemm_row mk_gemm_rows_avx512[MK_AVX512_ROWS] = {
     // 32x2048x2048 (martlet bench gemm, packed rhs, one thread). Items that pack were not measured.
     .blocks = {.kc = 1024, .mc = 168, .packing_kc = 512, .packing_mc = 168, .columns = 512,
                .copying_columns = 1024, .copying_rows = 0},
+    .rate = 55,
     .columns_mr = GEMM_COLUMNS_ROWS, .vector = VL, .few_columns = GEMM_FEW_COLUMNS,
     .few_behind = GEMM_FEW_BEHIND,
     .tile = f32_tile, .stream = f32_stream, .columns = f32_columns, .small = f32_small,

@@ -58,7 +58,23 @@ import Testing
     }
     let bf16 = GEMMPlanTests.everyKernels.last { $0.name == "avx512bf16" }
     guard let row = bf16?.row(dst: .float32, lhs: .bfloat16, rhs: .bfloat16) else { return }
+    let short = GEMMPlanTests.plan(row, m: 128, n: 128, k: 128, threads: 2)
+    #expect(short.itemRows == 66 && short.itemColumns == 64)
     #expect(GEMMPlanTests.plan(row, m: 128, n: 768, k: 3072, threads: 2).itemRows == 66)
+  }
+
+  @Test("items of one thread's few microseconds are not divided, however fast its row")
+  func shortSections() {
+    for row in GEMMPlanTests.everyKernels.flatMap(\.rows) {
+      let (m, n, k) = (128, 128, 128)
+      let plan = GEMMPlanTests.plan(row, m: m, n: n, k: k, threads: 2)
+      #expect(plan.isParallel)
+      let items = ((m - 1) / plan.itemRows + 1) * ((n - 1) / plan.itemColumns + 1)
+      #expect(items >= 2 && items <= 12)
+      // 1.5 us each, at least, but for what rows and columns do not divide.
+      #expect(Double(m * n * k) / Double(items * row.rate) >= 1500, "\(row.name): \(items)")
+      #expect(GEMMPlanTests.plan(row, m: 64, n: 64, k: 63, threads: 2).isParallel == false)
+    }
   }
 
   @Test("timing can reach every block of every row", arguments: [DType.float32, .bfloat16])

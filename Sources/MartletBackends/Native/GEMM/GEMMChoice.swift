@@ -76,10 +76,10 @@ package struct GEMMShape: Hashable, Sendable {
   /// Multiply-adds of all matrices.
   var work: Double { Double(m) * Double(n) * Double(k) * Double(matrices) }
 
-  /// About how long one thread takes: at 40 multiply-adds a nanosecond, and 32 bytes of rhs.
-  var nanoseconds: Int {
+  /// About how long one thread takes on `row`: at its rate, and 32 bytes of rhs a nanosecond.
+  func nanoseconds(on row: GEMMRow) -> Int {
     let bytes = Double(n) * Double(k) * Double(matrices) * Double(type.byteCount)
-    return Int(min(max(work / 40, bytes / 32), 1e15))
+    return Int(min(max(work / Double(row.rate), bytes / 32), 1e15))
   }
 
   /// The form of `view` for kernels of `type`.

@@ -13,8 +13,10 @@ struct GEMMPlan: Equatable {
   /// Whether items go through the row's stream kernels.
   var streams = false
 
-  /// Multiply-adds below which a second thread costs more than it brings (64^3).
+  /// Multiply-adds below which a second thread costs more than it brings (64^3), at `serialRate` in a
+  /// nanosecond; the others of an item in proportion to the row's rate.
   static let serialWork = 262_144
+  private static let serialRate = 40
   /// The same where rhs is packed within the call (80^3 and 200 x 200 x 16 that had to wake the
   /// worker were slower on two threads than on one, AVX2).
   static let serialWorkWhenPacking = 3 * serialWork
@@ -66,8 +68,11 @@ struct GEMMPlan: Equatable {
 
   init(_ request: Request, row: GEMMRow) {
     let work = Double(request.m) * Double(request.n) * Double(request.k)
-    let serialWork = request.packsWithin ? GEMMPlan.serialWorkWhenPacking : GEMMPlan.serialWork
-    isParallel = request.threads > 1 && work * Double(request.matrices) >= Double(serialWork)
+    let pace = Double(row.rate) / Double(GEMMPlan.serialRate)
+    let serialWork =
+      pace
+      * Double(request.packsWithin ? GEMMPlan.serialWorkWhenPacking : GEMMPlan.serialWork)
+    isParallel = request.threads > 1 && work * Double(request.matrices) >= serialWork
 
     tileRows =
       request.copiesLHS
@@ -123,7 +128,7 @@ struct GEMMPlan: Equatable {
           * ((request.n + columns - 1) / columns)
       }
       let wanted = request.threads * 4
-      let smallest = Double(GEMMPlan.serialWork / 2)
+      let smallest = pace * Double(GEMMPlan.serialWork / 2)
       func isEven(_ count: Int) -> Bool {
         let turns = (count + request.threads - 1) / request.threads
         return (turns * request.threads - count) * 25 <= count

@@ -121,7 +121,7 @@ struct PanelProduct {
     guard problem.m > 0, problem.n > 0, matrices > 0 else { return execution }
     var shape = shape(threads: pool.threadCount)
     let choice = choice(shape)
-    shape.threads = pool.threadCount(forNanoseconds: shape.nanoseconds)
+    shape.threads = pool.threadCount(forNanoseconds: shape.nanoseconds(on: row))
     var loop = loop
     let isRunning: Bool
     switch choice?.route ?? defaultRoute(shape) {
