@@ -7,6 +7,8 @@
 #ifndef MARTLET_KERNELS_GEMM_F32_H
 #define MARTLET_KERNELS_GEMM_F32_H
 
+#include "gemm_small.h"
+
 #define F32_TILES(M)                     \
   GEMM_TILE(f32_tile, GEMM_F32, M, 1, 2) \
   GEMM_TILE(f32_tile, GEMM_F32, M, 2, 2)
