@@ -58,7 +58,7 @@ static void free_problem(problem *p) {
 // The loops of a plain driver: kc slices, mc blocks of rows, panels, tiles.
 static void run_tiles(const problem *p) {
   const mk_gemm_row *row = p->row;
-  const int64_t kc = row->kc, mc = row->mc;
+  const int64_t kc = row->blocks.kc, mc = row->blocks.mc;
   for (int64_t k0 = 0; k0 < p->k; k0 += kc) {
     for (int64_t m0 = 0; m0 < p->m; m0 += mc) {
       const int64_t m_end = least(m0 + mc, p->m);

@@ -75,7 +75,7 @@ static void martlet_run(void *state) {
 
 static martlet_tensor *tensor_of(float *data, int64_t rows, int64_t columns, bool bf16) {
   const int64_t shape[2] = {rows, columns};
-  martlet_tensor *tensor, *converted;
+  martlet_tensor *tensor = NULL, *converted = NULL;  // a slot that is not null is written into
   must(martlet_tensor_wrap(data, (size_t)(rows * columns) * 4, MARTLET_FLOAT32, 2, shape,
                            &tensor));
   if (!bf16) return tensor;

@@ -84,7 +84,8 @@ void mk_cpu_name(char *buffer, size_t capacity) {
   buffer[length] = 0;
 }
 
-int64_t mk_cpu_cache_bytes(int32_t level) {
+// The words that describe the data cache of a level; zeros where the processor names none.
+static cpuid_words data_cache(int32_t level) {
   // Intel describes its caches in leaf 4; AMD in 0x8000001d, in the same form.
   const bool amd_form = (cpuid(0x80000001u, 0).ecx & 1u << 22) != 0;
   const uint32_t leaf = amd_form ? 0x8000001du : 4;
@@ -92,12 +93,22 @@ int64_t mk_cpu_cache_bytes(int32_t level) {
     const cpuid_words w = cpuid(leaf, i);
     const uint32_t kind = w.eax & 31;  // 0 none, 1 data, 2 instructions, 3 unified
     if (kind == 0) break;
-    if (kind == 2 || (int32_t)(w.eax >> 5 & 7) != level) continue;
-    const int64_t ways = (w.ebx >> 22) + 1, partitions = (w.ebx >> 12 & 1023) + 1;
-    const int64_t line = (w.ebx & 4095) + 1, sets = (int64_t)w.ecx + 1;
-    return ways * partitions * line * sets;
+    if (kind != 2 && (int32_t)(w.eax >> 5 & 7) == level) return w;
   }
-  return 0;
+  return (cpuid_words){0, 0, 0, 0};
+}
+
+int64_t mk_cpu_cache_bytes(int32_t level) {
+  const cpuid_words w = data_cache(level);
+  if (w.eax == 0) return 0;
+  const int64_t partitions = (w.ebx >> 12 & 1023) + 1;
+  const int64_t line = (w.ebx & 4095) + 1, sets = (int64_t)w.ecx + 1;
+  return mk_cpu_cache_ways(level) * partitions * line * sets;
+}
+
+int32_t mk_cpu_cache_ways(int32_t level) {
+  const cpuid_words w = data_cache(level);
+  return w.eax == 0 ? 0 : (int32_t)(w.ebx >> 22) + 1;
 }
 
 #else
@@ -136,6 +147,24 @@ static bool read_line(const char *path, const char *key, char *line, int capacit
   line[strcspn(line, "\n")] = 0;
   return found;
 }
+
+// What the system says of the data cache of a level: a number, perhaps with a unit; 0 if nothing.
+static int64_t data_cache_number(int32_t level, const char *property) {
+  for (int index = 0; index < 8; index++) {
+    char path[96], line[64];
+    const char *format = "/sys/devices/system/cpu/cpu0/cache/index%d/%s";
+    int found_level = 0;
+    long long number = 0;
+    snprintf(path, sizeof path, format, index, "level");
+    if (!read_line(path, "", line, sizeof line)) break;
+    if (sscanf(line, "%d", &found_level) != 1 || found_level != level) continue;
+    snprintf(path, sizeof path, format, index, "type");
+    if (!read_line(path, "", line, sizeof line) || strcmp(line, "Instruction") == 0) continue;
+    snprintf(path, sizeof path, format, index, property);
+    if (read_line(path, "", line, sizeof line) && sscanf(line, "%lld", &number) == 1) return number;
+  }
+  return 0;
+}
 #endif
 
 void mk_cpu_name(char *buffer, size_t capacity) {
@@ -165,21 +194,16 @@ int64_t mk_cpu_cache_bytes(int32_t level) {
   size_t size = sizeof bytes;
   return sysctlbyname(name, &bytes, &size, NULL, 0) == 0 ? bytes : 0;
 #elif defined(__linux__)
-  for (int index = 0; index < 8; index++) {
-    char path[96], line[64];
-    const char *format = "/sys/devices/system/cpu/cpu0/cache/index%d/%s";
-    int found_level = 0;
-    long long kibibytes = 0;
-    snprintf(path, sizeof path, format, index, "level");
-    if (!read_line(path, "", line, sizeof line)) break;
-    if (sscanf(line, "%d", &found_level) != 1 || found_level != level) continue;
-    snprintf(path, sizeof path, format, index, "type");
-    if (!read_line(path, "", line, sizeof line) || strcmp(line, "Instruction") == 0) continue;
-    snprintf(path, sizeof path, format, index, "size");
-    if (read_line(path, "", line, sizeof line) && sscanf(line, "%lldK", &kibibytes) == 1)
-      return kibibytes * 1024;
-  }
+  return data_cache_number(level, "size") * 1024;
+#else
+  (void)level;
   return 0;
+#endif
+}
+
+int32_t mk_cpu_cache_ways(int32_t level) {
+#if defined(__linux__)
+  return (int32_t)data_cache_number(level, "ways_of_associativity");
 #else
   (void)level;
   return 0;

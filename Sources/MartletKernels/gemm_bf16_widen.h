@@ -12,11 +12,11 @@ MK_EACH(BF16_MR, BF16_TILES)
 #define BF16_TILES_OF(M) {bf16_tile_##M##x1, bf16_tile_##M##x2},
 static const gemm_tile_fn bf16_tiles[BF16_MR][2] = {MK_EACH(BF16_MR, BF16_TILES_OF)};
 
-static void bf16_any_tile(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step) {
-  if (t->m > 0 && t->n > 0) bf16_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16, ahead_step);
+static void bf16_any_tile(const mk_gemm_tile *t, bool dst_bf16) {
+  if (t->m > 0 && t->n > 0) bf16_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16);
 }
-static void bf16_tile_to_f32(const mk_gemm_tile *t) { bf16_any_tile(t, false, 0); }
-static void bf16_tile_to_bf16(const mk_gemm_tile *t) { bf16_any_tile(t, true, 0); }
+static void bf16_tile_to_f32(const mk_gemm_tile *t) { bf16_any_tile(t, false); }
+static void bf16_tile_to_bf16(const mk_gemm_tile *t) { bf16_any_tile(t, true); }
 
 GEMM_STREAM(bf16_stream_1, GEMM_BF16_WIDEN, 1, 3, 2)
 GEMM_STREAM(bf16_stream_2, GEMM_BF16_WIDEN, 2, 2, 2)

@@ -27,8 +27,6 @@ enum {
   GEMM_MAX_NV = 8,         // vectors across, summed over the panels that one body runs at once
   GEMM_STREAM_ROWS = 8,
   GEMM_COLUMNS_ROWS = 4,
-  GEMM_FEW_COLUMNS = 4,  // columns at most whose lanes are rows
-  GEMM_SHORT_K = 64,  // up to which a panel read again costs less than a tile's call (AVX2)
   GEMM_COLUMNS_SLICE = 64,  // k of columns that are packed at a time
   GEMM_MAX_NR = 64,
   GEMM_PREFETCH_BYTES = 1024,  // how far ahead of itself a tile asks for its own panel
@@ -178,8 +176,7 @@ enum { GEMM_SPILLS = 4 };
 
 // One tile of exactly mr rows and nv vectors, the last of them perhaps partial.
 MK_INLINE void gemm_tile_body(const gemm_kind kind, const int mr, const int nv,
-                              const int panel_vectors, const mk_gemm_tile *t, bool dst_bf16,
-                              int64_t ahead_step) {
+                              const int panel_vectors, const mk_gemm_tile *t, bool dst_bf16) {
   const v_tail tail = v_first(t->n - (nv - 1) * VL);
   const bool last = (t->flags & MK_LAST_K) != 0;
   vf c[GEMM_MAX_MR][GEMM_MAX_NV];
@@ -202,8 +199,9 @@ MK_INLINE void gemm_tile_body(const gemm_kind kind, const int mr, const int nv,
   const int64_t line = t->rhs_line_stride ? t->rhs_line_stride : packed_line;
   const char *ahead = t->prefetch ? (const char *)t->prefetch
                                   : rhs + GEMM_PREFETCH_BYTES / packed_line * line;
+  const int64_t ahead_step = t->prefetch && t->prefetch_step ? t->prefetch_step : line;
   gemm_accumulate(kind, mr, nv, panel_vectors, t->k, (const char *)t->lhs, t->lhs_stride, rhs,
-                  line, 0, ahead, ahead_step ? ahead_step : line, c);
+                  line, 0, ahead, ahead_step, c);
   if (last)
     gemm_finish(mr, nv, t->flags & GEMM_SPILLS ? v_first(VL) : tail, tail, t->epilogue,
                 (char *)t->dst, t->dst_stride, dst_bf16, c);
@@ -214,8 +212,7 @@ MK_INLINE void gemm_tile_body(const gemm_kind kind, const int mr, const int nv,
 // All whole panels of a stream of some rows; returns the first panel left over.
 typedef int64_t (*gemm_panels_fn)(const mk_gemm_stream *s, bool dst_bf16);
 
-// ahead_step: how far t->prefetch moves on per group; 0: a line.
-typedef void (*gemm_tile_fn)(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step);
+typedef void (*gemm_tile_fn)(const mk_gemm_tile *t, bool dst_bf16);
 
 // The epilogue as the tile at row i, column j sees it; *moved holds it.
 MK_INLINE const mk_epilogue *gemm_epilogue_at(const mk_epilogue *e, int64_t i, int64_t j,
@@ -312,9 +309,10 @@ static void gemm_stream_tiles(const gemm_kind kind, int mr, int nr, gemm_tile_fn
           .prefetch = parts == 1 || in_place
                           ? rhs + gemm_stream_ahead(s, GEMM_PANEL_PREFETCH_BYTES)
                           : rhs + slice_bytes + i / part_rows * (slice_bytes / parts),
+          .prefetch_step = in_place ? 0 : line_bytes / parts,
           .rhs_line_stride = s->rhs_line_stride,
         };
-        tile(&t, dst_bf16, in_place ? 0 : line_bytes / parts);
+        tile(&t, dst_bf16);
       }
       p += depth;
     } while (p < s->k);
@@ -388,192 +386,9 @@ MK_INLINE void gemm_columns(gemm_tile_fn tile, void (*pack)(const mk_pack_rhs *)
         .dst = (char *)s->dst + j * 4, .dst_stride = s->dst_stride,
         .flags = (k == 0 ? MK_FIRST_K : 0u) | (k + depth == s->k ? MK_LAST_K : 0u),
         .epilogue = gemm_epilogue_at(s->epilogue, 0, j, &moved)};
-      tile(&t, false, 0);
+      tile(&t, false);
       k += depth;
     } while (k < s->k);
-  }
-}
-
-// c[n columns][blocks of rows] += a column of lhs in turned blocks * the words at rhs.
-MK_INLINE void gemm_narrow_step(const int n, const int blocks, vi (*block)[VL], int p,
-                                const char *rhs, vf (*c)[GEMM_MAX_NV]) {
-  MK_UNROLL for (int j = 0; j < n; j++) {
-    uint32_t bits;
-    memcpy(&bits, rhs + j * 4, 4);
-    MK_UNROLL for (int b = 0; b < blocks; b++)
-      c[j][b] = vf_fma((vf)block[b][p], (vf)vi_set1(bits), c[j][b]);
-  }
-}
-
-// Rows i ... of n columns, few, whose lanes are `blocks` vectors of rows: lhs is turned in
-// registers, for columns would leave most lanes idle.
-MK_INLINE void gemm_narrow_body(const int n, const int blocks, const mk_gemm_stream *s, int64_t i,
-                                int64_t line) {
-  const mk_epilogue *epilogue = s->epilogue;
-  const char *lhs = (const char *)s->lhs + i * s->lhs_stride, *rhs = (const char *)s->rhs;
-  vf c[GEMM_MAX_MR][GEMM_MAX_NV];
-  MK_UNROLL for (int j = 0; j < n; j++)
-    MK_UNROLL for (int b = 0; b < blocks; b++) c[j][b] = vf_zero();
-  for (int64_t k = s->k; k > 0; k -= VL, lhs += 4 * VL) {
-    vi block[2][VL];
-    if (k >= VL) {
-      MK_UNROLL for (int b = 0; b < blocks; b++) {
-        MK_UNROLL for (int r = 0; r < VL; r++) {
-          const char *row = lhs + (b * VL + r) * s->lhs_stride;
-          block[b][r] = vi_load(row);
-          v_prefetch(row + GEMM_COLUMNS_PREFETCH_BYTES);
-        }
-        vi_transpose(block[b]);
-      }
-      MK_UNROLL for (int p = 0; p < VL; p++, rhs += line)
-        gemm_narrow_step(n, blocks, block, p, rhs, c);
-    } else {
-      const v_tail tail = v_first(k);
-      MK_UNROLL for (int b = 0; b < blocks; b++) {
-        MK_UNROLL for (int r = 0; r < VL; r++)
-          block[b][r] = vi_load_tail(lhs + (b * VL + r) * s->lhs_stride, tail);
-        vi_transpose(block[b]);
-      }
-      for (int p = 0; p < k; p++, rhs += line) gemm_narrow_step(n, blocks, block, p, rhs, c);
-    }
-  }
-  // To the epilogue what are rows are columns.
-  mk_epilogue turned;
-  if (epilogue) {
-    turned = *epilogue;
-    turned.bias_m = epilogue->bias_n;
-    turned.bias_n = epilogue->bias_m ? epilogue->bias_m + i : NULL;
-    gemm_epilogue(n, blocks, v_first(VL), &turned, c);
-  }
-  float sums[GEMM_FEW_COLUMNS][2 * VL];
-  MK_UNROLL for (int j = 0; j < n; j++)
-    MK_UNROLL for (int b = 0; b < blocks; b++) vf_store(&sums[j][b * VL], c[j][b]);
-  char *dst = (char *)s->dst + i * s->dst_stride;
-  for (int r = 0; r < blocks * VL; r++, dst += s->dst_stride)
-    MK_UNROLL for (int j = 0; j < n; j++) memcpy(dst + j * 4, &sums[j][r], 4);
-}
-
-// All rows of n columns. The last rows fill their vectors with those before them, which are
-// computed again. A cache set holds eight lines: as many rows at a time where they lie a multiple of
-// 4 KiB apart, and where they straddle lines or there are more sums (Benchmarks/sweep.py, AVX2).
-MK_INLINE void gemm_narrow(const int n, const mk_gemm_stream *s, int64_t line) {
-  const bool pairs = s->m >= 2 * VL && s->lhs_stride % 4096 != 0 &&
-                     (n == 1 || (n < 4 && (s->lhs_stride % 64 == 0 || s->k <= VL)));
-  int64_t i = 0;
-  if (pairs)
-    for (; s->m - i > VL; i += 2 * VL)
-      gemm_narrow_body(n, 2, s, i + 2 * VL <= s->m ? i : s->m - 2 * VL, line);
-  for (; i < s->m; i += VL) gemm_narrow_body(n, 1, s, i + VL <= s->m ? i : s->m - VL, line);
-}
-
-// The columns of `s`, which are few, or false: a residual might be read after it has been written,
-// and of two biases the other would be added first.
-static bool gemm_few_columns(const mk_gemm_stream *s, int nr) {
-  const mk_epilogue *e = s->epilogue;
-  if (s->m < VL || (e && (e->residual || (e->bias_n && e->bias_m)))) return false;
-  const int64_t line = s->rhs_line_stride ? s->rhs_line_stride : (int64_t)nr * 4;
-  switch (s->n) {
-    case 1: gemm_narrow(1, s, line); return true;
-    case 2: gemm_narrow(2, s, line); return true;
-    case 3: gemm_narrow(3, s, line); return true;
-    case 4: gemm_narrow(4, s, line); return true;
-    default: return false;
-  }
-}
-
-// The whole panels of `s`, some rows after the other; returns the first panel left over.
-MK_INLINE int64_t gemm_small_panels(const gemm_panels_fn *panels, int mr,
-                                    const mk_gemm_stream *s) {
-  const int64_t parts = (s->m + mr - 1) / mr;
-  int64_t panel = 0;
-  for (int64_t index = 0, i = 0; index < parts; index++) {
-    mk_epilogue moved;
-    mk_gemm_stream part = *s;
-    part.m = s->m / parts + (index < s->m % parts);
-    part.lhs = (const char *)s->lhs + i * s->lhs_stride;
-    part.dst = (char *)s->dst + i * s->dst_stride;
-    part.epilogue = gemm_epilogue_at(s->epilogue, i, 0, &moved);
-    panel = panels[part.m - 1](&part, false);
-    i += part.m;
-  }
-  return panel;
-}
-
-// The small function of an f32 row, from first_panel on. The last columns of an rhs in place fill
-// their vectors with those before them, which are computed again. Where there are too few, lines are
-// copied, some at a time; dst holds the sums in between.
-MK_INLINE void gemm_small(gemm_tile_fn tile, const gemm_panels_fn *panels, int mr, int tall_mr,
-                          int nr, const mk_gemm_stream *s, int64_t first_panel) {
-  enum { LINES = 256 };
-  char copy[LINES * GEMM_MAX_NR * 2] __attribute__((aligned(64)));
-  if (first_panel == 0 && s->n >= 2 * nr && (s->m <= mr || s->k <= GEMM_SHORT_K))
-    first_panel = gemm_small_panels(panels, mr, s);
-  // A cache set does not hold a line of each of twelve rows a multiple of 4 KiB apart.
-  if (s->lhs_stride % 4096 == 0) tall_mr = 0;
-  for (int64_t panel = first_panel; panel * nr < s->n; panel++) {
-    int64_t j = panel * nr;
-    mk_epilogue moved;
-    mk_gemm_tile t = {.n = s->n - j < nr ? s->n - j : nr, .lhs_stride = s->lhs_stride,
-                      .acc_stride = s->dst_stride, .dst_stride = s->dst_stride};
-    const char *from = (const char *)s->rhs + panel * s->rhs_panel_stride;
-    if (t.n <= GEMM_FEW_COLUMNS && (panel == 0 || s->k > GEMM_SHORT_K)) {
-      mk_gemm_stream few = *s;
-      few.n = t.n;
-      few.rhs = from;
-      few.dst = (char *)s->dst + j * 4;
-      few.epilogue = gemm_epilogue_at(s->epilogue, 0, j, &moved);
-      if (gemm_few_columns(&few, nr)) return;
-    }
-    const int64_t filled = (t.n + VL - 1) / VL * VL;
-    if (t.n < filled && filled <= s->n && gemm_may_repeat(s)) {
-      t.n = filled;
-      j = s->n - filled;
-      from = (const char *)s->rhs + j * 4;
-    }
-    const bool copies = s->rhs_line_stride && t.n < filled;
-    // From the last row but one a vector reaches no further than the last.
-    const bool spills = t.n == s->n && s->dst_stride == s->n * 4 && filled <= 2 * t.n &&
-                        !(s->epilogue && s->epilogue->residual);
-    const int64_t tall = tall_mr > 0 && t.n <= VL ? s->m / tall_mr : 0;
-    const int64_t rest = s->m - tall * tall_mr, tiles = (rest + mr - 1) / mr;
-    // Of lines that follow each other all but the last may be read to their vectors' end: one tile
-    // does without the copy.
-    int64_t in_place = copies ? 0 : s->k;
-    if (copies && s->k > GEMM_SHORT_K && tall + tiles == 1 && s->rhs_line_stride == s->n * 4)
-      in_place = s->k - (filled + s->n - 1) / s->n;
-    int64_t p = 0;
-    do {
-      t.k = s->k - p;
-      t.rhs = from;
-      t.rhs_line_stride = s->rhs_line_stride;
-      if (p < in_place) {
-        t.k = in_place;
-        from += in_place * s->rhs_line_stride;
-      } else {
-        const v_tail tail = v_first(t.n - (filled - VL));
-        t.k = t.k < LINES ? t.k : LINES;
-        t.rhs = copy;
-        t.rhs_line_stride = filled * 4;
-        char *to = copy;
-        for (int64_t i = 0; i < t.k; i++, from += s->rhs_line_stride, to += filled * 4) {
-          int64_t v = 0;
-          for (; v < filled - VL; v += VL) vi_store(to + v * 4, vi_load(from + v * 4));
-          vi_store(to + v * 4, vi_load_tail(from + v * 4, tail));
-        }
-      }
-      t.flags = (p == 0 ? MK_FIRST_K : 0u) | (p + t.k == s->k ? MK_LAST_K : 0u);
-      if (spills && t.k == s->k) t.flags |= GEMM_SPILLS;
-      for (int64_t i = 0, index = -tall; index < tiles; index++) {
-        t.m = index < 0 ? tall_mr : rest / tiles + (index < rest % tiles);
-        t.lhs = (const char *)s->lhs + i * s->lhs_stride + p * 4;
-        t.dst = (char *)s->dst + i * s->dst_stride + j * 4;
-        t.acc = t.dst;
-        t.epilogue = gemm_epilogue_at(s->epilogue, i, j, &moved);
-        tile(&t, false, 0);
-        i += t.m;
-      }
-      p += t.k;
-    } while (p < s->k);
   }
 }
 
@@ -581,8 +396,8 @@ MK_INLINE void gemm_small(gemm_tile_fn tile, const gemm_panels_fn *panels, int m
 // M rows and V vectors; STREAM defines NAME, which runs whole groups of PANELS panels for exactly
 // M rows and returns the first panel left over.
 #define GEMM_TILE(PREFIX, KIND, M, V, PANEL_VECTORS)                            \
-  static void PREFIX##_##M##x##V(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step) { \
-    gemm_tile_body(KIND, M, V, PANEL_VECTORS, t, KIND != GEMM_F32 && dst_bf16, ahead_step);  \
+  static void PREFIX##_##M##x##V(const mk_gemm_tile *t, bool dst_bf16) {        \
+    gemm_tile_body(KIND, M, V, PANEL_VECTORS, t, KIND != GEMM_F32 && dst_bf16); \
   }
 #define GEMM_STREAM(NAME, KIND, M, PANELS, PANEL_VECTORS)                                  \
   static int64_t NAME(const mk_gemm_stream *s, bool dst_bf16) {                            \

@@ -7,6 +7,8 @@
 #ifndef MARTLET_KERNELS_GEMM_F32_H
 #define MARTLET_KERNELS_GEMM_F32_H
 
+#include "gemm_small.h"
+
 #define F32_TILES(M)                     \
   GEMM_TILE(f32_tile, GEMM_F32, M, 1, 2) \
   GEMM_TILE(f32_tile, GEMM_F32, M, 2, 2)
@@ -19,17 +21,17 @@ MK_EACH(F32_MR, F32_PANELS)
 #define F32_PANELS_OF(M) f32_panels_##M,
 static const gemm_panels_fn f32_panels[F32_MR] = {MK_EACH(F32_MR, F32_PANELS_OF)};
 
-static void f32_tall_tile(const mk_gemm_tile *t, int64_t ahead_step) {
-  gemm_tile_body(GEMM_F32, F32_TALL_MR, 1, 2, t, false, ahead_step);
+static void f32_tall_tile(const mk_gemm_tile *t) {
+  gemm_tile_body(GEMM_F32, F32_TALL_MR, 1, 2, t, false);
 }
-static void f32_any_tile(const mk_gemm_tile *t, bool dst_bf16, int64_t ahead_step) {
+static void f32_any_tile(const mk_gemm_tile *t, bool dst_bf16) {
   if (t->m <= 0 || t->n <= 0) return;
   if (F32_TALL_MR > 0 && t->m == F32_TALL_MR)
-    f32_tall_tile(t, ahead_step);
+    f32_tall_tile(t);
   else
-    f32_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16, ahead_step);
+    f32_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16);
 }
-static void f32_tile(const mk_gemm_tile *t) { f32_any_tile(t, false, 0); }
+static void f32_tile(const mk_gemm_tile *t) { f32_any_tile(t, false); }
 
 GEMM_STREAM(f32_stream_1, GEMM_F32, 1, 4, 2)
 GEMM_STREAM(f32_stream_2, GEMM_F32, 2, 2, 2)

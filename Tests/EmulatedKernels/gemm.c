@@ -324,6 +324,49 @@ static void test_pack_conv(const mk_gemm_row *row) {
   }
 }
 
+// ------------------------------------------------------------------------------- rounding
+
+// A bf16 as the row's products take it.
+static uint16_t taken(uint16_t half, bool flushes) {
+  return flushes && !(half & 0x7f80) ? half & 0x8000 : half;
+}
+
+// The numbers `first` on, `step` apart, `n` of them; a zero between every two where `gaps`.
+static void check_round(const mk_gemm_row *row, bool flushes, uint32_t first, uint32_t step,
+                        int64_t n, bool gaps) {
+  const int64_t gap = random_below(16) * 4;
+  float *src = (float *)((char *)slot_memory(SOURCE, n * 4 + gap, true) + gap);
+  rows dst = make_rows(DST, 1, n * 2, n * 2, true);
+  for (int64_t i = 0; i < n; i++)
+    src[i] = float_of(gaps && i % 2 ? 0 : first + (uint32_t)i * step);
+  row->round(n, src, (uint16_t *)dst.first);
+  int64_t wrong = 0;
+  uint32_t at = 0;
+  for (int64_t i = 0; i < n; i++) {
+    uint16_t got;
+    memcpy(&got, dst.first + 2 * i, 2);
+    if (taken(got, flushes) == taken(round_to_bf16(src[i]), flushes)) continue;
+    if (wrong++ == 0) at = bits_of(src[i]);
+  }
+  check(wrong == 0, "%s round of %lld from %08x: %lld wrong, the first %08x", row->name,
+        (long long)n, first, (long long)wrong, at);
+  check(wipe_rows(&dst), "%s round of %lld: wrote outside its row", row->name, (long long)n);
+}
+
+// Every upper half of a float by lower halves that are below, at and above a tie; the numbers around
+// the least normal one, among which are the denormals that round to it; every length.
+static void test_round(const mk_gemm_row *row, product_order order) {
+  static const uint32_t lower[] = {0, 1, 0x7fff, 0x8000, 0x8001, 0xffff};
+  const bool flushes = order == DOT_WITHIN_BOUND || order == DOT_PINNED;
+  for (size_t i = 0; i < sizeof lower / sizeof lower[0]; i++)
+    for (uint32_t upper = 0; upper < 0x10000; upper += 1024)
+      check_round(row, flushes, upper << 16 | lower[i], 0x10000, 1024, i % 2);
+  for (uint32_t sign = 0; sign < 2; sign++)
+    for (uint32_t start = 0x007f0000; start < 0x00820000; start += 1024)
+      check_round(row, flushes, sign << 31 | start, 1, 1024, start % 2048 != 0);
+  for (int64_t n = 0; n < 100; n++) check_round(row, flushes, random_bits(), random_bits(), n, false);
+}
+
 // ---------------------------------------------------------------------------- tile, stream
 
 static rows put_lhs(const mk_gemm_row *row, problem *q, bool repeated) {
@@ -395,7 +438,7 @@ static void test_tile(const mk_gemm_row *row, product_order order, int64_t m, in
       .acc = (float *)acc.first, .acc_stride = acc.stride, .dst = dst.first,
       .dst_stride = dst.stride, .epilogue = last ? e : NULL,
       .flags = (part == 0 ? MK_FIRST_K : 0u) | (last ? MK_LAST_K : 0u),
-      .prefetch = random_below(2) ? panel : NULL});
+      .prefetch = random_below(2) ? panel : NULL, .prefetch_step = 8 * random_below(9)});
     done += depth;
     if (!last && !into_dst && !alias) {
       const rows untouched = {dst.slot, 0, 0, 0, dst.first};
@@ -433,6 +476,7 @@ static void test_small(const mk_gemm_row *row, product_order order, int64_t m, i
                        values kind) {
   problem q = make_problem(row, m, n, k, kind);
   const rows lhs = put_lhs(row, &q, random_below(8) == 0);
+  const int64_t l1_rows = random_below(2) ? 0 : 1 + random_below(2 * row->mr);
   if (random_below(3) == 0) {
     int64_t panel_stride;
     const char *panels = pack_problem(row, &q, &panel_stride);
@@ -440,7 +484,8 @@ static void test_small(const mk_gemm_row *row, product_order order, int64_t m, i
     mk_epilogue space, *e = make_epilogue(&space, m, n, false, &dst);
     row->small(&(mk_gemm_stream){.m = m, .n = n, .k = k, .lhs = lhs.first, .lhs_stride = lhs.stride,
                                  .rhs = panels, .rhs_panel_stride = panel_stride,
-                                 .dst = dst.first, .dst_stride = dst.stride, .epilogue = e});
+                                 .dst = dst.first, .dst_stride = dst.stride, .epilogue = e,
+                                 .l1_rows = l1_rows});
     check_dst(row, order, "small packed", &q, e, &dst);
     check(wipe_rows(&dst), "%s small packed m=%lld n=%lld k=%lld: wrote outside its rows",
           row->name, (long long)m, (long long)n, (long long)k);
@@ -456,8 +501,63 @@ static void test_small(const mk_gemm_row *row, product_order order, int64_t m, i
   row->small(&(mk_gemm_stream){.m = m, .n = n, .k = k, .lhs = lhs.first, .lhs_stride = lhs.stride,
                                .rhs = rhs.first, .rhs_panel_stride = row->nr * 4,
                                .rhs_line_stride = rhs.stride, .dst = dst.first,
-                               .dst_stride = dst.stride, .epilogue = e});
+                               .dst_stride = dst.stride, .epilogue = e, .l1_rows = l1_rows});
   check_dst(row, order, "small", &q, e, &dst);
+  check(wipe_rows(&dst), "%s small m=%lld n=%lld k=%lld: wrote outside its rows", row->name,
+        (long long)m, (long long)n, (long long)k);
+  free_problem(&q);
+}
+
+// The whole of a small product on bf16 panels, of a bf16 lhs or of one that is rounded on the way: within
+// the bounds of the order, and the very bits of the tile.
+static void test_small_bf16(const mk_gemm_row *row, product_order order, int64_t m, int64_t n,
+                            int64_t k, values kind, bool rounds) {
+  problem q = make_problem(row, m, n, k, kind);
+  int64_t panel_stride;
+  const char *panels = pack_problem(row, &q, &panel_stride);
+  const rows rounded = put_lhs(row, &q, false);
+  rows lhs = rounded;
+  if (rounds) {
+    const int64_t step = k * 4 + 4 * random_below(4);
+    lhs = make_rows(SOURCE, m, k * 4, random_below(6) == 0 ? -step : step, true);
+    for (int64_t i = 0; i < m; i++) {
+      for (int64_t p = 0; p < k; p++) {
+        const float x = draw(kind);
+        put(lhs.first + i * lhs.stride, p, MK_F32, x);
+        put(rounded.first + i * rounded.stride, p, MK_BF16, x);
+        q.lhs[i * k + p] = widen(round_to_bf16(x));
+      }
+    }
+  }
+  rows dst = make_dst(row, m, n);
+  mk_epilogue space, *e = make_epilogue(&space, m, n, false, &dst);
+  if (e) e->residual = NULL;
+  row->small(&(mk_gemm_stream){.m = m, .n = n, .k = k, .lhs = lhs.first, .lhs_stride = lhs.stride,
+                               .rhs = panels, .rhs_panel_stride = panel_stride, .dst = dst.first,
+                               .dst_stride = dst.stride, .epilogue = e,
+                               .flags = rounds ? MK_ROUND_LHS : 0});
+  check_dst(row, order, rounds ? "small, rounding" : "small", &q, e, &dst);
+  const int64_t size = size_of(row->dst);
+  char *tiled = slot_memory(ACC, n * size, true);
+  bool equal = true;
+  for (int64_t i = 0; i < m; i++) {
+    for (int64_t j = 0; j < n; j += row->nr) {
+      mk_epilogue moved;
+      if (e) {
+        moved = *e;
+        if (e->bias_n) moved.bias_n += j;
+        if (e->bias_m) moved.bias_m += i;
+      }
+      row->tile(&(mk_gemm_tile){.m = 1, .n = n - j < row->nr ? n - j : row->nr, .k = k,
+                                .lhs = rounded.first + i * rounded.stride,
+                                .rhs = panels + j / row->nr * panel_stride,
+                                .dst = tiled + j * size, .epilogue = e ? &moved : NULL,
+                                .flags = MK_FIRST_K | MK_LAST_K});
+    }
+    equal &= memcmp(tiled, dst.first + i * dst.stride, (size_t)(n * size)) == 0;
+  }
+  check(equal, "%s small m=%lld n=%lld k=%lld: the tile has other bits", row->name, (long long)m,
+        (long long)n, (long long)k);
   check(wipe_rows(&dst), "%s small m=%lld n=%lld k=%lld: wrote outside its rows", row->name,
         (long long)m, (long long)n, (long long)k);
   free_problem(&q);
@@ -593,6 +693,11 @@ void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order orde
   test_pack_rhs(row);
   test_pack_conv(row);
 
+  if (row->round) {
+    begin_section(isa->name, "rounding");
+    test_round(row, order);
+  }
+
   begin_section(isa->name, "tile");
   const int64_t ks[] = {0, 1, 2, 3, 8, 33};
   int64_t ns[16], count = 0;
@@ -647,6 +752,22 @@ void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order orde
       test_rounding_in_place(row, order, 1 + random_below(row->columns_mr), 1 + random_below(100),
                              random_below(120), i % 4 < 2 ? SPECIAL : WIDE_RANGE, i % 2);
   }
+  if (row->small && row->rhs == MK_BF16) {
+    begin_section(isa->name, "small");
+    const int64_t heights[] = {1, 2, 6, 7, 8, 9, 13, 64};
+    const int64_t widths[] = {1, 17, row->nr, row->nr + 1, 2 * row->nr};
+    const int64_t depths[] = {1, 2, 31, 32, 33, 64, 75, 300};
+    for (size_t m = 0; m < sizeof heights / sizeof heights[0]; m++)
+      for (size_t n = 0; n < sizeof widths / sizeof widths[0]; n++)
+        for (size_t k = 0; k < sizeof depths / sizeof depths[0]; k++)
+          for (int rounds = 0; rounds < 2; rounds++)
+            test_small_bf16(row, order, heights[m], widths[n], depths[k], ORDINARY, rounds);
+    test_small_bf16(row, order, 20, 70, row->small_k, ORDINARY, true);
+    test_small_bf16(row, order, 20, 70, row->small_k + 100, ORDINARY, false);
+    for (int i = 0; order != DOT_WITHIN_BOUND && i < 100; i++)
+      test_small_bf16(row, order, 1 + random_below(30), 1 + random_below(100),
+                      1 + random_below(120), i % 4 < 2 ? SPECIAL : WIDE_RANGE, i % 2);
+  }
   if (row->vector == 0) return;
 
   begin_section(isa->name, "rhs in place");
@@ -677,6 +798,7 @@ void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order orde
     for (int64_t n = 1; n <= row->few_columns + 1; n++)
       for (size_t k = 0; k < sizeof lengths / sizeof lengths[0]; k++) {
         test_small(row, order, heights[m], n, lengths[k], ORDINARY);
+        test_small(row, order, heights[m], vector + n, lengths[k], ORDINARY);
         test_small(row, order, heights[m], row->nr + n, lengths[k], ORDINARY);
       }
   for (int i = 0; i < 60; i++)

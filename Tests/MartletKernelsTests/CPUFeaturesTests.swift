@@ -28,6 +28,11 @@ struct CPUFeaturesTests {
     #expect(sizes.allSatisfy { $0 >= 0 })
     if sizes[0] > 0 && sizes[1] > 0 { #expect(sizes[1] >= sizes[0]) }
     #expect(mk_cpu_cache_bytes(9) == 0)
+    for level in 1...3 {
+      let ways = Int(mk_cpu_cache_ways(Int32(level)))
+      #expect(ways >= 0 && (ways == 0 || Int(sizes[level - 1]) % ways == 0))
+    }
+    #expect(mk_cpu_cache_ways(9) == 0)
   }
 
   @Test("What rests on AVX-512 is never claimed without it")

@@ -13,9 +13,13 @@ struct GEMMTileTests {
   func facts(row: KernelRow) {
     let facts = row.row.pointee
     #expect(row.name.hasSuffix("\(row.mr)x\(row.nr)"))
-    #expect(facts.kc > 0 && facts.kc % facts.kr == 0)
+    let blocks = facts.blocks
+    #expect(blocks.kc > 0 && blocks.kc % facts.kr == 0)
+    #expect(blocks.packing_kc > 0 && blocks.packing_kc % facts.kr == 0)
     #expect(facts.kr == (row.isBF16 ? 2 : 1))
-    #expect(facts.mc > 0 && facts.stream_mr == 8)
+    #expect(blocks.mc >= facts.mr && blocks.packing_mc >= facts.mr)
+    #expect(blocks.columns >= facts.nr && blocks.copying_columns >= facts.nr)
+    #expect(facts.stream_mr == 8 && facts.rate > 0)
   }
 
   @Test(

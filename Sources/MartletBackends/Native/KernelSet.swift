@@ -10,8 +10,9 @@ final class KernelSet: @unchecked Sendable {
   let name: String
   /// One row per combination of dtypes, the best.
   let rows: [GEMMRow]
-  /// The row of f32 alone.
+  /// The row of f32 alone, and that of bf16 into f32.
   let float32: GEMMRow?
+  let bfloat16: GEMMRow?
   /// Those of the most capable instruction set: every table is whole.
   let vectors: VectorKernels
   /// Why products of float32 are never rounded to bf16 here; empty where they may be.
@@ -48,6 +49,7 @@ final class KernelSet: @unchecked Sendable {
     }
     self.rows = rows
     float32 = rows.first { $0.dst == .float32 && $0.lhs == .float32 && $0.rhs == .float32 }
+    bfloat16 = rows.first { $0.dst == .float32 && $0.lhs == .bfloat16 && $0.rhs == .bfloat16 }
     vectors = VectorKernels(chain.last?.pointee.vectors.pointee ?? mk_vectors_generic)
   }
 
@@ -89,8 +91,10 @@ final class GEMMRow: @unchecked Sendable {
   let tallMR: Int
   /// Columns of which `small` suits any number of rows.
   let fewColumns: Int
-  let kc: Int
-  let mc: Int
+  /// The same behind one whole vector of columns.
+  let fewBehind: Int
+  /// How products are cut by default; see mk_gemm_blocks.
+  let blocks: Blocks
   let tile: @convention(c) (UnsafePointer<mk_gemm_tile>?) -> Void
   let stream: Stream?
   /// Streams an f32 rhs in place whose K is contiguous; nil but for f32 and bf16 units.
@@ -98,11 +102,15 @@ final class GEMMRow: @unchecked Sendable {
   /// Rounds an f32 rhs in place whose columns are contiguous, for `columnsMR` rows; nil but for bf16
   /// units.
   let lines: Stream?
-  /// All of a small product in place; nil but for f32.
+  /// All of a small product: in place, or on panels; bf16 rows have it for panels alone, or not.
   let small: Stream?
+  /// K of a small product up to which `small` rounds an f32 lhs itself; 0: it does not.
+  let smallK: Int
   let packF32: Pack
   let packSame: Pack
   let packConvolution: @convention(c) (UnsafePointer<mk_pack_conv>?) -> Void
+  /// Rounds f32 to bf16 for an lhs of this row alone; nil where `f32_to_bf16` does.
+  let round: (@convention(c) (Int64, UnsafePointer<Float>?, UnsafeMutablePointer<UInt16>?) -> Void)?
   /// Convolution without an im2col matrix; nil but for f32.
   let convolution: mk_conv_kernels?
   /// The same on bf16 units; nil without them.
@@ -123,22 +131,52 @@ final class GEMMRow: @unchecked Sendable {
     nr = Int(row.nr)
     kr = Int(row.kr)
     streamMR = row.stream == nil ? 0 : Int(row.stream_mr)
-    kc = max(Int(row.kc), kr)
-    mc = max(Int(row.mc), mr)
+    blocks = Blocks(row.blocks, mr: mr, nr: nr, kr: kr)
     self.tile = tile
     stream = row.stream
     columns = row.columns
     lines = row.lines
     small = row.small
+    smallK = row.small == nil ? 0 : Int(row.small_k)
     columnsMR = row.columns == nil ? 0 : Int(row.columns_mr)
     vector = Int(row.vector)
     tallMR = Int(row.tall_mr)
     fewColumns = row.small == nil ? 0 : Int(row.few_columns)
+    fewBehind = row.small == nil ? 0 : Int(row.few_behind)
     self.packF32 = packF32
     self.packSame = packSame
     self.packConvolution = packConvolution
+    round = row.round
+    rate = max(Int(row.rate), 1)
     convolution = row.conv?.pointee
     dotConvolution = row.conv_dot?.pointee
+  }
+
+  /// Multiply-adds of one thread in a nanosecond, about.
+  let rate: Int
+
+  var kc: Int { blocks.kc }
+  var mc: Int { blocks.mc }
+
+  /// The numbers of mk_gemm_blocks, none too small to run with.
+  struct Blocks {
+    let kc: Int
+    let mc: Int
+    let packingKC: Int
+    let packingMC: Int
+    let columns: Int
+    let copyingColumns: Int
+    let copyingRows: Int
+
+    init(_ blocks: mk_gemm_blocks, mr: Int, nr: Int, kr: Int) {
+      kc = max(Int(blocks.kc), kr)
+      mc = max(Int(blocks.mc), mr)
+      packingKC = max(Int(blocks.packing_kc), kr)
+      packingMC = max(Int(blocks.packing_mc), mr)
+      columns = max(Int(blocks.columns), nr)
+      copyingColumns = max(Int(blocks.copying_columns), nr)
+      copyingRows = Int(blocks.copying_rows)
+    }
   }
 
   /// Names the panel layout; rows of equal layout read each other's packed matrices.

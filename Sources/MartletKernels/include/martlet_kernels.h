@@ -63,13 +63,16 @@ typedef struct mk_gemm_tile {
   int64_t dst_stride;         // bytes
   uint32_t flags;
   const mk_epilogue *epilogue;  // null: alpha 1, nothing else
-  const void *prefetch;       // next rhs panel or null; a hint, never dereferenced
+  // What to fetch a line of for each group of kr k, moving on by prefetch_step bytes, 0: by a line; null:
+  // what comes next of rhs itself. A hint, never dereferenced.
+  const void *prefetch;
+  int64_t prefetch_step;
   // Bytes between lines of rhs; 0: those of a packed panel. Other strides read an f32 rhs in place,
   // columns contiguous, and take an n that is a multiple of row.vector.
   int64_t rhs_line_stride;
 } mk_gemm_tile;
 
-enum { MK_RESUME = 1, MK_SUSPEND = 2 };
+enum { MK_RESUME = 1, MK_SUSPEND = 2, MK_ROUND_LHS = 4 };
 
 // Few rows by many columns, streaming panels at memory speed: n may span many panels.
 typedef struct mk_gemm_stream {
@@ -81,8 +84,11 @@ typedef struct mk_gemm_stream {
   int64_t rhs_line_stride;    // as in mk_gemm_tile; `columns`: bytes between columns of rhs
   // MK_RESUME: the sums start from acc. MK_SUSPEND: they are left in acc, and dst is not written.
   // 0: all of K in one call. `columns` takes no flags.
+  // MK_ROUND_LHS, `small` of a bf16 row alone: lhs is f32, and rounded on the way; k at most small_k.
   uint32_t flags;
   float *acc; int64_t acc_stride;  // f32 partial sums, read and written by flags; may be dst
+  // `small` alone: rows of lhs that L1 keeps a line of each of; 0: as many as are read at a time.
+  int64_t l1_rows;
 } mk_gemm_stream;
 
 // Packs rhs[k x n] (element (p, j) at src + p*k_stride + j*n_stride) into ceil(n/nr) panels.
@@ -211,13 +217,25 @@ typedef struct mk_conv_dot_kernels {
   void (*grouped)(const mk_conv_dot *);
 } mk_conv_dot_kernels;
 
+// How the driver cuts the products of a row into work items and cache blocks; no bit depends on it.
+typedef struct mk_gemm_blocks {
+  int32_t kc, mc;              // K (a multiple of kr) and lhs rows that are kept in cache
+  int32_t packing_kc, packing_mc;  // the same of an item that packs its own rhs
+  int32_t columns;             // of an item at most: its partial sums are kept from one K block to the next
+  int32_t copying_columns;     // the same of an item that copies lhs, once for all of its columns
+  // Rows down to which an item that copies lhs is divided by rows; then by columns. What it reads of
+  // rhs serves too few rows otherwise.
+  int32_t copying_rows;
+} mk_gemm_blocks;
+
 // One GEMM kernel family of one ISA: everything the driver needs to plan, pack and run.
 typedef struct mk_gemm_row {
   const char *name;                // e.g. "gemm_f32_f32_f32_6x16"; names the largest tile
   int32_t dst, lhs, rhs;           // MK_F32 / MK_BF16
   int32_t mr, nr, kr;              // tile and K interleave (1 for f32, 2 for bf16)
   int32_t stream_mr;               // rows that `stream` takes at most; 0: no stream kernel
-  int32_t kc, mc;                  // suggested cache blocks (kc a multiple of kr)
+  mk_gemm_blocks blocks;
+  int32_t rate;                    // multiply-adds of a thread in a nanosecond, about
   int32_t columns_mr;              // rows that `columns` takes at most
   int32_t vector;                  // columns of a vector: see rhs_line_stride; 0: packed rhs only
   // `tile` also takes exactly this many rows where n <= vector: one vector by mr rows has too few
@@ -226,6 +244,8 @@ typedef struct mk_gemm_row {
   // Columns of which `small` is the fastest for any number of rows: lhs is turned in registers, for
   // its rows to be lanes. Of a residual, and of biases along both, it makes tiles.
   int32_t few_columns;
+  int32_t few_behind;              // the same of columns behind one whole vector of them
+  int32_t small_k;                 // see MK_ROUND_LHS; 0: `small` rounds nothing
   void (*tile)(const mk_gemm_tile *);
   void (*stream)(const mk_gemm_stream *);
   // As `stream` for at most columns_mr rows, on an f32 rhs in place whose K is contiguous (a
@@ -237,11 +257,15 @@ typedef struct mk_gemm_row {
   void (*lines)(const mk_gemm_stream *);
   // All of a product, for any m, n and k above 0, without flags: of packed panels, or of an rhs in
   // place, whose columns are contiguous and rhs_panel_stride nr columns. A residual in dst is read
-  // before dst is written where rhs is packed alone. Null but in f32 rows.
+  // before dst is written where rhs is packed alone. A bf16 row takes packed panels alone, and
+  // no residual. Null where no row of an ISA has it.
   void (*small)(const mk_gemm_stream *);
   void (*pack_rhs_f32)(const mk_pack_rhs *);    // source f32
   void (*pack_rhs_same)(const mk_pack_rhs *);   // source of the row's rhs dtype
   void (*pack_conv)(const mk_pack_conv *);      // source f32
+  // f32 to bf16 for an lhs of this row alone: what f32_to_bf16 gives, or a zero of its sign where that
+  // is a denormal, which the row's products take for zero. Null: f32_to_bf16 does it.
+  void (*round)(int64_t n, const float *src, uint16_t *dst);
   const mk_conv_kernels *conv;                  // null but in f32 rows
   const mk_conv_dot_kernels *conv_dot;          // null but in rows of bf16 units
 } mk_gemm_row;
@@ -589,6 +613,8 @@ uint32_t mk_cpu_features(void);
 void mk_cpu_name(char *buffer, size_t capacity);
 // Bytes of data cache at level 1, 2, 3, as the processor reports them; 0 when unknown.
 int64_t mk_cpu_cache_bytes(int32_t level);
+// Lines that a set of that cache holds; 0 when unknown.
+int32_t mk_cpu_cache_ways(int32_t level);
 
 #ifdef __cplusplus
 }

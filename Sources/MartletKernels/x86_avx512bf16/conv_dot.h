@@ -308,6 +308,18 @@ MK_INLINE vf window_load(const int step, const float *p, v_tail tail, v_span eve
   return step == 2 ? vf_load_even_span(p, even) : vf_load_tail(p, tail);
 }
 
+static __attribute__((noinline)) bool window_has_denormals(const int step, const float *src,
+                                                           int64_t plane, int64_t pixels,
+                                                           int64_t pairs) {
+  const v_tail tail = v_first(pixels);
+  const v_span even = v_span_of(0, pixels);
+  for (int64_t i = 0; i < 2 * pairs; i += 2)
+    if (dot_has_denormals(window_load(step, src + i * plane, tail, even),
+                          window_load(step, src + (i + 1) * plane, tail, even)))
+      return true;
+  return false;
+}
+
 // At most VL pixels of at most VL pairs of channels, planes `plane` elements apart; `width` pairs are
 // written, those behind `pairs` zeros.
 MK_INLINE void window_block(const int step, const float *src, int64_t plane, int64_t pixels,
@@ -325,7 +337,7 @@ MK_INLINE void window_block(const int step, const float *src, int64_t plane, int
     v_prefetch((const char *)first + WINDOW_AHEAD);
     v_prefetch((const char *)second + WINDOW_AHEAD);
   }
-  if (dot_is_doubtful(doubt)) {
+  if (dot_is_doubtful(doubt) && window_has_denormals(step, src, plane, pixels, pairs)) {
     vi exact[VL];
     MK_ROLLED for (int64_t i = 0; i < pairs; i++)
       exact[i] = vi_pair_bf16(window_load(step, src + 2 * i * plane, tail, even),

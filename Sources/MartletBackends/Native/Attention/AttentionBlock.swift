@@ -339,12 +339,13 @@ struct AttentionBlock {
     tile.acc_stride = Int64(layout.scoresStride)
     tile.dst_stride = Int64(layout.scoresStride)
     tile.flags = UInt32(MK_FIRST_K) | UInt32(MK_LAST_K)
-    let depths = tileDepths(strip.count, kept, atMost: row.mr)
+    let height = CacheSets.level1.rows(atMost: row.mr, stride: lhsStride)
+    let depths = tileDepths(strip.count, kept, atMost: height)
     withUnsafePointer(to: &epilogue) { epilogue in
       tile.epilogue = epilogue
       for j in stride(from: 0, to: deepest, by: row.nr) {
         tile.rhs = UnsafeRawPointer(panels + j / row.nr * panelStride)
-        forEachTile(strip.count, atMost: row.mr) { index, i, count in
+        forEachTile(strip.count, atMost: height) { index, i, count in
           let depth = depths[index]
           guard depth > j else { return }
           tile.n = Int64(min(row.nr, depth - j))

@@ -42,7 +42,7 @@ extension DotConvolution {
 
     /// Nil where the convolution is not of this kind. A function of the layer's shape without its batch.
     init?(_ problem: ConvolutionProblem, _ set: KernelSet) {
-      guard let row = set.row(dst: .float32, lhs: .bfloat16, rhs: .bfloat16),
+      guard let row = set.bfloat16,
         let kernels = row.dotConvolution, set.float32?.convolution != nil,
         !problem.isDepthwise, problem.input.d == 1, problem.kernel.d == 1, problem.output.d == 1,
         problem.padding.d == 0, problem.input.count > 1

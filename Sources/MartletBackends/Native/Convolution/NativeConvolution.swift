@@ -100,6 +100,7 @@ private struct ImplicitProduct {
       GEMMPlan.Request(
         m: problem.groupRows, n: problem.output.count, k: problem.groupDepth,
         matrices: matrices, threads: pool.threadCount, copiesLHS: !packsRHS || loop.lhs.isCopied,
+        lhsStride: loop.lhs.strideInPlace,
         packsRHS: packsRHS, isStaged: loop.staging.isNeeded),
       row: loop.row)
     return WorkItems(

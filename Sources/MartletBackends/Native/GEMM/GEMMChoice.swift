@@ -76,10 +76,10 @@ package struct GEMMShape: Hashable, Sendable {
   /// Multiply-adds of all matrices.
   var work: Double { Double(m) * Double(n) * Double(k) * Double(matrices) }
 
-  /// About how long one thread takes: at 40 multiply-adds a nanosecond, and 32 bytes of rhs.
-  var nanoseconds: Int {
+  /// About how long one thread takes on `row`: at its rate, and 32 bytes of rhs a nanosecond.
+  func nanoseconds(on row: GEMMRow) -> Int {
     let bytes = Double(n) * Double(k) * Double(matrices) * Double(type.byteCount)
-    return Int(min(max(work / 40, bytes / 32), 1e15))
+    return Int(min(max(work / Double(row.rate), bytes / 32), 1e15))
   }
 
   /// The form of `view` for kernels of `type`.
@@ -118,11 +118,11 @@ package struct GEMMShape: Hashable, Sendable {
     if row.vector > 0, rhs == .columns, m <= row.columnsMR { return .inPlace }
     if row.vector > 0, rhs == .rows {
       if m <= row.streamMR { return .inPlace }
-      if m <= 2 * row.mc, GEMMShape.readsInPlace(k: k, n: n, stride: rhsStride) {
+      if m <= 2 * row.blocks.packingMC, GEMMShape.readsInPlace(k: k, n: n, stride: rhsStride) {
         return .inPlace
       }
     }
-    if m <= 2 * row.mc && !(sharesRHS && matrices > 1) { return .packItems }
+    if m <= 2 * row.blocks.packingMC && !(sharesRHS && matrices > 1) { return .packItems }
     if sharesRHS { return .packShared }
     return Double(m) * Double(n) * Double(k) < GEMMShape.sharedWork ? .packItems : .packShared
   }

@@ -13,18 +13,17 @@ struct GEMMPlan: Equatable {
   /// Whether items go through the row's stream kernels.
   var streams = false
 
-  /// Multiply-adds below which a second thread costs more than it brings (64^3).
+  /// Multiply-adds below which a second thread costs more than it brings (64^3), at `serialRate` in a
+  /// nanosecond; the others of an item in proportion to the row's rate.
   static let serialWork = 262_144
+  private static let serialRate = 40
   /// The same where rhs is packed within the call (80^3 and 200 x 200 x 16 that had to wake the
   /// worker were slower on two threads than on one, AVX2).
   static let serialWorkWhenPacking = 3 * serialWork
   /// Bytes of rhs panels that are packed at a time when all threads share them.
   static let sharedPanelBytes = 8 << 20
-  /// Columns of an item that reads lhs in place: its partial sums stay in L2 from one K block to the
-  /// next (256 to 512 were up to 5% faster than 1024 at 2048^3, AVX2).
-  private static let wideColumns = 256
-  /// Columns of an item that copies lhs, which it should do for as many as possible.
-  private static let widestColumns = 1024
+  /// Bytes of rhs that an item packs for itself at most: they stay in L2.
+  private static let packedBlockBytes = 256 << 10
   /// Columns below which an item that packs rhs is not divided further.
   static let narrowColumns = 48
   /// Most elements of an item that keeps its sums in scratch.
@@ -38,6 +37,8 @@ struct GEMMPlan: Equatable {
     var threads: Int
     /// lhs is copied by each item that uses it.
     var copiesLHS: Bool
+    /// Bytes between its rows where they are read in place; 0 where they are copied.
+    var lhsStride = 0
     /// rhs is packed by each item that uses it.
     var packsRHS: Bool
     var isStaged: Bool
@@ -67,10 +68,15 @@ struct GEMMPlan: Equatable {
 
   init(_ request: Request, row: GEMMRow) {
     let work = Double(request.m) * Double(request.n) * Double(request.k)
-    let serialWork = request.packsWithin ? GEMMPlan.serialWorkWhenPacking : GEMMPlan.serialWork
-    isParallel = request.threads > 1 && work * Double(request.matrices) >= Double(serialWork)
+    let pace = Double(row.rate) / Double(GEMMPlan.serialRate)
+    let serialWork =
+      pace
+      * Double(request.packsWithin ? GEMMPlan.serialWorkWhenPacking : GEMMPlan.serialWork)
+    isParallel = request.threads > 1 && work * Double(request.matrices) >= serialWork
 
-    tileRows = row.mr
+    tileRows =
+      request.lhsStride == 0
+      ? row.mr : CacheSets.level1.rows(atMost: row.mr, stride: request.lhsStride)
     if request.streams {
       streams = true
       kc = GEMMPlan.rounded(max(request.k, 1), row.kr)
@@ -93,16 +99,19 @@ struct GEMMPlan: Equatable {
       }
       return
     }
-    kc = GEMMPlan.evenBlock(request.k, most: row.kc + row.kc / 2, preferred: row.kc, step: row.kr)
-    mc = GEMMPlan.evenBlock(request.m, most: row.mc, preferred: row.mc, step: row.mr)
+    let blocks = row.blocks
+    let deep = request.packsRHS ? blocks.packingKC : blocks.kc
+    let high = request.packsRHS ? blocks.packingMC : blocks.mc
+    kc = GEMMPlan.evenBlock(request.k, most: deep + deep / 2, preferred: deep, step: row.kr)
+    mc = GEMMPlan.evenBlock(request.m, most: high, preferred: high, step: row.mr)
 
-    // An item that packs rhs takes all rows, for packing it once; its block must stay in L2.
+    // An item that packs rhs takes all rows, for packing it once.
     var rows = request.packsRHS ? request.m : mc
     var columns = request.n
     let columnsAtMost =
       request.packsRHS
-      ? max(row.nr, (256 << 10) / (kc * row.rhsBytes))
-      : request.copiesLHS ? GEMMPlan.widestColumns : GEMMPlan.wideColumns
+      ? max(row.nr, GEMMPlan.packedBlockBytes / (kc * row.rhsBytes))
+      : request.copiesLHS ? blocks.copyingColumns : blocks.columns
     columns = GEMMPlan.evenBlock(
       request.n, most: columnsAtMost, preferred: columnsAtMost, step: row.nr)
     if request.isStaged {
@@ -119,7 +128,7 @@ struct GEMMPlan: Equatable {
           * ((request.n + columns - 1) / columns)
       }
       let wanted = request.threads * 4
-      let smallest = Double(GEMMPlan.serialWork / 2)
+      let smallest = pace * Double(GEMMPlan.serialWork / 2)
       func isEven(_ count: Int) -> Bool {
         let turns = (count + request.threads - 1) / request.threads
         return (turns * request.threads - count) * 25 <= count
@@ -136,7 +145,7 @@ struct GEMMPlan: Equatable {
           if request.packsRHS {
             false
           } else if request.copiesLHS {
-            halfRows < rows
+            halfRows < rows && rows > blocks.copyingRows
           } else {
             halfRows < rows && rows >= 2 * columns
           }

@@ -25,11 +25,15 @@ package struct GEMMTuner {
 
   /// - Throws: `invalidDType` unless the operands are f32 or bf16; what the product itself throws.
   package init(_ problem: GEMMProblem, pool: ThreadPool = .shared) throws(MartletError) {
+    try self.init(problem, pool: pool, kernels: .current)
+  }
+
+  init(_ problem: GEMMProblem, pool: ThreadPool, kernels: KernelSet) throws(MartletError) {
     guard problem.lhs.dtype == .float32 || problem.lhs.dtype == .bfloat16 else {
       throw .dtype("tune", "lhs", expected: "float32 or bfloat16", actual: problem.lhs.dtype)
     }
     try problem.validate()
-    kernels = .current
+    self.kernels = kernels
     isa = kernels.name
     self.problem = problem
     self.pool = pool
@@ -51,10 +55,15 @@ package struct GEMMTuner {
         $0 = product.plannedChoice(threads: shape.threads, route: route)
       }
     }
-    for kc in [planned.kc / 2, planned.kc * 2, 64, 256, 512] where kc >= 16 && kc <= 2 * shape.k {
-      add { $0.kc = kc }
+    for kc in [planned.kc / 2, planned.kc * 2, 64, 256, 512, 1024, 2048]
+    where kc >= 16 && kc <= 2 * shape.k { add { $0.kc = kc } }
+    for mc in [planned.mc / 2, planned.mc * 2] where mc >= 1 && mc <= 2 * shape.m {
+      add {
+        $0.mc = mc
+        $0.rows = max($0.rows, min(mc, shape.m))
+      }
     }
-    for columns in [planned.columns / 2, planned.columns * 2, 128, 512]
+    for columns in [planned.columns / 2, planned.columns * 2, 128, 512, 1024, 4096]
     where columns >= 16 && columns <= 2 * shape.n { add { $0.columns = columns } }
     for rows in [planned.rows / 2, planned.rows * 2] where rows >= 1 && rows <= 2 * shape.m {
       add {
@@ -62,9 +71,9 @@ package struct GEMMTuner {
         $0.mc = min($0.mc, rows)
       }
     }
-    for tileRows in [planned.tileRows - 1, planned.tileRows - 2] where tileRows >= 1 {
-      add { $0.tileRows = tileRows }
-    }
+    let tallest = product.row.mr
+    for tileRows in [planned.tileRows - 1, planned.tileRows - 2, tallest - tallest / 3, tallest]
+    where tileRows >= 1 { add { $0.tileRows = tileRows } }
     return all
   }
 

@@ -24,6 +24,11 @@ enum LeftOperand {
     if case .copied = self { true } else { false }
   }
 
+  /// Bytes between the rows that tiles read in place; 0 where they are copied.
+  var strideInPlace: Int {
+    if case .inPlace(_, let rowStride) = self { rowStride } else { 0 }
+  }
+
   /// The same matrix `bytes` further in memory.
   func moved(by bytes: Int) -> LeftOperand {
     switch self {
@@ -68,7 +73,7 @@ enum LeftOperand {
       } else if row.lhs == .float32 {
         block.copyF32(kernels)
       } else {
-        block.roundToBF16(kernels, turned: scratch + rows * stride)
+        block.roundToBF16(kernels, row, turned: scratch + rows * stride)
       }
       return (UnsafeRawPointer(scratch), stride)
     }
@@ -93,12 +98,16 @@ enum LeftOperand {
       }
     }
 
-    func roundToBF16(_ kernels: KernelSet, turned: UnsafeMutableRawPointer) {
+    func roundToBF16(_ kernels: KernelSet, _ kernel: GEMMRow, turned: UnsafeMutableRawPointer) {
       let convert = kernels.vectors.table.f32_to_bf16
       func round(_ row: UnsafeRawPointer, _ index: Int) {
-        convert(
-          Int64(depth), row.assumingMemoryBound(to: Float.self),
-          (target + index * targetStride).assumingMemoryBound(to: UInt16.self))
+        let from = row.assumingMemoryBound(to: Float.self)
+        let to = (target + index * targetStride).assumingMemoryBound(to: UInt16.self)
+        if let round = kernel.round {
+          round(Int64(depth), from, to)
+        } else {
+          convert(Int64(depth), from, to)
+        }
       }
       if columnStride == 4 {
         for index in 0..<rows { round(source + index * rowStride, index) }

@@ -13,6 +13,7 @@ struct PanelProduct {
   private var loop: TileLoop
 
   private var problem: GEMMProblem { fold.problem }
+  var row: GEMMRow { loop.row }
 
   init(
     _ original: GEMMProblem, kernels: KernelSet, forcing forced: GEMMChoice? = nil
@@ -120,7 +121,7 @@ struct PanelProduct {
     guard problem.m > 0, problem.n > 0, matrices > 0 else { return execution }
     var shape = shape(threads: pool.threadCount)
     let choice = choice(shape)
-    shape.threads = pool.threadCount(forNanoseconds: shape.nanoseconds)
+    shape.threads = pool.threadCount(forNanoseconds: shape.nanoseconds(on: row))
     var loop = loop
     let isRunning: Bool
     switch choice?.route ?? defaultRoute(shape) {
@@ -190,7 +191,8 @@ struct PanelProduct {
   ) -> GEMMPlan.Request {
     GEMMPlan.Request(
       m: shape.m, n: columns, k: shape.k, matrices: shape.matrices, threads: shape.threads,
-      copiesLHS: loop.lhs.isCopied, packsRHS: route == .packItems,
+      copiesLHS: loop.lhs.isCopied, lhsStride: loop.lhs.strideInPlace,
+      packsRHS: route == .packItems,
       isStaged: loop.staging.isNeeded || loop.gatheredResidual != nil,
       streams: route == .stream || (route == .inPlace && shape.m <= loop.row.streamMR),
       readsRows: route == .inPlace && shape.rhs == .rows,

@@ -55,6 +55,8 @@ enum RightOperand {
     var tail: (column: Int, panel: UnsafeRawPointer)?
     /// `lineStride` lies between columns instead, each contiguous along K.
     var isColumns = false
+    /// The panel that is read after the last one.
+    var following: UnsafeRawPointer?
   }
 
   /// Rows `p0..<p0 + depth` and columns from `j0`.
@@ -63,9 +65,8 @@ enum RightOperand {
   ) -> Block {
     let panelStride = row.panelBytes(depth)
     switch self {
-    case .panels(let base, let wholeStride, let firstColumn):
-      let offset = (j0 - firstColumn) / row.nr * wholeStride + p0 * row.nr * row.rhsBytes
-      return Block(panels: base + offset, panelStride: wholeStride)
+    case .panels(let base, let wholeStride, _):
+      return Block(panels: panel(p0: p0, j0: j0, row: row) ?? base, panelStride: wholeStride)
     case .rows(let pointer, let rowStride):
       var block = Block(
         panels: pointer + (p0 * rowStride + j0 * 4), panelStride: row.nr * 4,
@@ -89,6 +90,13 @@ enum RightOperand {
         panelStride: panelStride)
     }
     return Block(panels: UnsafeRawPointer(scratch), panelStride: panelStride)
+  }
+
+  /// Where the panel of column `j0` and row `p0` begins; nil where there are no panels before a block
+  /// is packed.
+  func panel(p0: Int, j0: Int, row: GEMMRow) -> UnsafeRawPointer? {
+    guard case .panels(let base, let stride, let firstColumn) = self else { return nil }
+    return base + ((j0 - firstColumn) / row.nr * stride + p0 * row.nr * row.rhsBytes)
   }
 
   /// Packs a block of what is not in panels yet.

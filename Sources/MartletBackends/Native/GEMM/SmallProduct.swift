@@ -1,17 +1,18 @@
 import MartletCore
 import MartletKernels
 
-/// A product of f32 so small that its kernel takes no longer than a plan and its work items would,
+/// A product so small that its kernel takes no longer than a plan and its work items would,
 /// or of so few rows or columns that neither matrix is worth packing: both are read where they lie,
-/// or rhs from panels. The sums are those of every route.
+/// or rhs from panels, of bf16 where the kernels have that. The sums are those of every route.
 enum SmallProduct {
   /// Runs `problem`, which is valid, or returns nil where it is not of this kind: more than one
-  /// matrix, panels of bf16, a residual, an activation that the tile does not know, more than 64^3
+  /// matrix, bf16 but for panels of it, a residual, an activation that the tile does not know, more than 64^3
   /// multiply-adds (`isSmall`) of many rows and columns, or a table of timed choices in use.
   static func run(_ problem: GEMMProblem, kernels: KernelSet, pool: ThreadPool) -> Execution? {
-    guard suits(problem, kernels: kernels, threads: pool.threadCount), GEMMTuning.isEmpty,
-      let row = kernels.float32, let kernel = row.small
+    guard let row = row(problem, kernels: kernels, threads: pool.threadCount),
+      let kernel = row.small, GEMMTuning.isEmpty
     else { return nil }
+    let (lhsBytes, dstBytes) = (problem.lhs.dtype.byteCount, problem.dst.dtype.byteCount)
     var epilogue = mk_epilogue()
     epilogue.alpha = problem.epilogue.alpha
     epilogue.bias_n = problem.epilogue.columnBias
@@ -26,7 +27,9 @@ enum SmallProduct {
     job.n = Int64(problem.n)
     job.k = Int64(problem.k)
     job.lhs = UnsafeRawPointer(problem.lhs.pointer)
-    job.lhs_stride = Int64(problem.lhs.rowStride &* 4)
+    job.lhs_stride = Int64(problem.lhs.rowStride &* lhsBytes)
+    if row.lhs != problem.lhs.dtype { job.flags = UInt32(MK_ROUND_LHS) }
+    job.l1_rows = l1Rows(problem, row)
     if let packed = problem.packedRHS {
       job.rhs = UnsafeRawPointer(packed.storage.base)
       job.rhs_panel_stride = Int64(packed.panelStride)
@@ -36,7 +39,7 @@ enum SmallProduct {
       job.rhs_line_stride = Int64(problem.rhs.rowStride &* 4)
     }
     job.dst = problem.dst.pointer
-    job.dst_stride = Int64(problem.dst.rowStride &* 4)
+    job.dst_stride = Int64(problem.dst.rowStride &* dstBytes)
 
     let rows = rowsOfItem(problem, row, pool)
     withUnsafeMutablePointer(to: &epilogue) { epilogue in
@@ -57,12 +60,33 @@ enum SmallProduct {
         }
       }
     }
+    if row.lhs == .bfloat16 {
+      return Execution(backend: "native", kernel: row.name, precision: "bf16", reason: "")
+    }
     return Execution(
       backend: "native", kernel: row.name, precision: "fp32",
       reason: kernels.precision(for: problem.mode).reason)
   }
 
-  /// Whether `problem` is of this kind on `threads` threads.
+  /// The row whose `small` computes `problem`, if it is of this kind on `threads` threads.
+  private static func row(_ problem: GEMMProblem, kernels: KernelSet, threads: Int) -> GEMMRow? {
+    if suits(problem, kernels: kernels, threads: threads) { return kernels.float32 }
+    guard let packed = problem.packedRHS, packed.dtype == .bfloat16, let row = kernels.bfloat16,
+      row.small != nil, problem.dst.dtype == .float32 || problem.lhs.dtype == .bfloat16
+    else { return nil }
+    let (m, n, k) = (problem.m, problem.n, problem.k)
+    guard m > 0, n > 0, k > 0, isSmall(m, n, k, row), problem.batch.isEmpty,
+      problem.lhs.columnStride == 1, problem.epilogue.residual == nil,
+      hasTileActivation(problem)
+    else { return nil }
+    if problem.lhs.dtype == .bfloat16 {
+      return problem.dst.dtype == .float32
+        ? row : kernels.row(dst: .bfloat16, lhs: .bfloat16, rhs: .bfloat16)
+    }
+    return k <= row.smallK && kernels.precision(for: problem.mode).usesBF16 ? row : nil
+  }
+
+  /// Whether `problem` is one of f32 of this kind on `threads` threads.
   private static func suits(_ problem: GEMMProblem, kernels: KernelSet, threads: Int) -> Bool {
     let (m, n, k) = (problem.m, problem.n, problem.k)
     guard let row = kernels.float32, m > 0, n > 0, k > 0,
@@ -72,9 +96,13 @@ enum SmallProduct {
       readsRHS(problem, row), problem.epilogue.residual == nil,
       !kernels.precision(for: problem.mode).usesBF16
     else { return false }
+    return hasTileActivation(problem)
+  }
+
+  private static func hasTileActivation(_ problem: GEMMProblem) -> Bool {
     switch problem.epilogue.activation {
-    case .none, .relu, .clamp: return true
-    default: return false
+    case .none, .relu, .clamp: true
+    default: false
     }
   }
 
@@ -96,8 +124,13 @@ enum SmallProduct {
 
   /// Whether the kernel turns lhs in registers, for rows to fill the vectors that columns would not.
   private static func hasFewColumns(_ problem: GEMMProblem, _ row: GEMMRow) -> Bool {
-    guard problem.n <= row.fewColumns else { return false }
+    guard endsInFewColumns(problem.n, row) else { return false }
     return problem.epilogue.rowBias == nil || problem.epilogue.columnBias == nil
+  }
+
+  /// Whether `n` columns are few, or one vector of them and few.
+  private static func endsInFewColumns(_ n: Int, _ row: GEMMRow) -> Bool {
+    n <= row.fewColumns || (n > row.vector && n - row.vector <= row.fewBehind)
   }
 
   /// Whether so few rows use each line of rhs that packing it costs a single thread more than it
@@ -108,8 +141,25 @@ enum SmallProduct {
 
   /// Whether rhs stays in L2 and a sum is so short that writing dst takes the time.
   private static func isShallow(_ n: Int, _ k: Int) -> Bool {
-    k <= 32 && n <= 1 << 16 && k * n <= 1 << 16
+    k <= shortK && n <= 1 << 16 && k * n <= 1 << 16
   }
+
+  /// Rows of lhs that the kernel may go down side by side; 0: as many as it does.
+  private static func l1Rows(_ problem: GEMMProblem, _ row: GEMMRow) -> Int64 {
+    // Two vectors of rows are the most, where lhs is turned.
+    let most = min(
+      max(row.mr, row.tallMR, endsInFewColumns(problem.n, row) ? 2 * row.vector : 0), problem.m)
+    var rows = CacheSets.level1.rows(atMost: most, stride: problem.lhs.rowStride &* 4)
+    if problem.k <= shortK, problem.n > row.nr {
+      // A line that a panel has filled in part must still be there for the next panel.
+      rows = CacheSets.level1.rows(
+        atMost: rows, stride: problem.dst.rowStride &* 4, width: row.nr * 4)
+    }
+    return rows < most ? Int64(rows) : 0
+  }
+
+  /// K up to which a sum is so short that writing dst takes the time.
+  private static let shortK = 32
 
   /// Rows that one item of `problem` takes: all, unless it takes longer than what is small.
   private static func rowsOfItem(_ problem: GEMMProblem, _ row: GEMMRow, _ pool: ThreadPool) -> Int
@@ -134,6 +184,6 @@ enum SmallProduct {
     guard problem.rhs.columnStride == 1, problem.rhs.rowStride != 0 else { return false }
     if problem.m <= row.mr { return true }
     // Rows a power of two apart share their cache sets.
-    return problem.m <= row.streamMR || problem.k <= 32 || problem.rhs.rowStride % 256 != 0
+    return problem.m <= row.streamMR || problem.k <= shortK || problem.rhs.rowStride % 256 != 0
   }
 }
