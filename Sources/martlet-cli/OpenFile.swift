@@ -5,7 +5,7 @@ import MartletPlatform
 /// A file descriptor that closes itself, and errors that name the path.
 ///
 /// A file that is written has its name only when it is whole: it is written beside its place, and
-/// takes it in `close()`. One that is never closed leaves nothing behind.
+/// takes it in `close()`. One that is never closed leaves nothing behind, unless a signal ends the process.
 final class OpenFile {
   private var descriptor: Int32
   private let path: String
@@ -40,8 +40,11 @@ final class OpenFile {
     var status = stat()
     let exists = stat(path, &status) == 0
     let leadsNowhere = !exists && lstat(path, &status) == 0
-    if leadsNowhere || exists && status.st_mode & S_IFMT != S_IFREG {
+    let isOthers = exists && status.st_uid != geteuid()  // a sticky folder would refuse the move
+    if leadsNowhere || isOthers || exists && status.st_mode & S_IFMT != S_IFREG {
       descriptor = mp_open_write(path)
+    } else if exists, access(path, W_OK) != 0 {
+      descriptor = -errno  // a file that is not to be written is not to be replaced
     } else {
       let target = exists ? OpenFile.resolved(path) : path
       let beside = OpenFile.unusedName(beside: target)

@@ -157,37 +157,43 @@ static bool same_in_product(uint16_t a, uint16_t b) {
 
 static void test_window(const mk_conv_dot_kernels *kernels) {
   const int64_t channels = 2 * (1 + random_below(20)), more = 2 * random_below(9);
-  const bool pads = random_below(4) == 0;
-  const mk_conv_window window = {
-    .channels = channels, .in_h = 1 + random_below(6), .in_w = 1 + random_below(40),
-    .y0 = random_below(9) - 5, .x0 = random_below(40) - 20, .step = 1 + random_below(2),
+  const int64_t step = 1 + random_below(2);
+  mk_conv_window job = {
+    .channels = channels, .y0 = random_below(3), .x0 = random_below(20), .step = step,
     .height = 1 + random_below(6), .width = 1 + random_below(40),
-    .dst_channels = channels + (pads ? more : 0)};
-  const bool at_end = random_below(2), has_tiny = random_below(4) == 0;
-  const int64_t plane = window.in_h * window.in_w;
-  float *src = floats(IMAGE, channels * plane, at_end);
-  for (int64_t i = 0; i < channels * plane; i++)
+    .dst_channels = channels + (random_below(4) == 0 ? more : 0)};
+  job.in_h = job.y0 + (job.height - 1) * step + 1 + random_below(2);
+  job.in_w = job.x0 + (job.width - 1) * step + 1 + random_below(2);
+  job.dst_stride = job.width * job.dst_channels + random_below(9);
+  const int64_t plane = job.in_h * job.in_w;
+  float *src = floats(IMAGE, channels * plane, random_below(2));
+  const bool has_tiny = random_below(4) == 0, has_zeros = random_below(4) == 0;
+  for (int64_t i = 0; i < channels * plane; i++) {
     if (has_tiny && random_below(3) == 0)
       src[i] = float_of(random_bits() & (random_below(2) ? 0x81ffffffu : 0xffffffffu));
-  mk_conv_window job = window;
+    if (has_zeros && random_below(2)) src[i] = random_below(2) ? 0.0f : -0.0f;
+  }
   job.src = src;
-  const int64_t count = window.height * window.width * window.dst_channels;
+  const int64_t count = (job.height - 1) * job.dst_stride + job.width * job.dst_channels;
   job.dst = halves(LINES, count, true);
+  uint16_t *const before = slot_memory(RESIDUAL, count * 2, true);
+  memcpy(before, job.dst, (size_t)count * 2);
   kernels->window(&job);
   bool right = fringe_is_whole(LINES);
   for (int64_t i = 0; i < count; i++) {
-    const int64_t c = i % window.dst_channels, x = i / window.dst_channels % window.width;
-    const int64_t y = i / window.dst_channels / window.width;
-    const int64_t from_y = window.y0 + y * window.step, from_x = window.x0 + x * window.step;
-    const bool inside = c < channels && from_y >= 0 && from_y < window.in_h && from_x >= 0 &&
-                        from_x < window.in_w;
-    const uint16_t expected =
-        inside ? round_to_bf16(src[c * plane + from_y * window.in_w + from_x]) : 0;
+    const int64_t y = i / job.dst_stride, at = i % job.dst_stride;
+    const int64_t c = at % job.dst_channels, x = at / job.dst_channels;
+    uint16_t expected = 0;
+    if (x >= job.width)
+      expected = before[i];
+    else if (c < channels)
+      expected = round_to_bf16(
+          src[c * plane + (job.y0 + y * step) * job.in_w + job.x0 + x * step]);
     right &= same_in_product(job.dst[i], expected);
   }
   check(right, "window of %lldx%lld pixels, %lld of %lld channels, step %lld",
-        (long long)window.height, (long long)window.width, (long long)channels,
-        (long long)window.dst_channels, (long long)window.step);
+        (long long)job.height, (long long)job.width, (long long)channels,
+        (long long)job.dst_channels, (long long)step);
 }
 
 // Sums of output pixels whose taps may lie outside the image, against one pair after the other.
@@ -206,18 +212,16 @@ static void test_dot(const mk_gemm_row *row, bool is_grouped) {
     .dil_h = 1 + random_below(3), .dil_w = 1 + random_below(3), .rows = 1 + random_below(4),
     .columns = 1 + random_below(9), .depth = 2 * (1 + random_below(random_below(2) ? 20 : 200)),
     .group_lanes = group_lanes > lanes ? lanes : group_lanes, .group_pairs = in_group};
-  const bool many = random_below(8) == 0;  // more areas than a kernel keeps: it reads the padding
-  if (many) job.columns = 40, job.in_w = 50, job.ker_w = 30, job.w = -25, job.stride_w = 1, job.dil_w = 1;
-  const int64_t height = (job.rows - 1) * job.stride_h + (job.ker_h - 1) * job.dil_h + 1;
+  if (random_below(8) == 0) {  // more areas than a kernel has at a time
+    job.rows = 1 + random_below(2), job.columns = 40, job.in_w = 5 + random_below(45);
+    job.ker_w = 30, job.w = -25, job.stride_w = 1, job.dil_w = 1;
+  }
   const int64_t taps = job.ker_h * job.ker_w, pixels = job.rows * job.columns;
-  job.width = (job.columns - 1) * job.stride_w + (job.ker_w - 1) * job.dil_w + 1;
-  uint16_t *src = halves(IMAGE, height * job.width * channels, true);
-  for (int64_t y = 0; y < height; y++)
-    for (int64_t x = 0; x < job.width; x++)
-      if (job.h + y < 0 || job.h + y >= job.in_h || job.w + x < 0 || job.w + x >= job.in_w)
-        memset(src + (y * job.width + x) * channels, 0, (size_t)channels * 2);
+  // The window is the image and nothing around it.
+  job.width = job.in_w;
+  const uint16_t *const src = halves(IMAGE, job.in_h * job.in_w * channels, random_below(2));
   const uint16_t *const weights = halves(WEIGHTS, taps * in_group * lanes * 2, true);
-  job.src = src;
+  job.src = src + (job.h * job.width + job.w) * channels;
   job.weights = weights;
   job.next = random_below(2) ? weights : NULL;
   job.places = slot_memory(PIXELS, (pixels + taps) * (int64_t)sizeof *job.places, true);
@@ -229,8 +233,9 @@ static void test_dot(const mk_gemm_row *row, bool is_grouped) {
       const int64_t group = is_grouped ? j / job.group_lanes : 0;
       double sum = 0, magnitude = 0;
       for (int64_t t = 0; t < taps; t++) {
-        const int64_t y = i / job.columns * job.stride_h + t / job.ker_w * job.dil_h;
-        const int64_t x = i % job.columns * job.stride_w + t % job.ker_w * job.dil_w;
+        const int64_t y = job.h + i / job.columns * job.stride_h + t / job.ker_w * job.dil_h;
+        const int64_t x = job.w + i % job.columns * job.stride_w + t % job.ker_w * job.dil_w;
+        if (y < 0 || y >= job.in_h || x < 0 || x >= job.in_w) continue;
         for (int64_t c = 0; c < in_group * 2; c++) {
           const double product =
               (double)widen(src[(y * job.width + x) * channels + group * in_group * 2 + c]) *

@@ -124,8 +124,14 @@ static PyObject *stand_in(ModuleState *state, Py_buffer *view, martlet_dtype dty
     handle = NULL;
   }
   PyObject *tensor = handle == NULL ? NULL : tensor_object(state, handle);
-  if (tensor != NULL && later != NULL) *later = *view;
-  else PyBuffer_Release(view);
+  if (tensor == NULL || later == NULL) {
+    PyBuffer_Release(view);
+    return tensor;
+  }
+  *later = *view;
+  /* Exporters may let these point into the view itself. */
+  if (view->shape == &view->len) later->shape = &later->len;
+  if (view->strides == &view->itemsize) later->strides = &later->itemsize;
   return tensor;
 }
 

@@ -246,6 +246,8 @@ typedef struct {
 } Run;
 
 static void free_run(Run *run) {
+  PyObject *type, *value, *traceback; /* an exporter's code may run, whatever has been raised */
+  PyErr_Fetch(&type, &value, &traceback);
   for (size_t i = 0; run->objects != NULL && i < run->input_count + run->output_count; i++)
     Py_XDECREF(run->objects[i]);
   for (size_t i = 0; run->later != NULL && i < run->output_count; i++)
@@ -255,6 +257,7 @@ static void free_run(Run *run) {
   free(run->handles);
   free(run->objects);
   drain_owners();
+  PyErr_Restore(type, value, traceback);
 }
 
 /* Fills names, handles and objects `at` from two tuples; a None among outputs leaves the slot to

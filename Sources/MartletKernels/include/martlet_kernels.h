@@ -178,21 +178,21 @@ typedef struct mk_conv_kernels {
 } mk_conv_kernels;
 
 // Convolution on bf16 units whose lanes are output channels, without an im2col matrix. What is read of an
-// image is a window of it, rounded once: dst[height][width][dst_channels], zeros outside the image and in
-// channels that it lacks. Its pixel (y, x) is the image's (y0 + y * step, x0 + x * step), step 1 or 2. All
-// channels are even numbers.
+// image is a window of it, rounded once: dst[height][width][dst_channels], zeros in channels that the
+// image lacks. Its pixel (y, x) is the image's (y0 + y * step, x0 + x * step), step 1 or 2, and lies in
+// the image. All channels are even numbers.
 typedef struct mk_conv_window {
   const float *src; int64_t channels, in_h, in_w;  // planes of f32
   int64_t y0, x0, step;
   int64_t height, width, dst_channels;             // dst_channels: at least channels
-  uint16_t *dst;
+  uint16_t *dst; int64_t dst_stride;               // elements between rows
 } mk_conv_window;
 
 // sums[row][column][0 ..< lanes] of a rectangle of output pixels, each one VDPBF16PS chain over
 // (kh, kw, channel) from zero; taps outside the image are left out.
 typedef struct mk_conv_dot {
-  // In a window, its rows `width` pixels long: the pixel that the first tap of the first output pixel
-  // reads, and where in the image [in_h][in_w] that pixel lies.
+  // The pixel that the first tap of the first output pixel reads, where the rows of a window, `width`
+  // pixels apart, would have it, and where in the image [in_h][in_w] it would lie: it need not exist.
   const uint16_t *src; int64_t width, in_h, in_w, h, w;
   int64_t channels;                        // of a pixel of the window
   int64_t ker_h, ker_w, stride_h, stride_w, dil_h, dil_w;

@@ -12,7 +12,7 @@ enum {
   DOT_VECTORS = 4,
   DOT_GROUPED_PIXELS = 7,    // by one vector
   DOT_GROUPED_CHANNELS = 16, // of a pixel, eight pairs: what vi_pick reads
-  DOT_SPANS = 16             // areas along an axis; kernels with more read the padding
+  DOT_SPANS = 16             // areas along an axis at a time
 };
 
 // ---------------------------------------------------------------------------- tiles
@@ -142,11 +142,13 @@ typedef struct dot_span {
   int64_t begin, end, low, high;
 } dot_span;
 
-// The spans of `count` positions, of which the first has its first tap at `first`; their number.
-static int dot_spans(int64_t count, int64_t first, int64_t input, int64_t kernel, int64_t stride,
-                     int64_t dilation, dot_span *spans) {
+// The spans of positions from `begin` on, of `count` in all, of which position 0 has its first tap at
+// `first`: as many as there is room for. Their number, and through *end where they end.
+static int dot_spans(int64_t begin, int64_t count, int64_t first, int64_t input, int64_t kernel,
+                     int64_t stride, int64_t dilation, dot_span *spans, int64_t *end) {
   int used = 0;
-  for (int64_t o = 0; o < count; o++, first += stride) {
+  int64_t o = begin;
+  for (first += begin * stride; o < count; o++, first += stride) {
     int64_t low = first >= 0 ? 0 : (dilation - 1 - first) / dilation;
     if (low > kernel) low = kernel;
     int64_t high = first < input ? (input - 1 - first) / dilation + 1 : low;
@@ -154,13 +156,12 @@ static int dot_spans(int64_t count, int64_t first, int64_t input, int64_t kernel
     if (high < low) high = low;
     if (used > 0 && spans[used - 1].low == low && spans[used - 1].high == high) {
       spans[used - 1].end = o + 1;
-    } else if (used < DOT_SPANS) {
+    } else {
+      if (used == DOT_SPANS) break;
       spans[used++] = (dot_span){o, o + 1, low, high};
-    } else {  // too many: all of them read the padding
-      spans[0] = (dot_span){0, count, 0, kernel};
-      return 1;
     }
   }
+  *end = o;
   return used;
 }
 
@@ -178,8 +179,9 @@ static int64_t dot_pixels(const dot_span *down, const dot_span *across) {
 static int64_t dot_taps(const mk_conv_dot *s, const dot_grid *grid, int64_t first, int64_t stop,
                         const dot_span *down, const dot_span *across, mk_conv_place *taps) {
   int64_t used = 0;
+  int64_t kh = first / s->ker_w, kw = first % s->ker_w - 1;
   for (int64_t t = first; t < stop; t++) {
-    const int64_t kh = t / s->ker_w, kw = t % s->ker_w;
+    if (++kw == s->ker_w) kw = 0, kh++;
     if (kh < down->low || kh >= down->high || kw < across->low || kw >= across->high) continue;
     if (taps)
       taps[used] = (mk_conv_place){
@@ -190,16 +192,8 @@ static int64_t dot_taps(const mk_conv_dot *s, const dot_grid *grid, int64_t firs
   return used;
 }
 
-// Fills in the grid and the places of all pixels, area by area; returns the place behind them.
-static mk_conv_place *dot_prepare(const mk_conv_dot *s, int64_t lanes, int64_t pairs,
-                                  dot_grid *grid) {
-  grid->pixel_bytes = s->channels * 2;
-  grid->row_bytes = s->width * grid->pixel_bytes;
-  grid->tap_bytes = pairs * lanes * 4;
-  grid->vertical =
-      dot_spans(s->rows, s->h, s->in_h, s->ker_h, s->stride_h, s->dil_h, grid->down);
-  grid->horizontal =
-      dot_spans(s->columns, s->w, s->in_w, s->ker_w, s->stride_w, s->dil_w, grid->across);
+// Lists the places of a grid's pixels, area by area; returns the place behind them.
+static mk_conv_place *dot_places(const mk_conv_dot *s, int64_t lanes, const dot_grid *grid) {
   mk_conv_place *place = s->places;
   for (int v = 0; v < grid->vertical; v++)
     for (int h = 0; h < grid->horizontal; h++)
@@ -209,6 +203,22 @@ static mk_conv_place *dot_prepare(const mk_conv_dot *s, int64_t lanes, int64_t p
             (int32_t)(y * s->stride_h * grid->row_bytes + x * s->stride_w * grid->pixel_bytes),
             (int32_t)((y * s->columns + x) * lanes)};
   return place;
+}
+
+// Calls `run` for each grid that the block falls into: one, unless its kernel has more than a few taps.
+MK_INLINE void dot_grids(void (*run)(const mk_conv_dot *, const dot_grid *, mk_conv_place *),
+                         const mk_conv_dot *s, int64_t lanes, int64_t pairs) {
+  dot_grid grid = {.pixel_bytes = s->channels * 2, .tap_bytes = pairs * lanes * 4};
+  grid.row_bytes = s->width * grid.pixel_bytes;
+  for (int64_t y = 0, y_end; y < s->rows; y = y_end) {
+    grid.vertical = dot_spans(y, s->rows, s->h, s->in_h, s->ker_h, s->stride_h, s->dil_h,
+                              grid.down, &y_end);
+    for (int64_t x = 0, x_end; x < s->columns; x = x_end) {
+      grid.horizontal = dot_spans(x, s->columns, s->w, s->in_w, s->ker_w, s->stride_w, s->dil_w,
+                                  grid.across, &x_end);
+      run(s, &grid, dot_places(s, lanes, &grid));
+    }
+  }
 }
 
 // Terms at a time: some whole taps, or some channels of one.
@@ -227,11 +237,9 @@ static dot_block dot_block_of(const mk_conv_dot *s) {
   return (dot_block){1, channels + (channels & 1)};
 }
 
-static void dot_sums(const mk_conv_dot *s) {
+static void dot_sums_of(const mk_conv_dot *s, const dot_grid *grid, mk_conv_place *taps) {
   enum { LANES = DOT_VECTORS * VL };
-  dot_grid grid;
   bool begun[DOT_SPANS][DOT_SPANS] = {{false}};
-  mk_conv_place *const taps = dot_prepare(s, LANES, s->channels / 2, &grid);
   const int64_t count = s->ker_h * s->ker_w;
   const dot_block block = dot_block_of(s);
   for (int64_t t = 0; t < count; t += block.taps) {
@@ -243,21 +251,21 @@ static void dot_sums(const mk_conv_dot *s) {
       // The weights that follow, and the pairs of all tiles that share in fetching them.
       const char *next = is_last                   ? (const char *)s->next
                          : c + depth < s->channels ? weights + depth / 2 * LANES * 4
-                                                   : (const char *)s->weights + stop * grid.tap_bytes;
+                                                   : (const char *)s->weights + stop * grid->tap_bytes;
       int64_t pairs = 0;
-      for (int v = 0; v < grid.vertical; v++)
-        for (int h = 0; h < grid.horizontal; h++)
-          pairs += dot_tile_count(dot_pixels(&grid.down[v], &grid.across[h]), DOT_PIXELS) *
-                   dot_taps(s, &grid, t, stop, &grid.down[v], &grid.across[h], NULL) * (depth / 2);
+      for (int v = 0; v < grid->vertical; v++)
+        for (int h = 0; h < grid->horizontal; h++)
+          pairs += dot_tile_count(dot_pixels(&grid->down[v], &grid->across[h]), DOT_PIXELS) *
+                   dot_taps(s, grid, t, stop, &grid->down[v], &grid->across[h], NULL) * (depth / 2);
       dot_area area = {.src = (const char *)s->src + c * 2, .weights = weights,
                        .pixels = s->places, .taps = taps, .pairs = depth / 2, .sums = s->sums,
                        .ahead = next ? next : weights};
       if (next && pairs > 0)
         area.ahead_step = ((stop - t) * (depth / 2) * LANES * 4 + pairs - 1) / pairs;
-      for (int v = 0; v < grid.vertical; v++) {
-        for (int h = 0; h < grid.horizontal; h++) {
-          area.tap_count = dot_taps(s, &grid, t, stop, &grid.down[v], &grid.across[h], taps);
-          area.pixel_count = dot_pixels(&grid.down[v], &grid.across[h]);
+      for (int v = 0; v < grid->vertical; v++) {
+        for (int h = 0; h < grid->horizontal; h++) {
+          area.tap_count = dot_taps(s, grid, t, stop, &grid->down[v], &grid->across[h], taps);
+          area.pixel_count = dot_pixels(&grid->down[v], &grid->across[h]);
           area.accumulates = begun[v][h];
           if (area.tap_count > 0 || (is_last && !begun[v][h])) {
             dot_run(dot_tiles, DOT_PIXELS, &area);
@@ -272,9 +280,11 @@ static void dot_sums(const mk_conv_dot *s) {
   }
 }
 
-static void dot_grouped(const mk_conv_dot *s) {
-  dot_grid grid;
-  mk_conv_place *const taps = dot_prepare(s, VL, s->group_pairs, &grid);
+static void dot_sums(const mk_conv_dot *s) {
+  dot_grids(dot_sums_of, s, DOT_VECTORS * VL, s->channels / 2);
+}
+
+static void dot_grouped_of(const mk_conv_dot *s, const dot_grid *grid, mk_conv_place *taps) {
   vi picks[DOT_GROUPED_CHANNELS / 2];
   for (int64_t p = 0; p < s->group_pairs; p++) {
     uint32_t lanes[VL];
@@ -289,16 +299,18 @@ static void dot_grouped(const mk_conv_dot *s) {
   dot_area area = {.src = (const char *)s->src, .weights = (const char *)s->weights,
                    .pixels = s->places, .taps = taps, .pairs = s->group_pairs, .sums = s->sums,
                    .picks = picks};
-  for (int v = 0; v < grid.vertical; v++) {
-    for (int h = 0; h < grid.horizontal; h++) {
-      area.tap_count = dot_taps(s, &grid, 0, s->ker_h * s->ker_w, &grid.down[v],
-                                &grid.across[h], taps);
-      area.pixel_count = dot_pixels(&grid.down[v], &grid.across[h]);
+  for (int v = 0; v < grid->vertical; v++) {
+    for (int h = 0; h < grid->horizontal; h++) {
+      area.tap_count = dot_taps(s, grid, 0, s->ker_h * s->ker_w, &grid->down[v],
+                                &grid->across[h], taps);
+      area.pixel_count = dot_pixels(&grid->down[v], &grid->across[h]);
       dot_run(tiles, DOT_GROUPED_PIXELS, &area);
       area.pixels += area.pixel_count;
     }
   }
 }
+
+static void dot_grouped(const mk_conv_dot *s) { dot_grids(dot_grouped_of, s, VL, s->group_pairs); }
 
 // --------------------------------------------------------------------------- window
 
@@ -354,40 +366,20 @@ MK_INLINE void window_block(const int step, const float *src, int64_t plane, int
   for (int64_t i = 0; i < pixels; i++) vi_store_tail(dst + i * dst_channels, some, block[i]);
 }
 
-// Pixels 0 ..< low and high ..< width of a row are zeros.
-static void window_clear(const mk_conv_window *w, uint16_t *line, int64_t low, int64_t high) {
-  const size_t pixel = (size_t)w->dst_channels * 2;
-  memset(line, 0, (size_t)low * pixel);
-  memset(line + high * w->dst_channels, 0, (size_t)(w->width - high) * pixel);
-}
-
 // Some planes at a time over all rows: each is read in one run, of which the processor could not follow
 // as many by itself.
 MK_INLINE void window_body(const int step, const mk_conv_window *w) {
   const int64_t plane = w->in_h * w->in_w;
-  // The pixels low ..< high of a row lie in the image.
-  int64_t low = w->x0 < 0 ? (step - 1 - w->x0) / step : 0;
-  int64_t high = w->x0 < w->in_w ? (w->in_w - w->x0 + step - 1) / step : 0;
-  if (high > w->width) high = w->width;
-  if (low > high) low = high = 0;
-  for (int64_t y = 0; y < w->height; y++) {
-    const int64_t from = w->y0 + y * step;
-    const bool is_inside = from >= 0 && from < w->in_h;
-    window_clear(w, w->dst + y * w->width * w->dst_channels, is_inside ? low : 0,
-                 is_inside ? high : 0);
-  }
   for (int64_t c = 0; c < w->dst_channels; c += 2 * VL) {
     const int64_t width = w->dst_channels - c < 2 * VL ? (w->dst_channels - c) / 2 : VL;
     const int64_t left = w->channels > c ? (w->channels - c) / 2 : 0;
     const int64_t pairs = left < width ? left : width;
     for (int64_t y = 0; y < w->height; y++) {
-      const int64_t from = w->y0 + y * step;
-      if (from < 0 || from >= w->in_h) continue;
-      const float *src = w->src + c * plane + from * w->in_w + w->x0;
-      uint16_t *const line = w->dst + y * w->width * w->dst_channels + c;
-      for (int64_t x = low; x < high; x += VL)
-        window_block(step, src + x * step, plane, high - x < VL ? high - x : VL, pairs, width,
-                     line + x * w->dst_channels, w->dst_channels);
+      const float *src = w->src + c * plane + (w->y0 + y * step) * w->in_w + w->x0;
+      uint16_t *const line = w->dst + y * w->dst_stride + c;
+      for (int64_t x = 0; x < w->width; x += VL)
+        window_block(step, src + x * step, plane, w->width - x < VL ? w->width - x : VL, pairs,
+                     width, line + x * w->dst_channels, w->dst_channels);
     }
   }
 }

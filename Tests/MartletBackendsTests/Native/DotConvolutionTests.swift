@@ -200,4 +200,107 @@ private final class DotCase {
     }
     #expect(compared >= 5000 && grouped >= 1500, "too few cases run this way")
   }
+
+  @Test("a kernel that reaches far beyond the image reads the image alone")
+  func reachIsNotHeld() throws {
+    guard let kernels = wideKernels else { return }
+    let backend = NativeBackend(kernels: kernels)
+    let memory = try GEMMCase.Memory()
+    let extents = SpatialExtents(d: 1, h: 4, w: 4)
+    let src = memory.lhs.elements(16 * 16, filledWith: Float(1))
+    let weights = memory.rhs.elements(32 * 16 * 9, filledWith: Float(2))
+    let dst = memory.dst.elements(32 * 16, filledWith: Float.nan)
+    var problem = ConvolutionProblem(
+      batch: 1, groups: 1, inChannels: 16, outChannels: 32, input: extents,
+      kernel: SpatialExtents(d: 1, h: 3, w: 3), output: extents, src: src, weights: weights,
+      dst: dst, mode: .bf16)
+    problem.dilation = SpatialExtents(d: 1, h: 2000, w: 2000)
+    problem.padding = SpatialExtents(d: 0, h: 2000, w: 2000)
+    problem.directWeights = try backend.directWeights(problem, pool: .shared)
+    #expect(problem.directWeights?.dtype == .bfloat16)
+    let before = ThreadScratch.bytesInUse
+    _ = try backend.convolve(problem, pool: .shared)
+    #expect(ThreadScratch.bytesInUse - before < 4 << 20)
+    // Of nine taps one is inside.
+    #expect((0..<32 * 16).allSatisfy { dst[$0] == 32 })
+  }
+
+  @Test("a weight that is not finite harms the pixels whose tap is inside, however work is divided")
+  func tapsOutsideAreLeftOut() throws {
+    guard let kernels = wideKernels else { return }
+    let backend = NativeBackend(kernels: kernels)
+    let memory = try GEMMCase.Memory()
+    let pool = ThreadPool.shared
+    defer { try? pool.setThreadCount(0) }
+    // 21 taps down: more kinds of border than a kernel keeps at a time.
+    let extents = SpatialExtents(d: 1, h: 30, w: 8)
+    let src = memory.lhs.elements(16 * 240, filledWith: Float(1))
+    let weights = memory.rhs.elements(32 * 16 * 21, filledWith: Float(2))
+    for filter in 0..<32 * 16 { weights[filter * 21] = .infinity }
+    let dst = memory.dst.elements(32 * 240, filledWith: Float.nan)
+    var problem = ConvolutionProblem(
+      batch: 1, groups: 1, inChannels: 16, outChannels: 32, input: extents,
+      kernel: SpatialExtents(d: 1, h: 21, w: 1), output: extents, src: src, weights: weights,
+      dst: dst, mode: .bf16)
+    problem.padding = SpatialExtents(d: 0, h: 10, w: 0)
+    let packed = try backend.directWeights(problem, pool: pool)
+    for (threads, windowBytes) in [(1, 768 << 10), (2, 768 << 10), (3, 3000), (1, 3000)] {
+      try pool.setThreadCount(threads)
+      dst.update(repeating: .nan, count: 32 * 240)
+      let dot = DotConvolution(
+        problem, packed, kernels, threads: threads, windowBytes: windowBytes)
+      _ = try #require(dot).run(on: pool)
+      for pixel in 0..<240 {
+        let row = pixel / 8
+        let taps = min(row + 10, 29) - max(row - 10, 0) + 1
+        #expect(dst[pixel] == (row >= 10 ? .infinity : Float(32 * taps)), "row \(row)")
+      }
+    }
+  }
+
+  @Test("a window that cannot be had is outOfMemory")
+  func windowsMayNotFit() throws {
+    guard let kernels = wideKernels else { return }
+    let backend = NativeBackend(kernels: kernels)
+    let width = 1 << 22
+    let image = try GuardedBuffer(capacity: 16 * width * 4)
+    let memory = try GEMMCase.Memory()
+    let reach = SpatialExtents(d: 1, h: 1, w: 1 << 20)
+    var problem = ConvolutionProblem(
+      batch: 1, groups: 1, inChannels: 16, outChannels: 32,
+      input: SpatialExtents(d: 1, h: 1, w: width), kernel: SpatialExtents(d: 1, h: 1, w: 3),
+      output: SpatialExtents(d: 1, h: 1, w: 16),
+      src: image.elements(16, filledWith: Float(0)) - 16 * (width - 1),
+      weights: memory.rhs.elements(32 * 16 * 3, filledWith: Float(1)),
+      dst: memory.dst.elements(32 * 16, filledWith: Float.nan), mode: .bf16)
+    problem.dilation = reach
+    problem.directWeights = try backend.directWeights(problem, pool: .shared)
+    #expect(problem.directWeights?.dtype == .bfloat16)
+    // The window holds 64 MiB, the process may have 16 more.
+    var limit = rlimit()
+    #expect(getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0)
+    let pages =
+      String(decoding: try fileBytes("/proc/self/statm"), as: UTF8.self)
+      .split(separator: " ").first.flatMap { UInt($0) } ?? 0
+    var tight = limit
+    tight.rlim_cur = rlim_t(pages) * rlim_t(getpagesize()) + 16 << 20
+    #expect(setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &tight) == 0)
+    let outcome = Result { try backend.convolve(problem, pool: .shared) }
+    #expect(setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0)
+    #expect {
+      _ = try outcome.get()
+    } throws: {
+      ($0 as? MartletError)?.code == .outOfMemory
+    }
+    _ = try backend.convolve(problem, pool: .shared)
+    #expect(problem.dst[0] == 0)
+  }
+
+  private func fileBytes(_ path: String) throws -> [UInt8] {
+    guard let file = fopen(path, "r") else { throw GuardedBuffer.OutOfMemory() }
+    defer { fclose(file) }
+    var bytes = [UInt8](repeating: 0, count: 256)
+    let count = fread(&bytes, 1, bytes.count, file)
+    return Array(bytes[..<count])
+  }
 }

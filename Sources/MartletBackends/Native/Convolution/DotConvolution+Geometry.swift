@@ -7,7 +7,6 @@ extension DotConvolution {
   /// A *source* is what one window holds: the channels of a group, or, where groups are small, those of
   /// as many whole groups as fill a vector of output channels.
   struct Geometry {
-    let name: String
     /// Output channels of a panel; panels that read one source; sources of an image.
     let lanes: Int
     let panels: Int
@@ -29,6 +28,7 @@ extension DotConvolution {
     private let groupRows: Int
     private let groupDepth: Int
     private let isGrouped: Bool
+    private let row: GEMMRow
     private let kernels: mk_conv_dot_kernels
 
     /// Output pixels up to which a kernel of one tap gains: with more, packing lines of pixels is as
@@ -55,7 +55,6 @@ extension DotConvolution {
       else { return nil }
       if groupIn >= Geometry.leastInChannels, groupOut >= Geometry.leastOutChannels {
         isGrouped = false
-        name = "direct_\(row.name)"
         self.lanes = Int(kernels.lanes)
         panels = (groupOut + self.lanes - 1) / self.lanes
         sources = problem.groups
@@ -66,7 +65,6 @@ extension DotConvolution {
         groupIn * max(1, lanes / groupOut) <= Int(kernels.grouped_channels)
       {
         isGrouped = true
-        name = "grouped_\(row.name)"
         self.lanes = lanes
         panels = max(1, groupOut / lanes)
         sources = (problem.outChannels + panels * lanes - 1) / (panels * lanes)
@@ -92,6 +90,7 @@ extension DotConvolution {
       inChannels = problem.inChannels
       groupRows = groupOut
       groupDepth = problem.groupDepth
+      self.row = row
       self.kernels = kernels
       // In floating point, for extents come from anywhere.
       let height =
@@ -105,11 +104,33 @@ extension DotConvolution {
 
     var pixelBytes: Int { windowChannels * 2 }
 
-    /// Rows and columns of the window that so many output rows and columns read.
+    /// What reports call it.
+    var name: String { isGrouped ? "grouped_\(row.name)" : "direct_\(row.name)" }
+
+    /// Multiply-adds in a nanosecond, in units of those that `GEMMPlan.serialWork` is counted in.
+    var pace: Double { GEMMPlan.pace(row) }
+
+    /// Rows and columns at most of the window that so many output rows and columns read.
     func windowExtents(rows: Int, columns: Int) -> (rows: Int, columns: Int) {
       (
-        (rows - 1) * stride.h + (kernel.h - 1) * dilation.h + 1,
-        (columns - 1) * stride.w + (kernel.w - 1) * dilation.w + 1
+        min(input.h, (rows - 1) * stride.h + (kernel.h - 1) * dilation.h + 1),
+        min(input.w, (columns - 1) * stride.w + (kernel.w - 1) * dilation.w + 1)
+      )
+    }
+
+    /// The part of the image that a window holds.
+    func pixels(_ window: Window) -> (rows: Range<Int>, columns: Range<Int>) {
+      func part(
+        _ output: Range<Int>, _ stride: Int, _ kernel: Int, _ dilation: Int, _ padding: Int,
+        _ input: Int
+      ) -> Range<Int> {
+        let first = output.lowerBound * stride - padding
+        let end = (output.upperBound - 1) * stride - padding + (kernel - 1) * dilation + 1
+        return (min(first, end)..<end).clamped(to: 0..<input)
+      }
+      return (
+        part(window.rows, stride.h, kernel.h, dilation.h, padding.h, input.h),
+        part(window.columns, stride.w, kernel.w, dilation.w, padding.w, input.w)
       )
     }
 
@@ -135,9 +156,11 @@ extension DotConvolution {
     /// Rounds some lines of a window at `target`.
     func round(
       _ problem: ConvolutionProblem, _ window: Window, target: UnsafeMutableRawPointer,
-      lineBytes: Int, lines: Range<Int>, columns: Int
+      lineBytes: Int, lines: Range<Int>
     ) {
-      guard !lines.isEmpty else { return }
+      let pixels = pixels(window)
+      let lines = lines.clamped(to: 0..<pixels.rows.count)
+      guard !lines.isEmpty, !pixels.columns.isEmpty else { return }
       let firstChannel = window.source * sourceChannels
       var job = mk_conv_window()
       job.src =
@@ -145,13 +168,13 @@ extension DotConvolution {
       job.channels = Int64(min(sourceChannels, inChannels - firstChannel))
       (job.in_h, job.in_w) = (Int64(problem.input.h), Int64(problem.input.w))
       job.step = Int64(step)
-      job.y0 = Int64(
-        (window.rows.lowerBound * stride.h + lines.lowerBound) * step - padding.h)
-      job.x0 = Int64(window.columns.lowerBound * stride.w * step - padding.w)
+      job.y0 = Int64((pixels.rows.lowerBound + lines.lowerBound) * step)
+      job.x0 = Int64(pixels.columns.lowerBound * step)
       job.height = Int64(lines.count)
-      job.width = Int64(columns)
+      job.width = Int64(pixels.columns.count)
       job.dst_channels = Int64(windowChannels)
       job.dst = (target + lines.lowerBound * lineBytes).assumingMemoryBound(to: UInt16.self)
+      job.dst_stride = Int64(lineBytes / 2)
       kernels.window(&job)
     }
 

@@ -25,6 +25,8 @@ struct DotConvolution {
   /// Bytes of rounded windows at a time for each thread: they stay in L2 beside a block of weights
   /// (prototyped at 512 to 1024 KiB by `scripts/bench convolutions`, AVX-512 BF16).
   static let windowBytes = 768 << 10
+  /// The same for all threads together: scratch that a thread keeps from run to run holds it.
+  private static let mostWindowBytes = 12 << 20
   /// Terms of a lane whose weights stay in L2 while a block's pixels pass by: 192 KiB of a panel.
   private static let depth = 1536
   /// Most pixels of a block, for their sums stay in L1 and L2.
@@ -51,8 +53,8 @@ struct DotConvolution {
     isParallel =
       threads > 1
       && Double(problem.groupDepth) * Double(output.count) * Double(problem.outChannels)
-        * Double(problem.batch) >= Double(GEMMPlan.serialWork)
-    let budget = windowBytes * (isParallel ? threads : 1)
+        * Double(problem.batch) >= Double(GEMMPlan.serialWork) * geometry.pace
+    let budget = min(windowBytes * (isParallel ? threads : 1), DotConvolution.mostWindowBytes)
 
     var columns = max(output.w, 1)
     while columns > DotConvolution.leastColumns,
@@ -60,9 +62,12 @@ struct DotConvolution {
     {
       columns = (columns + 1) / 2
     }
-    let lineBytes = geometry.windowExtents(rows: 1, columns: columns).columns * geometry.pixelBytes
-    let first = geometry.windowExtents(rows: 1, columns: columns).rows
-    let fitting = max(0, budget / lineBytes - first) / geometry.stride.h + 1
+    // As many rows as fit, which are all of them where the whole image does.
+    let line = geometry.windowExtents(rows: 1, columns: columns)
+    let lines = budget / (line.columns * geometry.pixelBytes)
+    let fitting =
+      lines >= geometry.input.h
+      ? output.h : max(0, lines - line.rows) / geometry.stride.h + 1
     window = (
       DotConvolution.even(output.h, most: fitting), DotConvolution.even(output.w, most: columns)
     )
@@ -144,8 +149,7 @@ struct DotConvolution {
           let target = shared + number * windowBytes
           geometry.round(
             problem, window(at: first + number), target: target, lineBytes: lineBytes,
-            lines: part * lines..<min((part + 1) * lines, extents.rows),
-            columns: extents.columns)
+            lines: part * lines..<min((part + 1) * lines, extents.rows))
         }
         let isMultiplying = WorkItems.run(
           geometry.panels * count * down * across, isParallel: isParallel, on: pool,
@@ -189,12 +193,16 @@ struct DotConvolution {
     let columns = min(block.columns, given.columns.count - x)
     guard rows > 0, columns > 0 else { return }  // the last windows may be smaller
     var job = mk_conv_dot()
-    let offset = (y * stride.h * width + x * stride.w) * geometry.pixelBytes
+    // The first tap may lie in the padding, which no window holds and no kernel reads.
+    let pixels = geometry.pixels(given)
+    let h = (given.rows.lowerBound + y) * stride.h - padding.h
+    let w = (given.columns.lowerBound + x) * stride.w - padding.w
+    let offset =
+      ((h - pixels.rows.lowerBound) * width + w - pixels.columns.lowerBound) * geometry.pixelBytes
     job.src = UnsafePointer((source + offset).assumingMemoryBound(to: UInt16.self))
     job.width = Int64(width)
     (job.in_h, job.in_w) = (Int64(geometry.input.h), Int64(geometry.input.w))
-    job.h = Int64((given.rows.lowerBound + y) * stride.h - padding.h)
-    job.w = Int64((given.columns.lowerBound + x) * stride.w - padding.w)
+    (job.h, job.w) = (Int64(h), Int64(w))
     job.channels = Int64(geometry.windowChannels)
     (job.ker_h, job.ker_w) = (Int64(problem.kernel.h), Int64(problem.kernel.w))
     (job.stride_h, job.stride_w) = (Int64(stride.h), Int64(stride.w))

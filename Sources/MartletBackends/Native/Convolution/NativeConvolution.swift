@@ -82,7 +82,9 @@ private struct ImplicitProduct {
     let work =
       Double(problem.groupRows) * Double(problem.groupDepth) * Double(pixels) * Double(matrices)
     let isRunning: Bool
-    if pool.threadCount > 1, blocks < 3 * pool.threadCount, work >= Double(GEMMPlan.serialWork) {
+    if pool.threadCount > 1, blocks < 3 * pool.threadCount,
+      work >= Double(GEMMPlan.serialWork) * GEMMPlan.pace(loop.row)
+    {
       isRunning = (0..<matrices).allSatisfy { sharingPixels(moved(loop, to: $0), pool) }
     } else {
       isRunning = items(loop, matrices: matrices, packsRHS: true, pool)

@@ -66,9 +66,12 @@ struct GEMMPlan: Equatable {
   /// 8 KiB as with 2 KiB, AVX2).
   private static let smallestRun = 4 << 10
 
+  /// How many times the work of `serialRate` the row does in the same time.
+  static func pace(_ row: GEMMRow) -> Double { Double(row.rate) / Double(serialRate) }
+
   init(_ request: Request, row: GEMMRow) {
     let work = Double(request.m) * Double(request.n) * Double(request.k)
-    let pace = Double(row.rate) / Double(GEMMPlan.serialRate)
+    let pace = GEMMPlan.pace(row)
     let serialWork =
       pace
       * Double(request.packsWithin ? GEMMPlan.serialWorkWhenPacking : GEMMPlan.serialWork)

@@ -146,6 +146,7 @@ enum SmallProduct {
 
   /// Rows of lhs that the kernel may go down side by side; 0: as many as it does.
   private static func l1Rows(_ problem: GEMMProblem, _ row: GEMMRow) -> Int64 {
+    guard row.lhs == .float32 else { return 0 }  // others round lhs to rows of their own
     // Two vectors of rows are the most, where lhs is turned.
     let most = min(
       max(row.mr, row.tallMR, endsInFewColumns(problem.n, row) ? 2 * row.vector : 0), problem.m)
@@ -164,14 +165,15 @@ enum SmallProduct {
   /// Rows that one item of `problem` takes: all, unless it takes longer than what is small.
   private static func rowsOfItem(_ problem: GEMMProblem, _ row: GEMMRow, _ pool: ThreadPool) -> Int
   {
-    // At 32 bytes of lhs, 16 of dst and 40 multiply-adds a nanosecond.
+    // At 32 bytes of lhs and 16 of dst a nanosecond, and the row's rate.
     let (m, n, k) = (Double(problem.m), Double(problem.n), Double(problem.k))
-    let nanoseconds = max(m * k / 8, m * n / 4, m * n * k / 40)
+    let nanoseconds = max(m * k / 8, m * n / 4, m * n * k / Double(row.rate))
     guard nanoseconds >= leastShared else { return problem.m }
     let threads = pool.threadCount(forNanoseconds: Int(min(nanoseconds, 1e15)))
     guard threads > 1 else { return problem.m }
     let items = min(threads * 4, Int(min(nanoseconds, 1e15) / (leastShared / 4)))
-    let step = 2 * row.vector
+    // Rows of bf16 have no vector of their own.
+    let step = max(2 * row.vector, row.mr)
     return ((problem.m + items - 1) / items + step - 1) / step * step
   }
 
