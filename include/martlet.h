@@ -689,7 +689,8 @@ typedef struct martlet_model_options {
  * Loads an ONNX model. Weights stay in the mapped file until they are packed: the file must not be
  * changed in place while the model is in use (replacing it by renaming another over it is fine).
  *
- * path: of the .onnx file; external data is looked for beside it.
+ * path: of the .onnx file; external data is looked for beside it, and links out of its folder are
+ * refused (MARTLET_INVALID_MODEL).
  * options: NULL for the defaults.
  * model: receives the model, owned by the caller.
  * Returns MARTLET_NOT_FOUND when there is no such file or for an unknown option or mode;

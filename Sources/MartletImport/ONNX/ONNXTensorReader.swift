@@ -235,7 +235,7 @@ struct ONNXTensorReader {
       file = known
     } else {
       do throws(MartletError) {
-        file = try MappedFile(path: directory + "/" + location).storage
+        file = try MappedFile(path: directory + "/" + location, below: directory).storage
       } catch {
         var error = error
         error.message = "\(proto.path): external data: \(error.message)"

@@ -195,6 +195,27 @@ import Testing
     #expect(error?.message.contains("'w'") == true)
   }
 
+  @Test("links are followed within the model's directory, and not out of it")
+  func externalLinks() throws {
+    let outside = TemporaryDirectory()
+    let directory = TemporaryDirectory()
+    let weights = rawBytes([Float(1), 2, 3])
+    _ = directory.write("w.bin", weights)
+    try #require(symlink("w.bin", directory.path + "/inside.bin") == 0)
+    let inside = external([3], [("location", "inside.bin")])
+    #expect(try value(inside, directory: directory).floats == [1, 2, 3])
+    let target = outside.write("w.bin", weights)
+    try #require(symlink(target, directory.path + "/outside.bin") == 0)
+    try #require(symlink(outside.path, directory.path + "/folder") == 0)
+    for location in ["outside.bin", "folder/w.bin"] {
+      let proto = external([3], [("location", location)])
+      let error = martletError { _ = try value(proto, directory: directory) }
+      #expect(error?.code == .invalidModel)
+      #expect(error?.message.contains("leaves the model's directory") == true)
+      #expect(error?.message.contains(target) == true && error?.message.contains("'w'") == true)
+    }
+  }
+
   @Test("a model in memory has no external data")
   func externalDataInMemory() throws {
     let proto = external([1], [("location", "w.bin")])
