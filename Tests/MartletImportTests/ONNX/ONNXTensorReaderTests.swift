@@ -221,4 +221,22 @@ import Testing
     let proto = external([1], [("location", "w.bin")])
     #expect(martletError { _ = try value(proto) }?.code == .unsupported)
   }
+
+  // MARK: - Types
+
+  @Test(
+    "types that Martlet does not have are named",
+    arguments: [(25, "uint2"), (26, "int2"), (27, "float6e2m3"), (22, "int4")])
+  func typeNames(code: Int, name: String) throws {
+    let proto = ONNXEncoder.tensor("w", code, [1], raw: [0])
+    let graph = ONNXEncoder.graph(
+      [], outputs: [ONNXEncoder.value("w", 0, nil)], initializers: [proto])
+    let cast = ONNXEncoder.graph(
+      [ONNXEncoder.node("Cast", ["x"], ["y"], [("to", .int(code))])],
+      inputs: [ONNXEncoder.value("x", 1, ["1"])], outputs: [ONNXEncoder.value("y", code, ["1"])])
+    for graph in [graph, cast] {
+      let error = martletError { _ = try Model.load(ONNXEncoder.model(graph, opset: 25)) }
+      #expect(error?.code == .unsupported && error?.message.contains(name) == true)
+    }
+  }
 }
