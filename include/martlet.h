@@ -450,8 +450,9 @@ martlet_status martlet_tensor_copy(const martlet_tensor *tensor, martlet_tensor 
 
 /**
  * Converts the elements to another dtype. To floating point, values are rounded to nearest even. To
- * integers, they are truncated towards zero; NaN becomes 0; out of range, int32, int64 and uint64
- * clamp and the others keep the low bits. To bool, everything but 0 is true.
+ * integers, they are truncated towards zero; NaN and what is out of range become the least int32
+ * (int64), of which narrower types keep the low bits; unsigned types of 32 (64) bits take the bits of
+ * the signed number, and 0 from 2^32 (2^64) on. To bool, everything but 0 is true.
  *
  * dtype: the result's.  converted: a result slot.
  * Returns MARTLET_INVALID_DTYPE for a value that is no dtype, and the statuses of result slots.
