@@ -72,8 +72,8 @@ struct AttentionBlock {
       if isFirst {
         attend(strip, into: sums, at: start, separatesRows)
       } else {
-        attend(strip, into: partial, at: 0, separatesRows)
-        sums.unite(partial, rows: start..<start + strip.count, kernels)
+        let seesKeys = attend(strip, into: partial, at: 0, separatesRows)
+        if seesKeys { sums.unite(partial, rows: start..<start + strip.count, kernels) }
       }
     }
   }
@@ -184,10 +184,12 @@ struct AttentionBlock {
 
   // MARK: - Strips
 
-  /// Scores, weights and weighed values of one strip, into rows of `sums` from `target`.
+  /// Scores, weights and weighed values of one strip, into rows of `sums` from `target`. False: none of
+  /// its queries sees a key of the block.
+  @discardableResult
   private func attend(
     _ strip: Range<Int>, into sums: AttentionSums, at target: Int, _ separatesRows: Bool
-  ) {
+  ) -> Bool {
     let kept = (scratch + layout.kept).assumingMemoryBound(to: Int64.self)
     var deepest = most
     var shallowest = most
@@ -202,7 +204,10 @@ struct AttentionBlock {
         shallowest = min(shallowest, count)
       }
     }
-    guard deepest > 0 else { return sums.clear(target..<target + strip.count) }
+    guard deepest > 0 else {
+      sums.clear(target..<target + strip.count)
+      return false
+    }
     let scores = scratch + layout.scores
     let whole = deepest == shallowest && problem.width > 0 ? row.small : nil
     if attention.readsInPlace {
@@ -251,16 +256,19 @@ struct AttentionBlock {
     } else {
       multiplyByValues(strip.count, kept, scores, sums, target, separatesRows)
     }
+    return true
   }
 
   /// Per query of a strip, how many of the block's keys lie before its window; nil: none.
   private func hidden(_ strip: Range<Int>) -> UnsafePointer<Int64>? {
     guard problem.visible.windowOffset != nil else { return nil }
     let hidden = (scratch + layout.hidden).assumingMemoryBound(to: Int64.self)
+    var most: Int64 = 0
     for (index, r) in strip.enumerated() {
       hidden[index] = Int64(max(problem.hidden(task.batch, r % problem.queries) - firstKey, 0))
+      most = max(most, hidden[index])
     }
-    return UnsafePointer(hidden)
+    return most > 0 ? UnsafePointer(hidden) : nil
   }
 
   // MARK: - A few rows
