@@ -450,8 +450,9 @@ martlet_status martlet_tensor_copy(const martlet_tensor *tensor, martlet_tensor 
 
 /**
  * Converts the elements to another dtype. To floating point, values are rounded to nearest even. To
- * integers, they are truncated towards zero; NaN becomes 0; out of range, int32, int64 and uint64
- * clamp and the others keep the low bits. To bool, everything but 0 is true.
+ * integers, they are truncated towards zero; NaN and what is out of range become the least int32
+ * (int64), of which narrower types keep the low bits; unsigned types of 32 (64) bits take the bits of
+ * the signed number, and 0 from 2^32 (2^64) on. To bool, everything but 0 is true.
  *
  * dtype: the result's.  converted: a result slot.
  * Returns MARTLET_INVALID_DTYPE for a value that is no dtype, and the statuses of result slots.
@@ -689,7 +690,8 @@ typedef struct martlet_model_options {
  * Loads an ONNX model. Weights stay in the mapped file until they are packed: the file must not be
  * changed in place while the model is in use (replacing it by renaming another over it is fine).
  *
- * path: of the .onnx file; external data is looked for beside it.
+ * path: of the .onnx file; external data is looked for beside it, and links out of its folder are
+ * refused (MARTLET_INVALID_MODEL).
  * options: NULL for the defaults.
  * model: receives the model, owned by the caller.
  * Returns MARTLET_NOT_FOUND when there is no such file or for an unknown option or mode;

@@ -54,16 +54,16 @@ package struct AttentionMaskView {
     pointer + (batch * batchStride + head * headStride + row * rowStride) * elementBytes
   }
 
-  /// Whether it hides all of a row's first `keys` keys.
-  func hides(_ keys: Int, _ batch: Int, _ head: Int, _ row: Int) -> Bool {
+  /// Whether it hides all of these keys of a row.
+  func hides(_ keys: Range<Int>, _ batch: Int, _ head: Int, _ row: Int) -> Bool {
     let line = self.row(batch, head, row)
     switch kind {
     case .added:
       let values = line.assumingMemoryBound(to: Float.self)
-      return (0..<keys).allSatisfy { values[$0] == -.infinity }
+      return keys.allSatisfy { values[$0] == -.infinity }
     case .shown:
       let flags = line.assumingMemoryBound(to: UInt8.self)
-      return (0..<keys).allSatisfy { flags[$0] == 0 }
+      return keys.allSatisfy { flags[$0] == 0 }
     }
   }
 }
@@ -78,12 +78,11 @@ package enum EmptyAttention: Sendable {
   case alwaysZero
 }
 
-/// dst = softmax(cap(scale * query @ key^T + mask)) @ value by head, float32.
+/// dst = softmax(cap(scale * query @ key^T) + mask) @ value by head, float32.
 ///
 /// query [B, Hq, L, E], key [B, Hk, T, E], value [B, Hk, T, Ev], dst [B, Hq, L, Ev]; Hq is a multiple
 /// of Hk, and query head h reads key head h / (Hq / Hk). cap(x) is softcap * tanh(x / softcap) where
-/// softcap > 0; what the mask hides by -Inf stays hidden. A query that sees no key gives what `empty`
-/// says; without keys (T = 0) the result is zero. dst's columns are contiguous and it overlaps no input.
+/// softcap > 0. A query that sees no key gives what `empty` says; without keys (T = 0) the result is zero. dst's columns are contiguous and it overlaps no input.
 package struct AttentionProblem {
   package var batch: Int
   package var queryHeads: Int
@@ -99,10 +98,7 @@ package struct AttentionProblem {
   package var scale: Float
   package var softcap: Float = 0
   package var mask: AttentionMaskView?
-  /// Query i sees keys up to i + this, or, where it is nil, all.
-  package var causalOffset: Int?
-  /// Per batch, how many keys there are to see; nil: all.
-  package var keyLengths: [Int]?
+  package var visible = VisibleKeys()
   package var empty = EmptyAttention.zero
   package var mode: MathMode
 
@@ -129,13 +125,10 @@ package struct AttentionProblem {
   /// Query heads that read one key head.
   var group: Int { keyHeads == 0 ? 0 : queryHeads / keyHeads }
 
-  /// How many keys, from the first, query `row` of `batch` may see but for the mask.
-  func limit(_ batch: Int, _ row: Int) -> Int {
-    let length = min(max(keyLengths?[batch] ?? keys, 0), keys)
-    guard let causalOffset else { return length }
-    let (last, overflow) = causalOffset.addingReportingOverflow(row + 1)
-    return overflow ? length : min(max(last, 0), length)
-  }
+  /// As `VisibleKeys` has them.
+  func limit(_ batch: Int, _ row: Int) -> Int { visible.limit(batch, row, of: keys) }
+  func hidden(_ batch: Int, _ row: Int) -> Int { visible.hidden(batch, row, of: keys) }
+  func window(_ batch: Int, _ row: Int) -> Range<Int> { visible.range(batch, row, of: keys) }
 
   /// Throws `invalidShape` for what no backend can run.
   func validate() throws(MartletError) {
@@ -147,9 +140,10 @@ package struct AttentionProblem {
       throw .shape(
         "attention", "query heads", expected: "a multiple of \(keyHeads)", actual: "\(queryHeads)")
     }
-    if let keyLengths, keyLengths.count != batch {
-      throw .shape(
-        "attention", "key lengths", expected: "[\(batch)]", actual: "[\(keyLengths.count)]")
+    let perBatch = [("key lengths", visible.lengths), ("batch offsets", visible.batchOffsets)]
+    for (name, values) in perBatch {
+      guard let values, values.count != batch else { continue }
+      throw .shape("attention", name, expected: "[\(batch)]", actual: "[\(values.count)]")
     }
     guard dst.columnStride == 1 || valueWidth <= 1 else {
       throw MartletError(.invalidShape, "attention: dst's columns are not contiguous")

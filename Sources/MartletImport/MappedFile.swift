@@ -6,6 +6,26 @@ import MartletPlatform
 package struct MappedFile {
   package let storage: Storage
 
+  /// Maps a regular file which, its links followed, lies below `directory` (the links of which are
+  /// followed too). Throws `invalidModel` where it does not, and what `init(path:)` throws.
+  package init(path: String, below directory: String) throws(MartletError) {
+    let root = try MappedFile.resolved(directory)
+    let target = try MappedFile.resolved(path)
+    guard target == root || target.hasPrefix(root.hasSuffix("/") ? root : root + "/") else {
+      throw MartletError(
+        .invalidModel, "'\(path)' is a link that leaves the model's directory, to '\(target)'",
+        expected: "a file below '\(root)'", actual: target)
+    }
+    try self.init(path: target)
+  }
+
+  /// The path without links.
+  private static func resolved(_ path: String) throws(MartletError) -> String {
+    guard let buffer = realpath(path, nil) else { throw error(path, reason: errno) }
+    defer { free(buffer) }
+    return String(cString: buffer)
+  }
+
   /// Maps a regular file; throws `io` naming the path and the reason.
   package init(path: String) throws(MartletError) {
     var status = stat()

@@ -234,9 +234,9 @@ static void conversions(void) {
   convert(MARTLET_FLOAT32, to_half, sizeof to_half, MARTLET_FLOAT16, half, sizeof half,
           "float32 to float16 rounds to nearest even and overflows to Inf");
   const float numbers[] = {1.9f, -1.9f, 300, -300, NAN, INFINITY};
-  const int32_t words[] = {1, -1, 300, -300, 0, INT32_MAX};
+  const int32_t words[] = {1, -1, 300, -300, INT32_MIN, INT32_MIN};
   convert(MARTLET_FLOAT32, numbers, sizeof numbers, MARTLET_INT32, words, sizeof words,
-          "float32 to int32 truncates and clamps, NaN is 0");
+          "float32 to int32 truncates; NaN and what is out of range are INT32_MIN");
   const int8_t bytes[] = {1, -1, 44, -44};
   convert(MARTLET_FLOAT32, numbers, 4 * sizeof *numbers, MARTLET_INT8, bytes, sizeof bytes,
           "float32 to int8 truncates and keeps the low bits");

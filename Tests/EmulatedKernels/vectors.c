@@ -396,34 +396,38 @@ static void test_attention_softmax(int round) {
   const int32_t kind = round % 4 == 0 ? MK_MASK_NONE : 1 + round % 2;
   const float softcap = round % 5 == 0 ? 3.0f : 0.0f;
   const struct rows scores = make_rows(X, rows, filled * 4, stride, round % 2);
-  int64_t kept[ROWS];
+  int64_t kept[ROWS], before[ROWS];
   const void *masks[ROWS];
+  const bool has_window = random_below(3) == 0;
   float max[ROWS], sum[ROWS], again_max[ROWS], again_sum[ROWS];
   static double exact[ROWS][MOST];
   static float first[ROWS][MOST];
   char *mask = slot_memory(Y, rows * filled * 4, false);
   for (int64_t r = 0; r < rows; r++) {
     kept[r] = random_below(4) ? random_below(filled + 1) : filled;
+    before[r] = has_window ? random_below(kept[r] + 1) : 0;
     float *row = (float *)(scores.first + r * stride);
     masks[r] = mask + r * filled * 4;
     for (int64_t j = 0; j < filled; j++) {
       row[j] = random_below(30) ? 8 * random_unit() : random_below(2) ? -INFINITY : -200;
       const bool hidden = random_below(5) == 0 || (round % 7 == 0 && j > filled / 2);
       double x = row[j];
+      if (softcap > 0) x = (double)softcap * tanh(x / (double)softcap);
       if (kind == MK_MASK_BYTES) {
         ((uint8_t *)masks[r])[j] = hidden ? 0 : (uint8_t)(1 + random_below(255));
       } else if (kind == MK_MASK_ADD) {
         const float added = hidden ? -INFINITY : random_unit();
         memcpy((char *)mask + (r * filled + j) * 4, &added, 4);
-        x = (double)(row[j] + added);
+        x = softcap > 0 ? x + (double)added : (double)(row[j] + added);
       }
-      if (softcap > 0) x = (double)softcap * tanh(x / (double)softcap);
-      exact[r][j] = (kind != MK_MASK_NONE && hidden) || j >= kept[r] ? -INFINITY : x;
+      const bool is_outside = j < before[r] || j >= kept[r];
+      exact[r][j] = (kind != MK_MASK_NONE && hidden) || is_outside ? -INFINITY : x;
       first[r][j] = row[j];
     }
   }
   mk_attention_rows a = {.rows = rows, .scores = (float *)scores.first, .stride = stride,
                          .weights_bf16 = is_bf16, .kept = kept, .filled = filled,
+                         .hidden = has_window ? before : NULL,
                          .masks = kind == MK_MASK_NONE ? NULL : masks, .mask_kind = kind,
                          .softcap = softcap, .max = max, .sum = sum};
   table->attention_softmax(&a);

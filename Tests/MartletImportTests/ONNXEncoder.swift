@@ -159,7 +159,7 @@ enum ONNXEncoder {
 
   static func graph(
     _ nodes: [Message], inputs: [Message] = [], outputs: [Message] = [],
-    initializers: [Message] = [], name: String = "test"
+    initializers: [Message] = [], sparseInitializers: [Message] = [], name: String = "test"
   ) -> Message {
     Message.build {
       for node in nodes { $0.message(1, node) }
@@ -167,6 +167,15 @@ enum ONNXEncoder {
       for tensor in initializers { $0.message(5, tensor) }
       for input in inputs { $0.message(11, input) }
       for output in outputs { $0.message(12, output) }
+      for tensor in sparseInitializers { $0.message(15, tensor) }
+    }
+  }
+
+  static func sparse(_ values: Message?, _ indices: Message?, _ dims: [Int]) -> Message {
+    Message.build {
+      if let values { $0.message(1, values) }
+      if let indices { $0.message(2, indices) }
+      $0.integers(3, dims)
     }
   }
 

@@ -6,7 +6,8 @@ import Testing
 @testable import MartletImport
 
 /// ONNX's own node tests: `MARTLET_ONNX_NODE_DATA` names the folder `onnx/backend/test/data/node` of
-/// an installed `onnx` package. Each case is a model with inputs and expected outputs.
+/// an installed `onnx` package, or, of newer ones, the folder `.build-onnx/cases-VERSION` that
+/// scripts/onnx-suite writes. Each case is a model with inputs and expected outputs.
 ///
 /// With `MARTLET_ONNX_NODE_REPORT=1` every case that does not pass is printed with its reason.
 @Suite struct ONNXNodeTests {

@@ -1,65 +1,45 @@
-"""ONNX's own node tests, through the hook that ONNX has for backends.
+"""ONNX's own node cases: what Martlet has must pass, and what it has not is listed.
 
-What needs an operator or a type that Martlet does not have yet is skipped, with the reason; what it
-has must pass.
+`onnx_unsupported.txt` names each case that is refused, after its operator. A case fails here when
+it is refused and not listed, or listed and not refused; `scripts/onnx-suite --list 1.23.2` prints
+the list anew.
 """
 
-import unittest
+import collections
+import pathlib
 
-import numpy as np
 import pytest
 
-import martlet
+onnx_suite = pytest.importorskip("onnx_suite")
 
-base = pytest.importorskip("onnx.backend.base")
-runner = pytest.importorskip("onnx.backend.test")
-
-# Cases that cannot be held against their data, with the reason.
-KNOWN = {
-    "bernoulli": "random",
-    "training_dropout_default": "random",
-    "qlinearmatmul_[23]D_int8": "the data wrap around; the operator saturates, as its text says",
-    "l2normalization_axis_0": "newer ONNX defines a slice of norm 0 as 0, not NaN",
-}
-
-
-class PreparedModel(base.BackendRep):
-    """A loaded model with inputs in the model's order."""
-
-    def __init__(self, model: martlet.Model) -> None:
-        self.model = model
-
-    def run(self, inputs, **kwargs):
-        del kwargs
-        if not all(isinstance(value, np.ndarray) for value in inputs):
-            raise unittest.SkipTest("only tensors are supported")
-        try:
-            results = self.model(*inputs)
-        except martlet.UnsupportedError as error:  # training, where an input asks for it
-            raise unittest.SkipTest(str(error)) from error
-        values = results if isinstance(results, tuple) else (results,)
-        return [np.asarray(value) for value in values]
-
-
-class MartletBackend(base.Backend):
-    """Martlet as ONNX's tests see it."""
-
-    @classmethod
-    def prepare(cls, model, device="CPU", **kwargs):
-        del device, kwargs
-        try:
-            return PreparedModel(martlet.load(model.SerializeToString()))
-        except martlet.UnsupportedError as error:
-            raise unittest.SkipTest(str(error)) from error
-
-    @classmethod
-    def supports_device(cls, device: str) -> bool:
-        return device == "CPU"
-
-
-suite = runner.BackendTest(MartletBackend, __name__)
-for name in KNOWN:
-    suite.exclude(name)
-globals().update(
-    {name: case for name, case in suite.test_cases.items() if name == "OnnxBackendNodeModelTest"}
+LIST = pathlib.Path(__file__).with_name("onnx_unsupported.txt")
+CASES = {folder.name: folder for folder in onnx_suite.cases()}
+EXPECTED = dict(
+    reversed(line.split())  # by case, its operator
+    for line in LIST.read_text().splitlines()
+    if line and not line.startswith("#")
 )
+COUNTS: collections.Counter[str] = collections.Counter()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_node_case(name):
+    status, reason = onnx_suite.outcome(CASES[name])
+    COUNTS[status] += 1
+    assert status != onnx_suite.WRONG, reason
+    if name in EXPECTED:
+        assert status == onnx_suite.UNSUPPORTED, f"{name} passes: take it out of {LIST.name}"
+        assert EXPECTED[name] == onnx_suite.operator(CASES[name])
+    else:
+        assert status == onnx_suite.PASSED, f"{name} is not in {LIST.name}: {reason}"
+
+
+def test_the_list_names_cases_that_exist():
+    assert not EXPECTED.keys() - CASES.keys()
+
+
+def test_counts(capsys):
+    operators = collections.Counter(EXPECTED.values())
+    with capsys.disabled():
+        print("\n" + onnx_suite.count_line(f"onnx {onnx_suite.onnx.__version__} node", COUNTS))
+        print("unsupported: " + ", ".join(f"{name} {n}" for name, n in sorted(operators.items())))

@@ -17,9 +17,9 @@ extension ReferenceBackend {
         let keyHead = h / p.group
         for i in 0..<p.queries {
           let query = p.query.row(b, h, i)
-          let limit = p.limit(b, i)
+          let window = p.window(b, i)
           var scores: [Double] = []
-          for j in 0..<limit {
+          for j in window {
             let key = p.key.row(b, keyHead, j)
             var sum = 0.0
             for e in 0..<p.width {
@@ -38,9 +38,9 @@ extension ReferenceBackend {
             }
           for e in 0..<p.valueWidth {
             var sum = 0.0
-            for j in 0..<limit {
+            for (j, weight) in zip(window, weights) {
               let value = used(p.value.row(b, keyHead, j)[e * p.value.columnStride])
-              sum += weights[j] * (sumsMagnitudes ? abs(value) : value)
+              sum += weight * (sumsMagnitudes ? abs(value) : value)
             }
             result.append(isZero ? 0 : sum / total)
           }
@@ -70,21 +70,19 @@ extension ReferenceBackend {
       reason: problem.mode.permitsBF16 && !rounds ? "the reference computes in fp64" : "")
   }
 
-  /// A score with the mask and the cap.
+  /// A score with the cap and the mask.
   private func masked(
     _ score: Double, _ p: AttentionProblem, _ b: Int, _ h: Int, _ i: Int, _ j: Int
   ) -> Double {
-    var added = 0.0
-    if let mask = p.mask {
-      let row = mask.row(b, h, i)
-      switch mask.kind {
-      case .added: added = Double(row.assumingMemoryBound(to: Float.self)[j])
-      case .shown: added = row.assumingMemoryBound(to: UInt8.self)[j] == 0 ? -.infinity : 0
-      }
-    }
-    if added == -.infinity { return added }
-    let sum = score + added
     let cap = Double(p.softcap)
-    return cap > 0 ? cap * tanh(sum / cap) : sum
+    let capped = cap > 0 ? cap * tanh(score / cap) : score
+    guard let mask = p.mask else { return capped }
+    let row = mask.row(b, h, i)
+    switch mask.kind {
+    case .added:
+      let added = Double(row.assumingMemoryBound(to: Float.self)[j])
+      return added == -.infinity ? added : capped + added
+    case .shown: return row.assumingMemoryBound(to: UInt8.self)[j] == 0 ? -.infinity : capped
+    }
   }
 }

@@ -61,25 +61,29 @@ struct ONNXConverter {
   }
 
   private mutating func addInitializers(_ source: ONNXGraph) throws(MartletError) {
-    if let name = source.sparseInitializers.first {
-      throw MartletError(
-        .unsupported, "initialiser '\(name)': sparse tensors are not supported", input: name)
-    }
     var own: Set<String> = []
-    for proto in source.initializers {
-      guard !proto.name.isEmpty else {
-        throw MartletError(.invalidModel, "\(proto.path): the initialiser has no name")
+    func add(
+      _ name: String, _ path: String, _ read: () throws(MartletError) -> Tensor
+    ) throws(MartletError) {
+      guard !name.isEmpty else {
+        throw MartletError(.invalidModel, "\(path): the initialiser has no name")
       }
-      guard own.insert(proto.name).inserted else {
-        throw MartletError(
-          .invalidModel, "two initialisers are named '\(proto.name)'", input: proto.name)
+      guard own.insert(name).inserted else {
+        throw MartletError(.invalidModel, "two initialisers are named '\(name)'", input: name)
       }
       do throws(MartletError) {
-        scope[proto.name] = graph.addConstant(proto.name, try tensors.read(proto))
+        let tensor = try read()
+        scope[name] = graph.addConstant(name, tensor)
       } catch {
         guard error.code == .unsupported else { throw error }
-        unreadable[proto.name] = error
+        unreadable[name] = error
       }
+    }
+    for proto in source.initializers {
+      try add(proto.name, proto.path) { () throws(MartletError) in try tensors.read(proto) }
+    }
+    for proto in source.sparseInitializers {
+      try add(proto.name, proto.path) { () throws(MartletError) in try tensors.read(proto) }
     }
   }
 
@@ -198,6 +202,7 @@ struct ONNXConverter {
       switch attribute.value {
       case .plain(let value): node.attributes[attribute.name] = value
       case .tensor(let proto): node.attributes[attribute.name] = .tensor(try tensors.read(proto))
+      case .sparse(let proto): node.attributes[attribute.name] = .tensor(try tensors.read(proto))
       case .graph(let graph): node.graphs[attribute.name] = graph
       // An attribute that the function's caller did not give takes the operator's default.
       case .reference: continue

@@ -24,8 +24,7 @@ struct ONNXGraph {
   var inputs: [ONNXValueInfo] = []
   var outputs: [ONNXValueInfo] = []
   var valueInfo: [ONNXValueInfo] = []
-  /// Names of sparse initialisers, which are refused.
-  var sparseInitializers: [String] = []
+  var sparseInitializers: [ONNXSparseTensor] = []
 }
 
 struct ONNXNode {
@@ -45,10 +44,11 @@ struct ONNXAttribute {
   enum Value {
     case plain(AttributeValue)
     case tensor(ONNXTensor)
+    case sparse(ONNXSparseTensor)
     case graph(ONNXGraph)
     /// The name of the function's attribute whose value this takes.
     case reference(String)
-    /// A kind that Martlet does not take: sparse tensors, types, lists of tensors or graphs.
+    /// A kind that Martlet does not take: types, lists of tensors or graphs.
     case unsupported(String)
   }
 
@@ -71,6 +71,18 @@ struct ONNXTensor {
   var message: Range<Int> = 0..<0
   /// `graph.initializer[2] 'w'`.
   var path = ""
+}
+
+/// A tensor of which the file has the elements that are not zero.
+struct ONNXSparseTensor {
+  var values: ONNXTensor?
+  var indices: ONNXTensor?
+  var dims: [Int] = []
+  /// `graph.sparse_initializer[2] 'w'`.
+  var path = ""
+
+  /// The name of the values is that of the tensor.
+  var name: String { values?.name ?? "" }
 }
 
 struct ONNXValueInfo {

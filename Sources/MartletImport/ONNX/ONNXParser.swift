@@ -71,7 +71,7 @@ enum ONNXParser {
           try valueInfo(reader.message(field, "value_info[\(graph.valueInfo.count)]")))
       case 15:
         graph.sparseInitializers.append(
-          try sparseName(
+          try sparseTensor(
             reader.message(field, "sparse_initializer[\(graph.sparseInitializers.count)]")))
       default: try reader.skip(field)
       }
@@ -135,6 +135,7 @@ enum ONNXParser {
     var (integer, float, text, tensorValue) = (0, Float(0), "", ONNXTensor?.none)
     var (integers, floats, texts) = ([Int](), [Float](), [String]())
     var graphValue: ONNXGraph?
+    var sparseValue: ONNXSparseTensor?
     var seen: Set<Int> = []
     var reference = ""
     while let field = try reader.next() {
@@ -151,6 +152,7 @@ enum ONNXParser {
       case 9: texts.append(try reader.text(field))
       case 20: declared = try reader.integer(field)
       case 21: reference = try reader.string(field)
+      case 22: sparseValue = try sparseTensor(reader.message(field, "sparse_tensor"))
       default: try reader.skip(field)
       }
     }
@@ -181,7 +183,12 @@ enum ONNXParser {
     case 8: attribute.value = .plain(.strings(texts))
     case 9: attribute.value = .unsupported("a list of tensors")
     case 10: attribute.value = .unsupported("a list of graphs")
-    case 11, 12: attribute.value = .unsupported("a sparse tensor")
+    case 11:
+      guard let sparseValue else {
+        throw reader.error("attribute '\(attribute.name)' is a sparse tensor but holds none")
+      }
+      attribute.value = .sparse(sparseValue)
+    case 12: attribute.value = .unsupported("a list of sparse tensors")
     case 13, 14: attribute.value = .unsupported("a type")
     default:
       throw reader.error("attribute '\(attribute.name)' has unknown type \(type)")
@@ -294,17 +301,19 @@ enum ONNXParser {
     return shape
   }
 
-  private static func sparseName(_ message: WireReader) throws(MartletError) -> String {
+  private static func sparseTensor(_ message: WireReader) throws(MartletError) -> ONNXSparseTensor {
     var reader = message
-    var name = ""
+    var sparse = ONNXSparseTensor()
     while let field = try reader.next() {
-      if field.number == 1 {
-        name = try tensor(reader.message(field, "values")).name
-      } else {
-        try reader.skip(field)
+      switch field.number {
+      case 1: sparse.values = try tensor(reader.message(field, "values"))
+      case 2: sparse.indices = try tensor(reader.message(field, "indices"))
+      case 3: try reader.integers(field, into: &sparse.dims)
+      default: try reader.skip(field)
       }
     }
-    return name
+    sparse.path = sparse.name.isEmpty ? message.path : "\(message.path) '\(sparse.name)'"
+    return sparse
   }
 
   private static func opset(_ message: WireReader, into opsets: inout [String: Int])

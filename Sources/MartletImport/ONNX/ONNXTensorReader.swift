@@ -1,4 +1,5 @@
 import MartletCore
+import MartletOperators
 
 /// Turns TensorProto messages into tensors: views of the model's bytes or of external files wherever
 /// the elements lie aligned, copies otherwise.
@@ -15,15 +16,10 @@ struct ONNXTensorReader {
     self.directory = directory
   }
 
-  /// The tensor's dtype; throws `unsupported` for strings, complex numbers, float8 and 4-bit types.
+  /// The tensor's dtype; throws `unsupported` for strings, complex numbers, float8 and what is smaller.
   static func dtype(_ code: Int, of what: String) throws(MartletError) -> DType {
     if let raw = Int32(exactly: code), let dtype = DType(rawValue: raw) { return dtype }
-    let others = [
-      8: "string", 14: "complex64", 15: "complex128", 17: "float8e4m3fn", 18: "float8e4m3fnuz",
-      19: "float8e5m2", 20: "float8e5m2fnuz", 21: "uint4", 22: "int4", 23: "float4e2m1",
-      24: "float8e8m0",
-    ]
-    guard let name = others[code] else {
+    guard let name = DType.unsupportedONNXNames[code] else {
       throw MartletError(
         .invalidModel, "\(what): data type \(code) is not one of ONNX", actual: "\(code)")
     }
@@ -235,7 +231,7 @@ struct ONNXTensorReader {
       file = known
     } else {
       do throws(MartletError) {
-        file = try MappedFile(path: directory + "/" + location).storage
+        file = try MappedFile(path: directory + "/" + location, below: directory).storage
       } catch {
         var error = error
         error.message = "\(proto.path): external data: \(error.message)"

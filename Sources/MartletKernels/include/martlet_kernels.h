@@ -486,8 +486,8 @@ void mk_winograd_weights(int32_t m, int64_t channels, const float *src, float *d
 enum { MK_MASK_NONE = 0, MK_MASK_ADD = 1 /* f32, added */, MK_MASK_BYTES = 2 /* 0 hides */ };
 
 // Rows of scores against one block of keys become weights, in place:
-//   x = scores + mask;  x = softcap * tanh(x / softcap) where softcap > 0;  weights = e^(x - max x)
-// What is masked by -Inf stays so under softcap. Weights below 2^-126 are zero. A row without any
+//   x = softcap * tanh(scores / softcap) where softcap > 0;  x = x + mask;  weights = e^(x - max x)
+// Weights below 2^-126 are zero. A row without any
 // visible key has the maximum -Inf, the sum 0 and weights 0; a NaN makes its row's sum NaN.
 // Entries that weigh nothing leave the bits of the others and of the sum alone.
 typedef struct mk_attention_rows {
@@ -496,6 +496,7 @@ typedef struct mk_attention_rows {
   int64_t stride;             // bytes between rows
   bool weights_bf16;          // weights are written as bf16 from each row's start, not as f32
   const int64_t *kept;        // per row: its first entries that count, 0 ... filled
+  const int64_t *hidden;      // per row: of these its first ones that weigh nothing; null: none
   int64_t filled;             // weights that are written, zeros after `kept`; a multiple of 16
   const void *const *masks;   // per row: at least `kept` entries; null without a mask
   int32_t mask_kind;          // MK_MASK_*

@@ -41,22 +41,24 @@ MK_INLINE vf hide_flagged(vf x, const uint8_t *flags, int64_t count) {
   return vf_select(shown, x, vf_splat(-__builtin_inff()));
 }
 
-// The mask and softcap on `count` scores, the lanes past them being -Inf already.
+// Softcap and the mask on `count` scores from i on, the lanes past them being -Inf already; those before
+// the entry `first` become -Inf.
 MK_INLINE vf attention_adjusted(vf x, const void *mask, int32_t kind, int64_t i, int64_t count,
-                                float softcap) {
-  vf added = vf_splat(0.0f);
+                                int64_t first, float softcap) {
+  const vf hidden = vf_splat(-__builtin_inff());
+  if (softcap > 0.0f) {
+    x = softcap * vf_tanh(x * (1.0f / softcap));
+    if (count < LANES) x = vf_select(vi_lane_numbers() >= (int32_t)count, hidden, x);
+  }
   if (kind == MK_MASK_ADD) {
     const float *m = (const float *)mask + i;
-    added = count >= LANES ? vf_load(m) : vf_load_part(m, count, 0.0f);
-    x = x + added;
-  }
-  if (softcap > 0.0f) {
-    vf capped = softcap * vf_tanh(x * (1.0f / softcap));
-    vi hidden = added == -__builtin_inff();
-    if (count < LANES) hidden |= vi_lane_numbers() >= (int32_t)count;
-    x = vf_select(hidden, vf_splat(-__builtin_inff()), capped);
+    x = x + (count >= LANES ? vf_load(m) : vf_load_part(m, count, 0.0f));
   }
   if (kind == MK_MASK_BYTES) x = hide_flagged(x, (const uint8_t *)mask + i, count);
+  if (i < first) {
+    const int32_t before = first - i < LANES ? (int32_t)(first - i) : LANES;
+    x = vf_select(vi_lane_numbers() < before, hidden, x);
+  }
   return x;
 }
 
@@ -67,14 +69,14 @@ enum { SOFTMAX_ROWS = 4, SOFTMAX_CHUNK = 16 };
 // One row's scores adjusted in place. Returns its maximum, NaNs passed over (they come back through
 // the sum).
 static float attention_adjust_row(const mk_attention_rows *a, float *scores, const void *mask,
-                                  int64_t kept) {
+                                  int64_t first, int64_t kept) {
   const int32_t kind = mask ? a->mask_kind : MK_MASK_NONE;
   vf top = vf_splat(-__builtin_inff());
   for (int64_t i = 0; i < kept; i += LANES) {
     int64_t count = kept - i;
     vf x = count >= LANES ? vf_load(scores + i)
                           : vf_load_part(scores + i, count, -__builtin_inff());
-    x = attention_adjusted(x, mask, kind, i, count, a->softcap);
+    x = attention_adjusted(x, mask, kind, i, count, first, a->softcap);
     vf_store(scores + i, x);
     top = vf_larger(x, top);
   }
@@ -134,13 +136,14 @@ MK_INLINE void attention_row_maxima(int rows, const mk_attention_rows *a, int64_
     scores[r] = (float *)((char *)a->scores + (first + r) * a->stride);
     common = kept[r] < common ? kept[r] : common;
   }
-  if (!a->masks && !(a->softcap > 0.0f)) {
+  if (!a->masks && !a->hidden && !(a->softcap > 0.0f)) {
     attention_maxima(rows, scores, kept, common - common % LANES, a->max + first);
     return;
   }
   for (int r = 0; r < rows; r++)
     a->max[first + r] =
-        attention_adjust_row(a, scores[r], a->masks ? a->masks[first + r] : 0, kept[r]);
+        attention_adjust_row(a, scores[r], a->masks ? a->masks[first + r] : 0,
+                             a->hidden ? a->hidden[first + r] : 0, kept[r]);
 }
 
 static void attention_softmax(const mk_attention_rows *a) {

@@ -90,11 +90,26 @@ package struct ConstantOfShape: Operator {
   }
 }
 
-/// start, start + delta, … below limit (above, for a negative delta). Source: ONNX Range-11.
+/// start, start + delta, … below limit (above, for a negative delta): start + i * delta, which float16
+/// and bfloat16 compute in float32 or float64 and round once at the end. Source: ONNX Range-27.
 package struct RangeOf: Operator {
-  package static let schema = OperatorSchema(name: "Range", inputs: ["start", "limit", "delta"])
+  package static let schema = OperatorSchema(
+    name: "Range", inputs: ["start", "limit", "delta"],
+    attributes: [
+      "stash_type": "The type that float16 and bfloat16 compute in: 1 float32, 11 float64; 1"
+    ])
+  private let computesInFloat64: Bool
 
-  package init(_ node: OperatorNode) throws(MartletError) {}
+  package init(_ node: OperatorNode) throws(MartletError) {
+    let type = try node.attributes.int("stash_type", default: 1)
+    guard type == 1 || type == 11 else {
+      throw MartletError(
+        .invalidArgument,
+        "Range: attribute 'stash_type' must be 1 (float32) or 11 (float64), got \(type)",
+        operatorName: "Range", input: "stash_type", expected: "1 or 11", actual: "\(type)")
+    }
+    computesInFloat64 = type == 11
+  }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
     var result = ValueType(dtype: inputs.type(0)?.dtype, shape: [.unknown])
@@ -143,7 +158,8 @@ package struct RangeOf: Operator {
         actual: "\(delta)")
     }
     let count = length > 0 ? Int(length) : 0
-    let type = dtype.computeType
+    let isHalf = dtype == .float16 || dtype == .bfloat16
+    let type = isHalf && computesInFloat64 ? DType.float64 : dtype.computeType
     let result =
       type == dtype
       ? try context.output(0, dtype, [count]) : try context.scratch(type, [count])

@@ -24,7 +24,7 @@ package struct OneHot: Operator {
   package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
     let inputs = Inputs(inputs, OneHot.schema)
     let indices = try inputs.required(0, { $0 != .bool }, "a number type")
-    let depth = Casting.integer(try inputs.number(1)) as Int
+    let depth = Casting.clamped(try inputs.number(1)) as Int
     let values = try inputs.required(2)
     guard depth >= 0, values.shape == [2] else {
       throw .shape(

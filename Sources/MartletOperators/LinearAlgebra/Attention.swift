@@ -1,17 +1,21 @@
 import MartletBackends
 import MartletCore
 
-/// Scaled dot-product attention: softmax(scale * Q @ K^T + mask) @ V per head.
+/// Scaled dot-product attention: softmax(cap(scale * Q @ K^T) + mask) @ V per head.
 ///
 /// Q [B, Hq, L, E], K [B, Hk, T, E], V [B, Hk, T, Ev] with Hq a multiple of Hk, or the same with heads
 /// inside the last axis ([B, L, Hq * E], …). Key and value may be preceded by past ones. The mask is
-/// bool (true: attend) or added; a query that sees no key gives zero. Both products run in the mode's precision; softmax is f32 (f64 for
-/// f64). Masked entries stay masked under softcap. Token t's result does not depend on what comes
-/// after it, on other queries or on the batch.
+/// bool (true: attend) or added; a query that sees no key gives zero. Both products run in the mode's
+/// precision; softmax is f32 (f64 for f64). Token t's result does not depend on what comes after it,
+/// on other queries or on the batch.
+///
+/// Query i's position among the keys is p = i + offset: the offset is the past's length, or, where
+/// `nonpad_kv_seqlen` says how many keys count, that number less L, or zero. Causal attention and
+/// windows go by it.
 ///
 /// Complexity: 2·B·Hq·L·T·(E + Ev) floating-point operations; scratch for a block of keys (f32) or for
 /// the scores of some rows (f64, and where scores are an output).
-/// Source: ONNX Attention-24.
+/// Source: ONNX Attention-25, as of ONNX 1.23.2.
 package struct Attention: Operator {
   package static let schema = OperatorSchema(
     name: "Attention",
@@ -26,17 +30,25 @@ package struct Attention: Operator {
         "Whether batches, heads and the mask broadcast as those of MatMul and Add would (0); Martlet's own.",
       "is_causal": "Whether position i attends to positions up to i (plus the past) only (0).",
       "kv_num_heads": "Heads of K and V, where they are inside the last axis.",
+      "left_window_size":
+        "How many keys before its position a query attends to; -1: all (-1).",
       "nan_to_zero":
         "Whether a query whose weights are NaN (it sees no key, or a score is NaN) gives zero (0); Martlet's own.",
       "q_num_heads": "Heads of Q, where they are inside the last axis.",
       "qk_matmul_output_mode":
-        "What qk_matmul_output holds: 0 the scaled product, 1 with the mask, 2 with softcap too, 3 after softmax.",
+        "What qk_matmul_output holds: 0 the scaled product, 1 with softcap, 2 with the mask too, 3 after softmax.",
+      "right_window_size":
+        "How many keys after its position a query attends to; -1: all (-1).",
       "scale": "The factor of Q @ K^T (1 / sqrt(E)).",
-      "softcap": "Scores become softcap * tanh(scores / softcap); 0: they do not.",
+      "softcap":
+        "Scores become softcap * tanh(scores / softcap) before the mask is added; 0: they do not.",
       "softmax_precision": "Accepted; softmax never runs in less than float32.",
     ])
 
   private let isCausal: Bool
+  /// Keys to see before and after a query's position; nil: all.
+  private let leftWindow: Int?
+  private let rightWindow: Int?
   private let broadcasts: Bool
   private let empty: EmptyAttention
   private let queryHeads: Int?
@@ -49,6 +61,8 @@ package struct Attention: Operator {
   package init(_ node: OperatorNode) throws(MartletError) {
     let attributes = node.attributes
     isCausal = try attributes.bool("is_causal", default: false)
+    leftWindow = try Attention.window("left_window_size", attributes)
+    rightWindow = try Attention.window("right_window_size", attributes)
     broadcasts = try attributes.bool("broadcast", default: false)
     let givesNaN = try attributes.bool("blind_to_nan", default: false)
     let makesNaNZero = try attributes.bool("nan_to_zero", default: false)
@@ -73,6 +87,18 @@ package struct Attention: Operator {
         .invalidArgument, "Attention: \(name) is \(heads)", operatorName: "Attention",
         input: name, expected: ">= 1", actual: "\(heads)")
     }
+  }
+
+  private static func window(
+    _ name: String, _ attributes: Attributes
+  ) throws(MartletError) -> Int? {
+    let size = try attributes.int(name, default: -1)
+    guard size >= -1 else {
+      throw MartletError(
+        .invalidArgument, "Attention: \(name) is \(size)", operatorName: "Attention",
+        input: name, expected: ">= -1", actual: "\(size)")
+    }
+    return size < 0 ? nil : size
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
@@ -147,10 +173,10 @@ package struct Attention: Operator {
     var q = try heads(try operand(0), queryHeads, "Q", "q_num_heads")
     var k = try heads(try operand(1), keyHeads, "K", "kv_num_heads")
     var v = try heads(try operand(2), keyHeads, "V", "kv_num_heads")
-    let pastLength = inputs.optional(4)?.shape.dropFirst(2).first ?? 0
+    let past = inputs.optional(4)?.shape.dropFirst(2).first
     if outputCount > 1 || inputs.optional(4) != nil || inputs.optional(5) != nil {
-      k = try joined(try past(inputs, 4, type, context), k, "past_key", context)
-      v = try joined(try past(inputs, 5, type, context), v, "past_value", context)
+      k = try joined(try self.past(inputs, 4, type, context), k, "past_key", context)
+      v = try joined(try self.past(inputs, 5, type, context), v, "past_value", context)
     }
     if broadcasts { try broadcast(&q, &k, &v, inputs.optional(3)) }
     try check(q, k, v)
@@ -165,8 +191,7 @@ package struct Attention: Operator {
     let call = AttentionCall(
       q: q, k: k, v: v, mask: mask,
       scale: scale.map { Double($0) } ?? 1 / Double(max(q.shape[3], 1)).squareRoot(),
-      softcap: softcap, causalOffset: isCausal ? pastLength : nil, lengths: lengths,
-      empty: empty)
+      softcap: softcap, visible: visible(lengths, queries: q.shape[2], past: past), empty: empty)
 
     let (result, resultHeads) = try makeResult(query, q, v, type, context)
     let exposed = outputCount > 3 ? try context.scratch(type, scoresShape) : nil
@@ -184,6 +209,17 @@ package struct Attention: Operator {
       outputs.append(try delivered(tensor, index + 1, query.dtype, context))
     }
     return outputs
+  }
+
+  /// Which keys the queries may see but for the mask; `past` is the length of past keys.
+  private func visible(_ lengths: [Int]?, queries: Int, past: Int?) -> VisibleKeys {
+    var visible = VisibleKeys()
+    visible.lengths = lengths
+    if past == nil { visible.batchOffsets = lengths?.map { $0.addingClamped(-queries) } }
+    let right = isCausal ? 0 : rightWindow
+    visible.causalOffset = right.map { $0.addingClamped(past ?? 0) }
+    visible.windowOffset = leftWindow.map { (past ?? 0).addingClamped(-$0) }
+    return visible
   }
 
   /// Memory for the result, and its view [B, Hq, L, Ev]. Where nobody wants it elsewhere, it lies as the

@@ -6,7 +6,7 @@ import MartletCore
 struct AttentionCall {
   /// What the scores are after each step.
   enum Stage: Int {
-    case product, masked, capped, probabilities
+    case product, capped, masked, probabilities
   }
 
   let q: Tensor
@@ -15,10 +15,7 @@ struct AttentionCall {
   let mask: AttentionMask?
   let scale: Double
   let softcap: Float
-  /// Query i sees keys up to i + this; nil: all.
-  let causalOffset: Int?
-  /// Keys to see per batch; nil: all.
-  let lengths: [Int]?
+  let visible: VisibleKeys
   let empty: EmptyAttention
 
   /// Bytes of scores that the plain way holds at a time.
@@ -38,8 +35,7 @@ struct AttentionCall {
       keys: k.shape[2], width: q.shape[3], valueWidth: v.shape[3], query: view(q), key: view(k),
       value: view(v), dst: view(result), scale: Float(scale), mode: context.mode)
     problem.softcap = softcap
-    problem.causalOffset = causalOffset
-    problem.keyLengths = lengths
+    problem.visible = visible
     problem.empty = empty
     var maskValues: Tensor?
     if let mask {
@@ -47,7 +43,9 @@ struct AttentionCall {
       maskValues = tensor
       problem.mask = view
       if mask.width < problem.keys {
-        problem.keyLengths = (0..<problem.batch).map { min(lengths?[$0] ?? mask.width, mask.width) }
+        problem.visible.lengths = (0..<problem.batch).map {
+          min(visible.lengths?[$0] ?? mask.width, mask.width)
+        }
       }
     }
     context.note(try Backends.attend(problem, pool: context.pool))
@@ -62,10 +60,6 @@ struct AttentionCall {
     let type = q.dtype
     let (heads, length, total) = (q.shape[1], q.shape[2], k.shape[2])
     let added = try mask?.additive(scoresShape, type, context)
-    func limit(_ batch: Int, _ query: Int) -> Int {
-      let own = lengths.map { min(max($0[batch], 0), total) } ?? total
-      return causalOffset.map { min(own, $0 + query + 1) } ?? own
-    }
     let rowBytes =
       Double(q.shape[0]) * Double(heads) * Double(total) * Double(type.byteCount)
     let rows = max(1, min(length, Int(Double(AttentionCall.scoreBytes) / max(rowBytes, 1))))
@@ -79,14 +73,14 @@ struct AttentionCall {
       }
       let scores = try context.scratch(type, [q.shape[0], heads, count, total])
       try fillScores(
-        scores, part(q), added.map { (part($0.values), part($0.wall)) },
-        exposed.map { ($0.stage, part($0.scores)) }, context)
-      func rowLimit(_ row: Int) -> Int { limit(row / (count * heads), first + row % count) }
+        scores, part(q), added.map(part), exposed.map { ($0.stage, part($0.scores)) }, context)
+      func window(_ row: Int) -> Range<Int> {
+        visible.range(row / (count * heads), first + row % count, of: total)
+      }
       let blind =
-        empty == .zero
-        ? try blindRows(scores, added.map { part($0.wall) }, context, rowLimit) : []
+        empty == .zero ? try blindRows(scores, added.map(part), context, window) : []
       MaskedSoftmax.run(scores, pool: context.pool, empty: empty == .zero ? 0 : .nan) { row in
-        !blind.isEmpty && blind[row] ? 0 : rowLimit(row)
+        !blind.isEmpty && blind[row] ? 0..<0 : window(row)
       }
       if empty == .alwaysZero { MaskedSoftmax.makeNaNZero(scores) }
       if let exposed, exposed.stage == .probabilities {
@@ -97,15 +91,17 @@ struct AttentionCall {
         clear(part(result), blind)
       }
     }
-    if let exposed, exposed.stage == .masked || exposed.stage == .capped {
-      MaskedSoftmax.hide(exposed.scores) { row in limit(row / (length * heads), row % length) }
+    if let exposed, exposed.stage == .masked {
+      MaskedSoftmax.hide(exposed.scores) { row in
+        visible.range(row / (length * heads), row % length, of: total)
+      }
     }
   }
 
-  /// scores = cap(scale * q @ k^T + mask), with the caller's copy on the way.
+  /// scores = cap(scale * q @ k^T) + mask, with the caller's copy on the way.
   private func fillScores(
-    _ scores: Tensor, _ q: Tensor, _ mask: (values: Tensor, wall: Tensor)?,
-    _ exposed: (stage: Stage, scores: Tensor)?, _ context: RunContext
+    _ scores: Tensor, _ q: Tensor, _ mask: Tensor?, _ exposed: (stage: Stage, scores: Tensor)?,
+    _ context: RunContext
   ) throws(MartletError) {
     let workspace = context.workspace
     func expose(_ stage: Stage) {
@@ -122,8 +118,6 @@ struct AttentionCall {
       try Elementwise.binary(.mul, scores, scalar, into: scores, workspace)
     }
     expose(.product)
-    if let mask { try Elementwise.binary(.add, scores, mask.values, into: scores, workspace) }
-    expose(.masked)
     if softcap > 0 {
       let stages: [UnaryFunction] = [
         .affine(scale: 1 / softcap, offset: 0), .tanh, .affine(scale: softcap, offset: 0),
@@ -131,35 +125,34 @@ struct AttentionCall {
       for function in stages {
         try Elementwise.unary(function, scores, into: scores, workspace)
       }
-      // tanh has made the -Inf of masked entries finite: hide them again.
-      if let mask { try Elementwise.binary(.add, scores, mask.wall, into: scores, workspace) }
     }
     expose(.capped)
+    if let mask { try Elementwise.binary(.add, scores, mask, into: scores, workspace) }
+    expose(.masked)
   }
 
-  /// Of the scores [B, H, L, T], the rows that see none of their first `limit` keys: all are -Inf, or
-  /// the mask's `wall` is (of which a score that is NaN or Inf makes NaN).
+  /// Of the scores [B, H, L, T], the rows that see none of the keys in their window: all are -Inf, or
+  /// what the mask adds is (of which a score that is NaN or Inf makes NaN).
   private func blindRows(
-    _ scores: Tensor, _ wall: Tensor?, _ context: RunContext, _ limit: (Int) -> Int
+    _ scores: Tensor, _ mask: Tensor?, _ context: RunContext, _ window: (Int) -> Range<Int>
   ) throws(MartletError) -> [Bool] {
     let total = scores.shape[3]
-    let wall = try wall.map { wall throws(MartletError) in try context.contiguous(wall) }
+    let mask = try mask.map { mask throws(MartletError) in try context.contiguous(mask) }
     func isHidden(_ tensor: Tensor, _ row: Int) -> Bool {
-      let start = row * total
-      let keys = min(max(limit(row), 0), total)
+      let keys = window(row)
       if tensor.dtype == .float64 {
-        let values = tensor.typed(Double.self) + start
-        return (0..<keys).allSatisfy { values[$0] == -.infinity }
+        let values = tensor.typed(Double.self) + row * total
+        return keys.allSatisfy { values[$0] == -.infinity }
       }
-      let values = tensor.typed(Float.self) + start
-      return (0..<keys).allSatisfy { values[$0] == -.infinity }
+      let values = tensor.typed(Float.self) + row * total
+      return keys.allSatisfy { values[$0] == -.infinity }
     }
     let rows = total == 0 ? 0 : scores.count / total
     let result = (0..<rows).map { row in
-      isHidden(scores, row) || wall.map { isHidden($0, row) } ?? false
+      isHidden(scores, row) || mask.map { isHidden($0, row) } ?? false
     }
     scores.keepAlive()
-    wall?.keepAlive()
+    mask?.keepAlive()
     return result
   }
 

@@ -45,13 +45,11 @@ struct AttentionMask {
     )
   }
 
-  /// For scores [B, H, L, T] of `type`: what is added to them, -Inf where the mask hides, and the same
-  /// once more without the finite numbers, for adding after softcap.
+  /// For scores [B, H, L, T] of `type`: what is added to them, -Inf where the mask hides.
   func additive(
     _ shape: [Int], _ type: DType, _ context: RunContext
-  ) throws(MartletError) -> (values: Tensor, wall: Tensor) {
+  ) throws(MartletError) -> Tensor {
     let numbers = try context.scratch(.float64, shape)
-    let wall = try context.scratch(.float64, shape)
     let given = try context.contiguous(try context.converted(values, to: .float64))
     let isBool = values.dtype == .bool
     for index in 0..<(shape[3] == 0 ? 0 : numbers.count) {
@@ -62,10 +60,9 @@ struct AttentionMask {
         if isBool { value = value == 0 ? -.infinity : 0 }
       }
       numbers.typed(Double.self)[index] = value
-      wall.typed(Double.self)[index] = value == -.infinity ? value : 0
     }
     given.keepAlive()
-    return (try context.converted(numbers, to: type), try context.converted(wall, to: type))
+    return try context.converted(numbers, to: type)
   }
 
   /// The values as `type`, without repeating what is broadcast.

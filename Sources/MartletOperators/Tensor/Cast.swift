@@ -66,14 +66,22 @@ package struct CastLike: Operator {
 }
 
 extension DType {
+  /// ONNX's types that Martlet does not have, by their number in TensorProto.DataType.
+  package static let unsupportedONNXNames = [
+    8: "string", 14: "complex64", 15: "complex128", 17: "float8e4m3fn", 18: "float8e4m3fnuz",
+    19: "float8e5m2", 20: "float8e5m2fnuz", 21: "uint4", 22: "int4", 23: "float4e2m1",
+    24: "float8e8m0", 25: "uint2", 26: "int2", 27: "float6e2m3", 28: "float6e3m2",
+  ]
+
   /// The dtype of this ONNX number; throws where Martlet has none.
   static func fromONNX(_ number: Int, operatorName: String, attribute: String)
     throws(MartletError) -> DType
   {
     guard let dtype = Int32(exactly: number).flatMap(DType.init(rawValue:)) else {
+      let name = unsupportedONNXNames[number].map { "\($0) (\(number))" } ?? "\(number)"
       throw MartletError(
         .unsupported,
-        "\(operatorName): attribute '\(attribute)' names data type \(number), which is not supported",
+        "\(operatorName): attribute '\(attribute)' names data type \(name), which is not supported",
         operatorName: operatorName, input: attribute,
         expected: DType.allCases.map(\.description).joined(separator: ", "), actual: "\(number)")
     }

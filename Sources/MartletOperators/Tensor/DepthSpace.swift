@@ -15,13 +15,7 @@ package struct DepthToSpace: Operator {
 
   package init(_ node: OperatorNode) throws(MartletError) {
     block = try BlockSize.parse(node.attributes)
-    let mode = try node.attributes.string("mode", default: "DCR")
-    guard mode == "DCR" || mode == "CRD" else {
-      throw MartletError(
-        .invalidArgument, "DepthToSpace: attribute 'mode' must be DCR or CRD, got \(mode)",
-        operatorName: "DepthToSpace", input: "mode", expected: "DCR or CRD", actual: mode)
-    }
-    isColumnRowDepth = mode == "CRD"
+    isColumnRowDepth = try ChannelOrder.isColumnRowDepth(node.attributes)
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
@@ -53,14 +47,20 @@ package struct DepthToSpace: Operator {
 }
 
 /// Blocks of the plane gathered into channels: [N, C, H, W] to [N, C b^2, H/b, W/b].
-/// Source: ONNX SpaceToDepth-13.
+/// Source: ONNX SpaceToDepth-28.
 package struct SpaceToDepth: Operator {
   package static let schema = OperatorSchema(
-    name: "SpaceToDepth", inputs: ["input"], attributes: ["blocksize": "b, required"])
+    name: "SpaceToDepth", inputs: ["input"],
+    attributes: [
+      "blocksize": "b, required",
+      "mode": "whether the block's place comes first in the channels (DCR) or last (CRD); DCR",
+    ])
   private let block: Int
+  private let isColumnRowDepth: Bool
 
   package init(_ node: OperatorNode) throws(MartletError) {
     block = try BlockSize.parse(node.attributes)
+    isColumnRowDepth = try ChannelOrder.isColumnRowDepth(node.attributes)
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
@@ -85,7 +85,7 @@ package struct SpaceToDepth: Operator {
     let (n, c) = (input.shape[0], input.shape[1])
     let (h, w) = (input.shape[2] / block, input.shape[3] / block)
     let source = try context.contiguous(input).reshaped([n, c, h, block, w, block])
-      .permuted([0, 3, 5, 1, 2, 4])
+      .permuted(isColumnRowDepth ? [0, 1, 3, 5, 2, 4] : [0, 3, 5, 1, 2, 4])
     let output = try context.output(0, input.dtype, [n, c * block * block, h, w])
     Copying.copy(source, into: try output.reshaped(source.shape), context.workspace)
     return [output]
@@ -102,5 +102,18 @@ private enum BlockSize {
         actual: "\(block)")
     }
     return block
+  }
+}
+
+private enum ChannelOrder {
+  static func isColumnRowDepth(_ attributes: Attributes) throws(MartletError) -> Bool {
+    let mode = try attributes.string("mode", default: "DCR")
+    guard mode == "DCR" || mode == "CRD" else {
+      throw MartletError(
+        .invalidArgument,
+        "\(attributes.operatorName): attribute 'mode' must be DCR or CRD, got \(mode)",
+        operatorName: attributes.operatorName, input: "mode", expected: "DCR or CRD", actual: mode)
+    }
+    return mode == "CRD"
   }
 }

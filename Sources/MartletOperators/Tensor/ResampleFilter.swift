@@ -71,7 +71,7 @@ struct ResampleFilter: Sendable {
         case .preferFloor: x - floor <= 0.5 ? floor : floor + 1
         case .preferCeil: x - floor < 0.5 ? floor : floor + 1
         }
-      return [(min(max(Casting.integer(place), 0), extent - 1), 1)]
+      return [(min(max(Casting.clamped(place), 0), extent - 1), 1)]
     }
     // The filter reaches `support` places to either side, wider when it shrinks.
     let stretch = antialias ? min(scale, 1) : 1
@@ -84,7 +84,7 @@ struct ResampleFilter: Sendable {
       let place = base + left + Double(step)
       let weight = self.weight((place - x) * stretch)
       if weight == 0 || (excludesOutside && (place < 0 || place > Double(extent - 1))) { continue }
-      taps.append((min(max(Casting.integer(place), 0), extent - 1), weight))
+      taps.append((min(max(Casting.clamped(place), 0), extent - 1), weight))
       total += weight
     }
     if (antialias || excludesOutside) && total != 0 {

@@ -58,7 +58,7 @@ package struct Resize: Operator {
       } else if let scales {
         if scales[index] == 1 { continue }
         if case .known(let extent) = shape[axis] {
-          shape[axis] = .known(Casting.integer((Double(extent) * scales[index]).rounded(.down)))
+          shape[axis] = .known(Casting.clamped((Double(extent) * scales[index]).rounded(.down)))
         } else {
           shape[axis] = .unknown
         }
@@ -165,11 +165,11 @@ private struct ResizePlan {
       if policy != "stretch" {
         let common = (policy == "not_larger" ? scales.min() : scales.max()) ?? 1
         scales = touched.map { _ in common }
-        sizes = touched.map { Casting.integer((common * Double(x.shape[$0]) + 0.5).rounded(.down)) }
+        sizes = touched.map { Casting.clamped((common * Double(x.shape[$0]) + 0.5).rounded(.down)) }
       }
     } else {
       sizes = zip(scales, touched).map {
-        Casting.integer(($0 * Double(x.shape[$1])).rounded(.down))
+        Casting.clamped(($0 * Double(x.shape[$1])).rounded(.down))
       }
     }
     for (index, axis) in touched.enumerated() {

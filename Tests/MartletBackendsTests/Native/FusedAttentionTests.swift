@@ -60,8 +60,16 @@ private final class AttentionCase {
       dst: try heads(memory.dst, queryHeads, queries, valueWidth, isResult: true),
       scale: random.pick([0.125, 0.5, 1, -0.3]), mode: mode)
     dstCount = batch * queryHeads * queries * valueWidth
-    if random.chance(35) { problem.causalOffset = random.int(-2...max(keys - queries, 0) + 1) }
-    if random.chance(25) { problem.keyLengths = (0..<batch).map { _ in random.int(-1...keys + 1) } }
+    if random.chance(35) {
+      problem.visible.causalOffset = random.int(-2...max(keys - queries, 0) + 1)
+    }
+    if random.chance(25) {
+      problem.visible.lengths = (0..<batch).map { _ in random.int(-1...keys + 1) }
+    }
+    if random.chance(20) { problem.visible.windowOffset = random.int(-queries...keys + 1) }
+    if random.chance(20) {
+      problem.visible.batchOffsets = (0..<batch).map { _ in random.int(-queries...keys) }
+    }
     if random.chance(20) { problem.softcap = random.pick([0.7, 5, 50]) }
     problem.empty = random.pick([.zero, .nan, .alwaysZero])
     if random.chance(50), keys > 0 {
@@ -227,7 +235,10 @@ private final class AttentionCase {
         value: view(try filled(memory.value, keys * valueWidth), keys, valueWidth),
         dst: view(try filled(memory.dst, group * queries * valueWidth), queries, valueWidth),
         scale: 0.2, mode: round % 3 == 0 ? .fp32 : .bf16)
-      if random.chance(50) { whole.causalOffset = random.int(0...keys) - queries / 2 }
+      if random.chance(50) { whole.visible.causalOffset = random.int(0...keys) - queries / 2 }
+      // Keys that a window hides in a block of which it shows others are read: none is bad.
+      let hasWindow = random.chance(25)
+      if hasWindow { whole.visible.windowOffset = random.int(0...keys) - queries }
       if random.chance(50) {
         let values = try #require(memory.mask).elements(queries * keys, filledWith: Float(0))
         for index in 0..<queries * keys {
@@ -236,7 +247,7 @@ private final class AttentionCase {
         whole.mask = AttentionMaskView(
           .added, values, batchStride: 0, headStride: 0, rowStride: keys)
       }
-      if random.chance(30), let offset = whole.causalOffset {
+      if random.chance(30), !hasWindow, let offset = whole.visible.causalOffset {
         for j in max(offset + queries, 0)..<max(keys, offset + queries, 0) {
           whole.key.row(0, 0, j)[random.int(0...width - 1)] = random.pick([.nan, .infinity])
           whole.value.row(0, 0, j)[random.int(0...valueWidth - 1)] = .nan
@@ -254,7 +265,8 @@ private final class AttentionCase {
           part.queries = min(random.int(1...max(4 / group, 1)), queries - first)
           part.query.pointer += first * width
           part.dst.pointer += first * valueWidth
-          part.causalOffset = whole.causalOffset.map { $0 + first }
+          part.visible.causalOffset = whole.visible.causalOffset.map { $0 + first }
+          part.visible.windowOffset = whole.visible.windowOffset.map { $0 + first }
           if let mask = whole.mask { part.mask?.pointer = mask.row(0, 0, first) }
           _ = try backend.attend(part, pool: .shared)
           first += part.queries
@@ -276,8 +288,8 @@ private final class AttentionCase {
         let example = try AttentionCase(
           seed: seed, memory: memory, mode: index % 2 == 0 ? .fp32 : .bf16, isLong: index % 3 == 0)
         var problem = example.problem
-        problem.keyLengths = nil
-        problem.causalOffset = max(problem.keys - problem.queries, 0) / 2
+        problem.visible = VisibleKeys()
+        problem.visible.causalOffset = max(problem.keys - problem.queries, 0) / 2
         let before = try example.bits(backend, problem)
         for b in 0..<problem.batch {
           for h in 0..<problem.keyHeads {
@@ -361,8 +373,10 @@ extension AttentionCase {
     one.value.pointer = whole.value.row(b, h / whole.group, 0)
     one.dst.pointer = whole.dst.row(b, h, i)
     if let mask = whole.mask { one.mask?.pointer = mask.row(b, h, i) }
-    one.causalOffset = whole.causalOffset.map { $0 + i }
-    one.keyLengths = whole.keyLengths.map { [$0[b]] }
+    one.visible.causalOffset = whole.visible.causalOffset.map { $0 + i }
+    one.visible.windowOffset = whole.visible.windowOffset.map { $0 + i }
+    one.visible.batchOffsets = whole.visible.batchOffsets.map { [$0[b]] }
+    one.visible.lengths = whole.visible.lengths.map { [$0[b]] }
     return one
   }
 }

@@ -195,9 +195,48 @@ import Testing
     #expect(error?.message.contains("'w'") == true)
   }
 
+  @Test("links are followed within the model's directory, and not out of it")
+  func externalLinks() throws {
+    let outside = TemporaryDirectory()
+    let directory = TemporaryDirectory()
+    let weights = rawBytes([Float(1), 2, 3])
+    _ = directory.write("w.bin", weights)
+    try #require(symlink("w.bin", directory.path + "/inside.bin") == 0)
+    let inside = external([3], [("location", "inside.bin")])
+    #expect(try value(inside, directory: directory).floats == [1, 2, 3])
+    let target = outside.write("w.bin", weights)
+    try #require(symlink(target, directory.path + "/outside.bin") == 0)
+    try #require(symlink(outside.path, directory.path + "/folder") == 0)
+    for location in ["outside.bin", "folder/w.bin"] {
+      let proto = external([3], [("location", location)])
+      let error = martletError { _ = try value(proto, directory: directory) }
+      #expect(error?.code == .invalidModel)
+      #expect(error?.message.contains("leaves the model's directory") == true)
+      #expect(error?.message.contains(target) == true && error?.message.contains("'w'") == true)
+    }
+  }
+
   @Test("a model in memory has no external data")
   func externalDataInMemory() throws {
     let proto = external([1], [("location", "w.bin")])
     #expect(martletError { _ = try value(proto) }?.code == .unsupported)
+  }
+
+  // MARK: - Types
+
+  @Test(
+    "types that Martlet does not have are named",
+    arguments: [(25, "uint2"), (26, "int2"), (27, "float6e2m3"), (22, "int4")])
+  func typeNames(code: Int, name: String) throws {
+    let proto = ONNXEncoder.tensor("w", code, [1], raw: [0])
+    let graph = ONNXEncoder.graph(
+      [], outputs: [ONNXEncoder.value("w", 0, nil)], initializers: [proto])
+    let cast = ONNXEncoder.graph(
+      [ONNXEncoder.node("Cast", ["x"], ["y"], [("to", .int(code))])],
+      inputs: [ONNXEncoder.value("x", 1, ["1"])], outputs: [ONNXEncoder.value("y", code, ["1"])])
+    for graph in [graph, cast] {
+      let error = martletError { _ = try Model.load(ONNXEncoder.model(graph, opset: 25)) }
+      #expect(error?.code == .unsupported && error?.message.contains(name) == true)
+    }
   }
 }

@@ -47,6 +47,13 @@ import Testing
       try values("BitShift", [a, tensor([2], [1], .uint8)], ["direction": .string("RIGHT")])
         == [3, 2, 63])
     #expect(throws: MartletError.self) { try run("BitShift", [a, a]) }
+    let right: [String: AttributeValue] = ["direction": .string("RIGHT")]
+    for dtype in [DType.int8, .int16, .int32, .int64] {
+      let x = try tensor([-1, 100, 1, -7, -7], nil, dtype)
+      let by = try tensor([-1, -1, -128, 100, 3], nil, dtype)
+      #expect(try values("BitShift", [x, by], right) == [-1, 0, 0, -1, -1])
+      #expect(try values("BitShift", [x, by], left) == [0, 0, 0, 0, -56])
+    }
   }
 
   @Test("Where picks with broadcasting, in every width") func select() throws {

@@ -77,7 +77,7 @@ import Testing
     let chosen = try run("Attention", [q, k, v, flags])[0]
     let expected = oracle(q, k, v) { $1 == 1 || $1 == 4 ? -.infinity : 0 }
     #expect(distance(chosen.values, expected) < 1e-5)
-    // A mask that is shorter than the keys hides the rest, and softcap does not uncover it.
+    // A mask that is shorter than the keys hides the rest, with softcap too.
     let short = try tensor([1, 1, 1], [3], .bool)
     for softcap: Float in [0, 1e6] {
       let hidden = try run("Attention", [q, k, v, short], ["softcap": .float(softcap)])[0]

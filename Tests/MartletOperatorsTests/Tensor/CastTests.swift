@@ -19,17 +19,46 @@ import Testing
     }
   }
 
-  @Test("floats outside an integer's range do not trap") func saturation() throws {
-    let odd = [Double.nan, .infinity, -.infinity, 1e30, -1.0, 300, -2.9]
+  /// As numpy 2.4, ONNX Runtime 1.32 and PyTorch 2.13 have it on x86 with tensors of many elements.
+  @Test("floats outside an integer's range are as on x86", arguments: [DType.float32, .float64])
+  func outOfRange(from: DType) throws {
+    let odd = [
+      -1, 300.7, -200.7, 3e9, -3e9, 1e20, -1e20, .infinity, -.infinity, .nan, 0x1p31, 0x1p32,
+    ]
+    let least32 = -0x1p31
+    let least64 = -0x1p63
     #expect(
-      try cast(odd, .float32, .int32)
-        == [0, 2_147_483_647, -2_147_483_648, 2_147_483_647, -1, 300, -2])
-    #expect(try cast(odd, .float64, .uint8) == [0, 255, 0, 255, 255, 44, 254])
+      try cast(odd, from, .int32)
+        == [-1, 300, -200] + [Double](repeating: least32, count: odd.count - 3))
+    for (to, narrow) in [
+      (DType.int8, [-1.0, 44, 56]), (.uint8, [255, 44, 56]), (.int16, [-1, 300, -200]),
+      (.uint16, [65535, 300, 65336]),
+    ] {
+      let zeros = [Double](repeating: 0, count: odd.count - 3)
+      #expect(try cast(odd, from, to) == narrow + zeros, "\(to)")
+    }
     #expect(
-      try cast([.nan, 1e30, -1e30], .float32, .int64)
-        == [0, 9.223372036854775807e18, -9.223372036854775808e18])
-    #expect(try cast([1e19, 1e30], .float64, .uint64) == [1e19, 0x1p64])
-    #expect(try cast([.nan, 0.5, -0.0], .float32, .bool) == [1, 1, 0])
+      try cast(odd, from, .int64) == [
+        -1, 300, -200, 3e9, -3e9, least64, least64, least64, least64, least64, 0x1p31, 0x1p32,
+      ])
+    #expect(
+      try cast(odd, from, .uint32) == [
+        4_294_967_295, 300, 4_294_967_096, 3e9, 0x1p31, 0, 0x1p31, 0, 0x1p31, 0x1p31, 0x1p31, 0,
+      ])
+    #expect(
+      try cast(odd, from, .uint64) == [
+        0x1p64, 300, 0x1p64, 3e9, 0x1p64 - 3e9, 0, 0x1p63, 0, 0x1p63, 0x1p63, 0x1p31, 0x1p32,
+      ])
+    #expect(try cast([0x1.8p63, 0x1p63, 0x1p64], from, .uint64) == [0x1.8p63, 0x1p63, 0])
+    #expect(try cast([.nan, 0.5, -0.0], from, .bool) == [1, 1, 0])
+  }
+
+  @Test("16-bit floats outside an integer's range too", arguments: [DType.float16, .bfloat16])
+  func outOfRangeHalves(from: DType) throws {
+    let odd = [Double.nan, .infinity, -.infinity, -3]
+    #expect(try cast(odd, from, .int32) == [-0x1p31, -0x1p31, -0x1p31, -3])
+    #expect(try cast(odd, from, .uint8) == [0, 0, 0, 253])
+    #expect(try cast(odd, from, .uint64) == [0x1p63, 0, 0x1p63, 0x1p64])
   }
 
   @Test("integers keep their low bits, and unsigned 64-bit ones their value as floats")

@@ -107,6 +107,45 @@ import Testing
     }
   }
 
+  @Test("Range of 16-bit floats is computed in float32 or float64", arguments: [1, 11])
+  func rangeOfHalves(stash: Int) throws {
+    for dtype in [DType.float16, .bfloat16] {
+      // Added up in 16 bits, 2048 + 1 would stay 2048.
+      let whole = try run(
+        "Range", [tensor([2040], [], dtype), tensor([2064], [], dtype), tensor([1], [], dtype)],
+        ["stash_type": .int(stash)])[0]
+      let expected = (0..<24).map { index -> Double in
+        let value = 2040 + Double(index)
+        let step = (dtype == .float16 ? 1.0 : 8) * (value < 2048 ? 1 : 2)
+        return (value / step).rounded(.toNearestOrEven) * step
+      }
+      #expect(whole.dtype == dtype && whole.values == expected)
+    }
+    #expect(throws: MartletError.self) {
+      try run("Range", [tensor([0]), tensor([1]), tensor([1])], ["stash_type": .int(7)])
+    }
+  }
+
+  @Test("SpaceToDepth orders channels by mode, and DepthToSpace takes it back")
+  func spaceToDepth() throws {
+    let x = try iota([1, 2, 2, 4])
+    let orders: [String: [Double]] = [
+      "DCR": [0, 2, 8, 10, 1, 3, 9, 11, 4, 6, 12, 14, 5, 7, 13, 15],
+      "CRD": [0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15],
+    ]
+    for (mode, expected) in orders {
+      let attributes: [String: AttributeValue] = ["blocksize": .int(2), "mode": .string(mode)]
+      let y = try run("SpaceToDepth", [x], attributes)[0]
+      #expect(y.shape == [1, 8, 1, 2] && y.values == expected, "\(mode)")
+      #expect(try values("DepthToSpace", [y], attributes) == x.values)
+    }
+    let plain = try values("SpaceToDepth", [x], ["blocksize": .int(2)])
+    #expect(plain == orders["DCR"])
+    #expect(throws: MartletError.self) {
+      try run("SpaceToDepth", [x], ["blocksize": .int(2), "mode": .string("RCD")])
+    }
+  }
+
   @Test("Resize of integers truncates, rounds with antialias, and saturates") func resize() throws {
     // 2/3 of the way from 30 to 60 is 50, however it rounds on the way.
     let x = try tensor([30, 60, 90, 120, 150], [5], .uint8)

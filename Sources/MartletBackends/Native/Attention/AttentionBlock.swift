@@ -28,21 +28,37 @@ struct AttentionBlock {
     firstKey = block * FusedAttention.keyBlock
     let problem = attention.problem
     func kept(_ query: Int) -> Int {
-      let limit = problem.limit(task.batch, query)
-      return min(max(limit - block * FusedAttention.keyBlock, 0), FusedAttention.keyBlock)
+      AttentionBlock.kept(problem, task.batch, query, from: block * FusedAttention.keyBlock)
     }
-    // A later query sees no fewer keys; rows that run over several heads meet all queries.
     let queries = problem.queries
     let first = task.rows.lowerBound % queries
     let last = (task.rows.upperBound - 1) % queries
     let isOneHead = task.rows.lowerBound / queries == (task.rows.upperBound - 1) / queries
-    fewest = kept(isOneHead ? first : 0)
-    most = kept(isOneHead ? last : queries - 1)
+    let range = isOneHead ? first...last : 0...queries - 1
+    if problem.visible.windowOffset == nil {
+      // A later query sees no fewer keys; rows that run over several heads meet all queries.
+      fewest = kept(range.lowerBound)
+      most = kept(range.upperBound)
+    } else {
+      var counts = (fewest: Int.max, most: 0)
+      for query in range {
+        let count = kept(query)
+        counts = (min(counts.fewest, count), max(counts.most, count))
+      }
+      (fewest, most) = counts
+    }
+  }
+
+  /// Up to which key of the block from `firstKey` on a query sees, 0 where its window is elsewhere.
+  private static func kept(
+    _ problem: AttentionProblem, _ batch: Int, _ query: Int, from firstKey: Int
+  ) -> Int {
+    let count = min(max(problem.limit(batch, query) - firstKey, 0), FusedAttention.keyBlock)
+    return problem.hidden(batch, query) - firstKey >= count ? 0 : count
   }
 
   private func kept(_ row: Int) -> Int {
-    let limit = problem.limit(task.batch, row % problem.queries)
-    return min(max(limit - firstKey, 0), FusedAttention.keyBlock)
+    AttentionBlock.kept(problem, task.batch, row % problem.queries, from: firstKey)
   }
 
   /// Adds the block to `sums`, whose row 0 is the task's first; it is the first of them or not.
@@ -56,8 +72,8 @@ struct AttentionBlock {
       if isFirst {
         attend(strip, into: sums, at: start, separatesRows)
       } else {
-        attend(strip, into: partial, at: 0, separatesRows)
-        sums.unite(partial, rows: start..<start + strip.count, kernels)
+        let seesKeys = attend(strip, into: partial, at: 0, separatesRows)
+        if seesKeys { sums.unite(partial, rows: start..<start + strip.count, kernels) }
       }
     }
   }
@@ -168,10 +184,12 @@ struct AttentionBlock {
 
   // MARK: - Strips
 
-  /// Scores, weights and weighed values of one strip, into rows of `sums` from `target`.
+  /// Scores, weights and weighed values of one strip, into rows of `sums` from `target`. False: none of
+  /// its queries sees a key of the block.
+  @discardableResult
   private func attend(
     _ strip: Range<Int>, into sums: AttentionSums, at target: Int, _ separatesRows: Bool
-  ) {
+  ) -> Bool {
     let kept = (scratch + layout.kept).assumingMemoryBound(to: Int64.self)
     var deepest = most
     var shallowest = most
@@ -186,7 +204,10 @@ struct AttentionBlock {
         shallowest = min(shallowest, count)
       }
     }
-    guard deepest > 0 else { return sums.clear(target..<target + strip.count) }
+    guard deepest > 0 else {
+      sums.clear(target..<target + strip.count)
+      return false
+    }
     let scores = scratch + layout.scores
     let whole = deepest == shallowest && problem.width > 0 ? row.small : nil
     if attention.readsInPlace {
@@ -207,6 +228,7 @@ struct AttentionBlock {
     rows.stride = Int64(layout.scoresStride)
     rows.weights_bf16 = row.lhs == .bfloat16
     rows.kept = UnsafePointer(kept)
+    rows.hidden = hidden(strip)
     rows.filled = Int64((deepest + 15) / 16 * 16)
     rows.softcap = problem.softcap
     rows.max = sums.max + target
@@ -234,6 +256,19 @@ struct AttentionBlock {
     } else {
       multiplyByValues(strip.count, kept, scores, sums, target, separatesRows)
     }
+    return true
+  }
+
+  /// Per query of a strip, how many of the block's keys lie before its window; nil: none.
+  private func hidden(_ strip: Range<Int>) -> UnsafePointer<Int64>? {
+    guard problem.visible.windowOffset != nil else { return nil }
+    let hidden = (scratch + layout.hidden).assumingMemoryBound(to: Int64.self)
+    var most: Int64 = 0
+    for (index, r) in strip.enumerated() {
+      hidden[index] = Int64(max(problem.hidden(task.batch, r % problem.queries) - firstKey, 0))
+      most = max(most, hidden[index])
+    }
+    return most > 0 ? UnsafePointer(hidden) : nil
   }
 
   // MARK: - A few rows

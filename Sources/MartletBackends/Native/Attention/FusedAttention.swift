@@ -201,7 +201,7 @@ struct FusedAttention {
     case .zero:
       // An added -Inf makes NaN of a score that is NaN or Inf.
       return sum == 0
-        || problem.mask?.hides(problem.limit(batch, query), batch, head, query) ?? false
+        || problem.mask?.hides(problem.window(batch, query), batch, head, query) ?? false
     case .nan: return false
     case .alwaysZero: return true
     }
@@ -220,6 +220,7 @@ struct FusedAttention {
     let scores: Int
     let lhs: Int
     let kept: Int
+    let hidden: Int
     /// Per tile of a strip.
     let depths: Int
     let masks: Int
@@ -240,7 +241,8 @@ struct FusedAttention {
       scores = values + aligned(row.panels(problem.valueWidth) * row.panelBytes(block))
       lhs = scores + stripRows * scoresStride
       kept = lhs + stripRows * lhsStride
-      depths = kept + aligned(stripRows * 8)
+      hidden = kept + aligned(stripRows * 8)
+      depths = hidden + aligned(stripRows * 8)
       masks = depths + aligned(stripRows * 8)
       partial = masks + aligned(stripRows * 8)
       sums =

@@ -4,9 +4,7 @@ import MartletKernels
 /// Conversion between dtypes.
 ///
 /// To floats: round to nearest even, NaN and infinities kept. Between integers: the low bits. To
-/// bool: whether the value is not zero (NaN is not). From floats to integers, which C leaves
-/// undefined outside the range: truncation towards zero to 64 bits, saturating, NaN to 0; int32,
-/// int64 and uint64 saturate, the narrower and uint32 keep the low bits (so -1.0 is 255 as uint8).
+/// bool: whether the value is not zero (NaN is not). From floats to integers: see `integer`.
 package enum Casting {
   private static let grain = 1 << 15
   /// Elements per stage of a conversion through float32: 2 KiB stay in L1.
@@ -113,23 +111,39 @@ package enum Casting {
     return Float(bitPattern: truncated | 1)
   }
 
-  /// A double as an integer, as this type's summary says.
+  /// A double as Cast makes it an integer: truncated towards zero, and beyond the type, which C leaves
+  /// undefined, as x86 processors have it, on all processors.
+  ///
+  /// int32 and int64 become their least number, for NaN too; the narrower types are the low bits of
+  /// the int32. uint32 and uint64 are the bits of the signed number as long as the value is below 2^31
+  /// (2^63), and of the signed number of the rest above: 2^31 (2^63) for NaN and what is too small, 0 for
+  /// what is too large.
   @inline(__always)
   package static func integer<T: FixedWidthInteger>(_ value: Double) -> T {
-    if T.bitWidth == 64 && !T.isSigned && value >= 9.223372036854775808e18 {
-      return value >= 1.8446744073709551616e19
-        ? .max : T(truncatingIfNeeded: UInt64(value))
+    let half = T.bitWidth == 64 ? 0x1p63 : 0x1p31
+    if !T.isSigned, T.bitWidth >= 32, value >= half {
+      return T(
+        truncatingIfNeeded: T.bitWidth == 64 ? signed64(value - half) : signed32(value - half))
+        ^ (1 << (T.bitWidth - 1))
     }
-    let wide: Int64
-    if value >= 9.223372036854775808e18 {
-      wide = .max
-    } else if value <= -9.223372036854775808e18 {
-      wide = .min
-    } else {
-      wide = value != value ? 0 : Int64(value)
-    }
-    if T.bitWidth == 32 && T.isSigned { return T(clamping: wide) }
-    return T(truncatingIfNeeded: wide)
+    return T(truncatingIfNeeded: T.bitWidth == 64 ? signed64(value) : signed32(value))
+  }
+
+  @inline(__always)
+  private static func signed64(_ value: Double) -> Int64 {
+    value >= -0x1p63 && value < 0x1p63 ? Int64(value) : .min
+  }
+
+  @inline(__always)
+  private static func signed32(_ value: Double) -> Int64 {
+    value > -0x1p31 - 1 && value < 0x1p31 ? Int64(value) : -0x8000_0000
+  }
+
+  /// The integer nearest to `value` truncated towards zero, 0 for NaN: for sizes and places.
+  package static func clamped<T: FixedWidthInteger>(_ value: Double) -> T {
+    if value != value { return 0 }
+    if value >= Double(T.max) { return .max }
+    return value <= Double(T.min) ? .min : T(value)
   }
 }
 

@@ -75,8 +75,9 @@ extension Element where Self: FixedWidthInteger {
     case .bitOr: a | b
     case .bitXor: a ^ b
     // Swift's smart shifts: 0 (or the sign) beyond the width.
-    case .shiftLeft: a << b
-    case .shiftRight: a >> b
+    // Swift shifts by a negative number the other way; ONNX shifts everything out.
+    case .shiftLeft: b < 0 ? 0 : a << b
+    case .shiftRight: b < 0 ? (a < 0 ? 0 &- 1 : 0) : a >> b
     default: a
     }
   }

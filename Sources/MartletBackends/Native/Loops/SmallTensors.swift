@@ -17,7 +17,7 @@ package enum SmallTensors {
       case .uint16: values.append(Int(pointer.loadUnaligned(as: UInt16.self)))
       case .uint8: values.append(Int(pointer.loadUnaligned(as: UInt8.self)))
       case .bool: values.append(pointer.loadUnaligned(as: UInt8.self) == 0 ? 0 : 1)
-      default: values.append(Casting.integer(double(pointer, tensor.dtype)))
+      default: values.append(Casting.clamped(double(pointer, tensor.dtype)))
       }
     }
     return values

@@ -1,12 +1,12 @@
 import MartletCore
 
-/// Softmax over the first entries of each row, zeros in the others: what a mask of -Inf behind a row's
-/// length comes to, but with a result that does not depend on how many entries are masked.
+/// Softmax over some entries of each row, zeros in the others: what a mask of -Inf on either side of
+/// them comes to, but with a result that does not depend on how many entries are masked behind them.
 package enum MaskedSoftmax {
-  /// In place on `scores`, contiguous f32 or f64 [..., n]; row r keeps its first `length(r)` entries.
+  /// In place on `scores`, contiguous f32 or f64 [..., n]; row r keeps the entries `kept(r)`, of 0..<n.
   /// A row that keeps none becomes `empty`; one with a NaN is NaN throughout, as softmax has it.
   package static func run(
-    _ scores: Tensor, pool: ThreadPool, empty: Double, length: (Int) -> Int
+    _ scores: Tensor, pool: ThreadPool, empty: Double, kept: (Int) -> Range<Int>
   ) {
     guard let n = scores.shape.last, scores.count > 0 else { return }
     let rows = scores.count / n
@@ -15,23 +15,32 @@ package enum MaskedSoftmax {
     let kernel = VectorKernels.chosen.table.softmax
     func runItem(_ item: Int) {
       for row in item * perItem..<min((item + 1) * perItem, rows) {
-        let kept = min(max(length(row), 0), n)
+        let kept = kept(row)
         if scores.dtype == .float64 {
           let values = base.assumingMemoryBound(to: Double.self) + row * n
-          Float64Rows.softmax(kept, values, values, false)
-          let rest = kept == 0 ? empty : values[0].isNaN ? .nan : 0
-          (values + kept).update(repeating: rest, count: n - kept)
+          let part = values + kept.lowerBound
+          Float64Rows.softmax(kept.count, part, part, false)
+          let rest = kept.isEmpty ? empty : part[0].isNaN ? .nan : 0
+          fill(values, n, except: kept, with: rest)
         } else {
           let values = base.assumingMemoryBound(to: Float.self) + row * n
-          if kept > 0 { kernel(Int64(kept), values, values) }
-          let rest = kept == 0 ? Float(empty) : values[0].isNaN ? .nan : 0
-          (values + kept).update(repeating: rest, count: n - kept)
+          let part = values + kept.lowerBound
+          if !kept.isEmpty { kernel(Int64(kept.count), part, part) }
+          let rest = kept.isEmpty ? Float(empty) : part[0].isNaN ? .nan : 0
+          fill(values, n, except: kept, with: rest)
         }
       }
     }
     let items = (rows + perItem - 1) / perItem
     if items == 1 { runItem(0) } else { pool.parallelFor(items, runItem) }
     scores.keepAlive()
+  }
+
+  private static func fill<Element: BinaryFloatingPoint>(
+    _ row: UnsafeMutablePointer<Element>, _ n: Int, except kept: Range<Int>, with value: Element
+  ) {
+    row.update(repeating: value, count: kept.lowerBound)
+    (row + kept.upperBound).update(repeating: value, count: n - kept.upperBound)
   }
 
   /// Zero where an entry is NaN; contiguous f32 or f64.
@@ -46,17 +55,14 @@ package enum MaskedSoftmax {
     scores.keepAlive()
   }
 
-  /// Sets all but the first `length(r)` entries of each row to -Inf.
-  package static func hide(_ scores: Tensor, length: (Int) -> Int) {
+  /// Sets all but the entries `kept(r)` of each row to -Inf.
+  package static func hide(_ scores: Tensor, kept: (Int) -> Range<Int>) {
     guard let n = scores.shape.last, scores.count > 0 else { return }
     for row in 0..<scores.count / n {
-      let kept = min(max(length(row), 0), n)
       if scores.dtype == .float64 {
-        (scores.typed(Double.self) + (row * n + kept)).update(
-          repeating: -.infinity, count: n - kept)
+        fill(scores.typed(Double.self) + row * n, n, except: kept(row), with: -.infinity)
       } else {
-        (scores.typed(Float.self) + (row * n + kept)).update(
-          repeating: -.infinity, count: n - kept)
+        fill(scores.typed(Float.self) + row * n, n, except: kept(row), with: -.infinity)
       }
     }
     scores.keepAlive()

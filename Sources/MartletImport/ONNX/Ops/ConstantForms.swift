@@ -11,7 +11,8 @@ enum ConstantForms {
     }
     let id: Int
     switch (name, value) {
-    case ("value", .tensor(let tensor)): id = converter.constant(tensor, for: node)
+    case ("value", .tensor(let tensor)), ("sparse_value", .tensor(let tensor)):
+      id = converter.constant(tensor, for: node)
     case ("value_float", .float(let number)):
       id = try converter.constant([number], shape: [], for: node)
     case ("value_floats", .floats(let numbers)): id = try converter.constant(numbers, for: node)
