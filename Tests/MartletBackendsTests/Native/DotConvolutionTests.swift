@@ -214,8 +214,8 @@ private final class DotCase {
       batch: 1, groups: 1, inChannels: 16, outChannels: 32, input: extents,
       kernel: SpatialExtents(d: 1, h: 3, w: 3), output: extents, src: src, weights: weights,
       dst: dst, mode: .bf16)
-    problem.dilation = SpatialExtents(d: 1, h: 2000, w: 2000)
-    problem.padding = SpatialExtents(d: 0, h: 2000, w: 2000)
+    problem.dilation = SpatialExtents(d: 1, h: 1500, w: 1500)
+    problem.padding = SpatialExtents(d: 0, h: 1500, w: 1500)
     problem.directWeights = try backend.directWeights(problem, pool: .shared)
     #expect(problem.directWeights?.dtype == .bfloat16)
     let before = ThreadScratch.bytesInUse
