@@ -23,7 +23,7 @@ struct DotConvolution {
   private let together: Int
 
   /// Bytes of rounded windows at a time for each thread: they stay in L2 beside a block of weights
-  /// (prototyped at 512 to 1024 KiB by `scripts/bench convolutions`, AVX-512 BF16).
+  /// (what docs/performance-avx512.md measured; other sizes were not tried).
   static let windowBytes = 768 << 10
   /// The same for all threads together: scratch that a thread keeps from run to run holds it.
   private static let mostWindowBytes = 12 << 20
