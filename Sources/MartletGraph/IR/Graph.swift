@@ -5,7 +5,7 @@ import MartletOperators
 package typealias ValueID = Int
 
 /// What flows along an edge: a constant, a model input or the output of one node.
-package struct Value: Sendable {
+package struct GraphValue: Sendable {
   /// The name in the model's file; values that Martlet makes have names of their own.
   package var name: String
   /// What is known before a run; `type.constant` holds a constant's elements.
@@ -64,7 +64,7 @@ package struct GraphOutput: Sendable {
 /// A computation: nodes on values, each value made once.
 package struct Graph: Sendable {
   package var name: String
-  package var values: [Value] = []
+  package var values: [GraphValue] = []
   package var nodes: [Node] = []
   package var inputs: [ValueID] = []
   package var outputs: [GraphOutput] = []
@@ -78,7 +78,7 @@ package struct Graph: Sendable {
   )
     -> ValueID
   {
-    values.append(Value(name: name, type: type))
+    values.append(GraphValue(name: name, type: type))
     return values.count - 1
   }
 
