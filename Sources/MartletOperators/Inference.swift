@@ -92,38 +92,3 @@ package enum Inference {
     [Dimension](repeating: .unknown, count: rank)
   }
 }
-
-extension ValueType {
-  /// Nothing known but perhaps the dtype.
-  package static func unknown(_ dtype: DType? = nil) -> ValueType {
-    ValueType(dtype: dtype, shape: nil)
-  }
-
-  package var rank: Int? { shape?.count }
-
-  /// The elements of a short int64, int32 or bool vector or scalar, from `elements` or from the
-  /// constant.
-  package var knownElements: [Dimension]? {
-    if let elements { return elements }
-    guard let constant, [.int64, .int32, .bool].contains(constant.dtype),
-      constant.rank <= 1, constant.count <= Inference.elementLimit
-    else { return nil }
-    return SmallTensors.integers(constant).map { .known($0) }
-  }
-
-  /// The elements where every one is a known number.
-  package var knownIntegers: [Int]? {
-    guard let elements = knownElements else { return nil }
-    var values: [Int] = []
-    for element in elements {
-      guard case .known(let value) = element else { return nil }
-      values.append(value)
-    }
-    return values
-  }
-}
-
-extension [ValueType?] {
-  /// The type at `index`; nil where the input is absent or unknown.
-  package func type(_ index: Int) -> ValueType? { index < count ? self[index] : nil }
-}

@@ -22,31 +22,6 @@ package protocol Operator: Sendable {
   func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor]
 }
 
-/// What an operator takes and gives; the table is walked by callers, importers, tests and docs.
-package struct OperatorSchema: Sendable {
-  package let name: String
-  /// Input names in order; those from `requiredInputs` on may be absent.
-  package let inputs: [String]
-  package let requiredInputs: Int
-  /// Whether the last named input may repeat (Concat, Max, …).
-  package let isVariadic: Bool
-  package let outputs: [String]
-  /// Attribute names with a sentence each.
-  package let attributes: [String: String]
-
-  package init(
-    name: String, inputs: [String], requiredInputs: Int? = nil, isVariadic: Bool = false,
-    outputs: [String] = ["output"], attributes: [String: String] = [:]
-  ) {
-    self.name = name
-    self.inputs = inputs
-    self.requiredInputs = requiredInputs ?? inputs.count
-    self.isVariadic = isVariadic
-    self.outputs = outputs
-    self.attributes = attributes
-  }
-}
-
 /// What a node tells its operator when it is made.
 package struct OperatorNode: Sendable {
   package let attributes: Attributes
@@ -65,41 +40,5 @@ package struct OperatorNode: Sendable {
   /// The constant at input `index`, or nil.
   package func constant(_ index: Int) -> Tensor? {
     index < constants.count ? constants[index] : nil
-  }
-}
-
-/// One extent of a symbolic shape.
-package enum Dimension: Sendable, Equatable, CustomStringConvertible {
-  case known(Int)
-  /// A name of the model's, equal wherever it occurs.
-  case symbol(String)
-  case unknown
-
-  package var description: String {
-    switch self {
-    case .known(let value): "\(value)"
-    case .symbol(let name): name
-    case .unknown: "?"
-    }
-  }
-}
-
-/// What is known of a value before a run.
-package struct ValueType: Sendable {
-  package var dtype: DType?
-  /// nil: not even the rank is known.
-  package var shape: [Dimension]?
-  /// The elements of a small integer vector or scalar (a shape being computed), where known.
-  package var elements: [Dimension]?
-  /// The whole value, for constants.
-  package var constant: Tensor?
-
-  package init(
-    dtype: DType?, shape: [Dimension]?, elements: [Dimension]? = nil, constant: Tensor? = nil
-  ) {
-    self.dtype = dtype
-    self.shape = shape
-    self.elements = elements
-    self.constant = constant
   }
 }
