@@ -1,3 +1,4 @@
+import MartletBackends
 import MartletCore
 
 /// What is known of a value before a run.
