@@ -68,7 +68,7 @@ struct OperatorCall {
   /// Runs and returns the results, without a place given for them.
   func results(_ inputs: [Tensor?]) throws(MartletError) -> [Tensor] {
     let operation = try make(inputs, outputCount: 1)
-    return try operation.run(inputs, RunContext(mode: mode))
+    return try operation.results(inputs, RunContext(mode: mode))
   }
 
   private func make(_ inputs: [Tensor?], outputCount: Int, constant: Int? = nil)
@@ -93,9 +93,8 @@ struct OperatorCall {
   private func run(_ inputs: [Tensor?], into slots: ResultSlots, with operation: any Operator)
     throws(MartletError)
   {
-    let context = RunContext(mode: mode)
-    context.destinations = slots.usableDestinations(inputs)
-    let results = try operation.run(inputs, context)
+    let context = RunContext(mode: mode, places: slots.usableDestinations(inputs))
+    let results = try operation.results(inputs, context)
     let count = slots.destinations.count
     guard results.count >= count else {
       throw MartletError(

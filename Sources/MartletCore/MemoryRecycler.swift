@@ -67,6 +67,12 @@ package final class MemoryRecycler: @unchecked Sendable {
     _ = dropped
   }
 
+  /// Frees the blocks that no tensor uses, and counts the peak from now on.
+  package func restart() {
+    trim()
+    state.withLock { $0.peakBytes = $0.liveBytes }
+  }
+
   private func giveBack(_ block: Storage) {
     // Blocks that leave are freed after the lock.
     let evicted = state.withLock { state in

@@ -3,20 +3,17 @@
 /// A value type: copying a tensor copies the view, not the elements.
 package struct Tensor: Sendable {
   package let storage: Storage
-  package let dtype: DType
-  /// Extents, outermost first; empty for a scalar.
-  package let shape: [Int]
-  /// Elements between neighbours along each axis; may be zero or negative.
-  package let strides: [Int]
+  package let layout: TensorLayout
   /// Bytes from the storage's base to the element at index 0, 0, ….
   package let byteOffset: Int
+  package let dtype: DType
 
   /// A new contiguous tensor with uninitialised elements.
   package init(uninitialized dtype: DType, _ shape: [Int]) throws(MartletError) {
     let bytes = try Shape.byteCount(shape, dtype)
     self.init(
-      unchecked: try Storage(byteCount: bytes), dtype: dtype, shape: shape,
-      strides: Shape.contiguousStrides(shape), byteOffset: 0)
+      unchecked: try Storage(byteCount: bytes), dtype: dtype,
+      layout: TensorLayout(contiguous: shape), byteOffset: 0)
   }
 
   /// A view of `storage`; throws `invalidShape` unless every element lies inside it.
@@ -53,26 +50,27 @@ package struct Tensor: Sendable {
   package init(
     unchecked storage: Storage, dtype: DType, shape: [Int], strides: [Int], byteOffset: Int
   ) {
+    self.init(
+      unchecked: storage, dtype: dtype, layout: TensorLayout(shape: shape, strides: strides),
+      byteOffset: byteOffset)
+  }
+
+  /// A view whose bounds the caller has proved.
+  package init(unchecked storage: Storage, dtype: DType, layout: TensorLayout, byteOffset: Int) {
     self.storage = storage
-    self.dtype = dtype
-    self.shape = shape
-    self.strides = strides
+    self.layout = layout
     self.byteOffset = byteOffset
+    self.dtype = dtype
   }
 
-  package var rank: Int { shape.count }
-
-  /// Number of elements (the shape was checked at creation).
-  package var count: Int { shape.reduce(1, *) }
-
-  package var isContiguous: Bool {
-    var step = 1
-    for axis in shape.indices.reversed() {
-      if shape[axis] != 1 && strides[axis] != step { return count == 0 }
-      step *= shape[axis]
-    }
-    return true
-  }
+  /// Extents, outermost first; empty for a scalar.
+  package var shape: [Int] { layout.shape }
+  /// Elements between neighbours along each axis; may be zero or negative.
+  package var strides: [Int] { layout.strides }
+  package var rank: Int { layout.shape.count }
+  /// Number of elements.
+  package var count: Int { layout.count }
+  package var isContiguous: Bool { layout.isContiguous }
 
   /// The address of the element at index 0, 0, …. Valid while `storage` lives.
   package var pointer: UnsafeMutableRawPointer { storage.base + byteOffset }

@@ -2,35 +2,56 @@ import MartletBackends
 import MartletCore
 
 /// A node's inputs with the checks that every operator makes, worded the same way everywhere.
-package struct Inputs {
-  private let tensors: [Tensor?]
+///
+/// Made once per node and context and filled for each run; belongs to one thread at a time.
+package final class Inputs {
+  /// nil: an optional input that is absent.
+  package var values: [Value?]
   private let operatorName: String
   private let names: [String]
 
-  package init(_ tensors: [Tensor?], _ schema: OperatorSchema) {
-    self.tensors = tensors
+  package init(_ values: [Value?], _ schema: OperatorSchema) {
+    self.values = values
     operatorName = schema.name
     names = schema.inputs
   }
 
-  package var count: Int { tensors.count }
+  package convenience init(_ tensors: [Tensor?], _ schema: OperatorSchema) {
+    self.init(tensors.map { $0.map { .tensor($0) } }, schema)
+  }
+
+  package var count: Int { values.count }
 
   package func name(_ index: Int) -> String {
     index < names.count ? names[index] : "input \(index)"
   }
 
-  /// The input at `index`; throws where it is absent.
+  /// The tensor at `index`; throws where it is absent or no tensor.
   package func required(_ index: Int) throws(MartletError) -> Tensor {
-    guard let tensor = optional(index) else {
-      throw MartletError(
-        .invalidArgument, "\(operatorName): input '\(name(index))' is missing",
-        operatorName: operatorName, input: name(index), expected: "a tensor", actual: "nothing")
+    guard index < values.count, case .tensor(let tensor)? = values[index] else {
+      throw notATensor(index)
     }
     return tensor
   }
 
+  private func notATensor(_ index: Int) -> MartletError {
+    guard index < values.count, let value = values[index] else {
+      return MartletError(
+        .invalidArgument, "\(operatorName): input '\(name(index))' is missing",
+        operatorName: operatorName, input: name(index), expected: "a tensor", actual: "nothing")
+    }
+    return MartletError(
+      .invalidArgument, "\(operatorName): input '\(name(index))' is \(value.summary), not a tensor",
+      operatorName: operatorName, input: name(index), expected: "a tensor", actual: value.summary)
+  }
+
+  /// The value at `index`, of any kind; nil where it is absent.
+  package func value(_ index: Int) -> Value? { index < values.count ? values[index] : nil }
+
+  /// The tensor at `index`; nil where it is absent.
   package func optional(_ index: Int) -> Tensor? {
-    index < tensors.count ? tensors[index] : nil
+    guard index < values.count, case .tensor(let tensor)? = values[index] else { return nil }
+    return tensor
   }
 
   /// The input at `index`, whose dtype must satisfy `isAllowed`.
@@ -104,8 +125,11 @@ package struct Inputs {
   /// The common shape of the inputs at `indices`; throws where they do not broadcast.
   package func broadcastShape(_ indices: Range<Int>) throws(MartletError) -> [Int] {
     var shape = try required(indices.lowerBound).shape
+    var isNew = false
     for index in indices.dropFirst() {
       let next = try required(index).shape
+      if next.isEmpty || next == shape { continue }
+      isNew = true
       guard let common = Shape.broadcast(shape, next) else {
         throw .shape(
           operatorName, "\(name(index)) does not broadcast",
@@ -114,7 +138,7 @@ package struct Inputs {
       }
       shape = common
     }
-    _ = try Shape.byteCount(shape, .float64)
+    if isNew { _ = try Shape.byteCount(shape, .float64) }
     return shape
   }
 }

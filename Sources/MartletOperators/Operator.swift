@@ -16,10 +16,23 @@ package protocol Operator: Sendable {
   /// Throws only on a contradiction that no run could survive.
   func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType]
 
-  /// Computes the outputs. `inputs[i]` is nil where an optional input is absent; inputs may have any
-  /// strides. An output may be a view of an input. Outputs that are computed come from
-  /// `context.output`, scratch from `context.scratch`. Results must not depend on threads or batch.
-  func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor]
+  /// Computes the outputs and hands them to `context.deliver`, in order.
+  ///
+  /// Inputs may have any strides. An output may be a view of an input, if the schema says so.
+  /// Outputs that are computed come from `context.output`, scratch from `context.scratch`, and
+  /// scratch is never delivered. Results must not depend on threads or batch.
+  func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError)
+}
+
+extension Operator {
+  /// The results of one run by itself, on tensors; absent ones are left out.
+  package func results(
+    _ inputs: [Tensor?], _ context: RunContext
+  ) throws(MartletError) -> [Tensor] {
+    context.begin(places: context.places.indices, areGiven: !context.places.isEmpty)
+    try run(Inputs(inputs, Self.schema), context)
+    return context.results.compactMap { $0?.tensor }
+  }
 }
 
 /// What a node tells its operator when it is made.

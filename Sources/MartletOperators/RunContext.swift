@@ -5,44 +5,85 @@ import MartletCore
 ///
 /// Belongs to one thread at a time.
 package final class RunContext {
-  package let mode: MathMode
+  package var mode: MathMode
   package let pool: ThreadPool
-  package let memory: MemoryRecycler
+  package let memory: RunMemory
   /// Whether convolutions may run by Winograd's algorithm where it is faster.
   package let permitsWinograd: Bool
-  /// Where the caller wants the current node's outputs, if it said so.
-  package var destinations: [Tensor?] = []
+  /// Where results should go, as far as that is decided; those of the current node have `range`.
+  package var places: [Tensor?] = []
+  private var range: Range<Int>
+  /// Whether the current node's result is wanted at a place that its reader chose.
+  package private(set) var isPlaceGiven: Bool
+  /// Whether what nodes ask for is written down: `handedOut` and the memory's `recorded`.
+  package var isRecording = false {
+    didSet { memory.recorded = isRecording ? [] : nil }
+  }
+  /// What the current node got as its outputs.
+  package private(set) var handedOut: [Tensor] = []
+  /// The results of the current node, as they are delivered.
+  package private(set) var results: [Value?] = []
   /// What the current node's matrix work ran as; the executor collects and clears it.
   package var executions: [Execution] = []
 
   package init(
-    mode: MathMode, pool: ThreadPool = .shared, memory: MemoryRecycler = MemoryRecycler(),
-    permitsWinograd: Bool? = nil
+    mode: MathMode, pool: ThreadPool = .shared, memory: RunMemory = RunMemory(),
+    permitsWinograd: Bool? = nil, places: [Tensor?] = []
   ) {
     self.mode = mode
     self.pool = pool
     self.memory = memory
     self.permitsWinograd = permitsWinograd ?? Backends.permitsWinograd
+    self.places = places
+    range = 0..<places.count
+    isPlaceGiven = !places.isEmpty
   }
 
-  /// Memory for output `index` of the current node, contiguous and uninitialised: the caller's own
-  /// buffer where it fits exactly.
-  package func output(_ index: Int, _ dtype: DType, _ shape: [Int]) throws(MartletError) -> Tensor {
-    if index < destinations.count, let destination = destinations[index],
-      destination.dtype == dtype, destination.shape == shape, destination.isContiguous
-    {
-      return destination
+  /// Goes on to a node whose results have these places, given by the caller of the run or not.
+  package func begin(places range: Range<Int>, areGiven: Bool) {
+    self.range = range
+    isPlaceGiven = areGiven
+    results.removeAll(keepingCapacity: true)
+    if isRecording {
+      handedOut.removeAll()
+      memory.recorded = []
     }
-    return try scratch(dtype, shape)
+  }
+
+  /// Memory for output `index` of the current node, contiguous and uninitialised: its place, where
+  /// that fits exactly.
+  package func output(_ index: Int, _ dtype: DType, _ shape: [Int]) throws(MartletError) -> Tensor {
+    if let place = place(index), place.dtype == dtype, place.layout.shape == shape,
+      place.isContiguous
+    {
+      return place
+    }
+    let tensor = try memory.fresh(dtype, shape)
+    if isRecording { handedOut.append(tensor) }
+    return tensor
+  }
+
+  /// Where output `index` of the current node should go, if that is decided.
+  package func place(_ index: Int) -> Tensor? {
+    index < range.count && range.upperBound <= places.count ? places[range.lowerBound + index] : nil
   }
 
   /// Memory for the duration of the current node, contiguous and uninitialised.
   package func scratch(_ dtype: DType, _ shape: [Int]) throws(MartletError) -> Tensor {
-    let bytes = try Shape.byteCount(shape, dtype)
-    return Tensor(
-      unchecked: try memory.storage(byteCount: bytes), dtype: dtype, shape: shape,
-      strides: Shape.contiguousStrides(shape), byteOffset: 0)
+    try memory.scratch(dtype, shape)
   }
+
+  /// The next output of the current node.
+  package func deliver(_ tensor: Tensor) { results.append(.tensor(tensor)) }
+
+  /// The next output of the current node, of any kind; nil for one that is absent.
+  package func deliver(_ value: Value?) { results.append(value) }
+
+  /// The next outputs of the current node.
+  package func deliver(_ tensors: Tensor...) { deliver(tensors) }
+
+  /// The next outputs of the current node.
+  package func deliver(_ tensors: [Tensor]) { for tensor in tensors { deliver(tensor) } }
 
   /// Records what a matrix product or convolution ran as.
   package func note(_ execution: Execution) { executions.append(execution) }

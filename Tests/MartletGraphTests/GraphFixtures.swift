@@ -5,6 +5,13 @@ import Testing
 @testable import MartletGraph
 
 extension Tensor {
+  /// The elements in order, byte by byte.
+  func bytes() throws -> [UInt8] {
+    let dense = isContiguous ? self : try copied()
+    return Array(
+      UnsafeRawBufferPointer(start: dense.pointer, count: dense.count * dtype.byteCount))
+  }
+
   static func floats(_ shape: [Int], _ values: [Float]) throws -> Tensor {
     let tensor = try Tensor(uninitialized: .float32, shape)
     for index in 0..<tensor.count { tensor.typed(Float.self)[index] = values[index % values.count] }
@@ -64,8 +71,17 @@ extension Graph {
     return graph
   }
 
+  /// One run's results; two further runs, whose memory is laid out beforehand, must give the same.
   func run(_ inputs: [Tensor], mode: MathMode? = nil) throws -> [Tensor] {
-    try Executor(Plan(self)).run(inputs, mode: mode)
+    let executor = Executor(try Plan(self))
+    let results = try executor.run(inputs, mode: mode)
+    for _ in 0..<2 {
+      for (first, again) in zip(results, try executor.run(inputs, mode: mode)) {
+        #expect(first.shape == again.shape && first.dtype == again.dtype)
+        #expect(try first.bytes() == again.bytes())
+      }
+    }
+    return results
   }
 
   /// Checks that two graphs give the same results, within `tolerance` of the largest.

@@ -45,7 +45,7 @@ func run(
     attributes: Attributes(attributes, operatorName: name),
     constants: [Tensor?](repeating: nil, count: inputs.count), inputCount: inputs.count,
     outputCount: outputs)
-  return try OperatorTable.make(name, node).run(inputs, RunContext(mode: mode))
+  return try OperatorTable.make(name, node).results(inputs, RunContext(mode: mode))
 }
 
 func infer(

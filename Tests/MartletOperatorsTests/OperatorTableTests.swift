@@ -51,7 +51,7 @@ import Testing
         // Any outcome but a crash will do; where a run succeeds, what was inferred must hold.
         guard let made = try? OperatorTable.make(schema.name, node) else { continue }
         let inferred = try? made.infer(types)
-        guard let results = try? made.run(inputs, context) else { continue }
+        guard let results = try? made.results(inputs, context) else { continue }
         for (result, type) in zip(results, inferred ?? []) {
           Self.check(result, type, "\(schema.name) \(attributes) \(inputs)")
         }

@@ -10,11 +10,10 @@ import Synchronization
 /// that ran.
 package final class Executor: @unchecked Sendable {
   package let plan: Plan
-  private let pool: ThreadPool
-  private let permitsWinograd: Bool?
-  private let memory = MemoryRecycler()
+  private let context: RunContext
   private let busy = Atomic<Bool>(false)
-  private var slots: [Tensor?]
+  private var frames: NodeFrames
+  private var layouts: ShapeLayouts
   private var executions: [[Execution]]
   private var nanoseconds: [Int64]
   private var profiledRuns = 0
@@ -31,9 +30,9 @@ package final class Executor: @unchecked Sendable {
   /// `permitsWinograd`: see `RunContext`; nil: as the environment says.
   package init(_ plan: Plan, pool: ThreadPool = .shared, permitsWinograd: Bool? = nil) {
     self.plan = plan
-    self.pool = pool
-    self.permitsWinograd = permitsWinograd
-    slots = [Tensor?](repeating: nil, count: plan.slotCount)
+    context = RunContext(mode: .fp32, pool: pool, permitsWinograd: permitsWinograd)
+    frames = NodeFrames(plan)
+    layouts = ShapeLayouts(plan)
     executions = [[Execution]](repeating: [], count: plan.nodes.count)
     nanoseconds = [Int64](repeating: 0, count: plan.nodes.count)
   }
@@ -54,74 +53,81 @@ package final class Executor: @unchecked Sendable {
         .invalidState, "this run context is running on another thread; make one per thread")
     }
     defer {
-      for index in slots.indices { slots[index] = nil }
+      frames.releaseAll()
       busy.store(false, ordering: .releasing)
     }
     try plan.checkInputs(inputs)
     try plan.checkDestinations(destinations)
-    for (slot, input) in zip(plan.inputSlots, inputs) { slots[slot] = input }
-    let context = RunContext(
-      mode: MathMode.effective(argument: mode), pool: pool, memory: memory,
-      permitsWinograd: permitsWinograd)
-    try runNodes(context, plan.usableDestinations(destinations, inputs: inputs), progress)
+    context.mode = MathMode.effective(argument: mode)
+    try layouts.prepare(inputs, &frames, context)
+    defer { layouts.finish(context) }
+    place(plan.usableDestinations(destinations, inputs: inputs))
+    for (readers, input) in zip(plan.inputReaders, inputs) {
+      frames.give(.tensor(input), to: readers)
+    }
+    for (index, source) in plan.outputSources.enumerated() {
+      if case .constant(let tensor) = source { frames.outputs[index] = .tensor(tensor) }
+    }
+    try runNodes(progress)
     return try collectOutputs(inputs, destinations)
+  }
+
+  /// Sends outputs of the graph to the caller's memory.
+  private func place(_ destinations: [Tensor?]) {
+    guard !destinations.isEmpty else { return }
+    for (result, output) in plan.outputResults { context.places[result] = destinations[output] }
   }
 
   // MARK: - The loop
 
-  private func runNodes(
-    _ context: RunContext, _ destinations: [Tensor?], _ progress: ProgressCallback?
-  ) throws(MartletError) {
+  private func runNodes(_ progress: ProgressCallback?) throws(MartletError) {
     let plan = plan
     let isProfiling = isProfiling
-    var arguments: [Tensor?] = []
     for index in plan.nodes.indices {
       if progress != nil {
         try Progress.report("run", index, of: plan.nodes.count, to: progress)
       }
-      let node = plan.nodes[index]
-      for position in node.inputs {
-        let operand = plan.operands[position]
-        if operand >= 0 {
-          arguments.append(slots[operand])
-        } else if operand == Plan.absent {
-          arguments.append(nil)
-        } else {
-          arguments.append(plan.constants[~operand])
-        }
-      }
-      if node.hasDestination && !destinations.isEmpty {
-        context.destinations = node.outputs.map {
-          plan.results[$0].output >= 0 ? destinations[plan.results[$0].output] : nil
-        }
-      }
+      if layouts.isSkipped(index), !frames.isLoose(index) { continue }
+      let results = plan.nodes[index].results
+      context.begin(places: results, areGiven: plan.nodes[index].hasOutput)
+      layouts.begin(index, context)
       let start = isProfiling ? mp_now_ns() : 0
-      let outputs: [Tensor]
-      do throws(MartletError) { outputs = try node.operation.run(arguments, context) } catch {
+      do throws(MartletError) {
+        try plan.nodes[index].operation.run(frames.inputs[index], context)
+        if isProfiling { nanoseconds[index] += mp_now_ns() - start }
+        try handOn(results)
+      } catch {
         throw error.at(plan.graph.nodes[index])
       }
-      if isProfiling { nanoseconds[index] += mp_now_ns() - start }
-      guard outputs.count >= node.outputs.count else {
-        throw MartletError(
-          .invalidModel,
-          "the node names \(node.outputs.count) outputs, the operator gives \(outputs.count)",
-          expected: "at most \(outputs.count) outputs", actual: "\(node.outputs.count)"
-        ).at(plan.graph.nodes[index])
-      }
-      for (position, output) in zip(node.outputs, outputs) where plan.results[position].slot >= 0 {
-        slots[plan.results[position].slot] = output
-      }
-      if !context.destinations.isEmpty { context.destinations = [] }
+      if context.isRecording { layouts.note(plan.nodes[index], frames.inputs[index], context) }
       if !context.executions.isEmpty || !executions[index].isEmpty {
-        executions[index] = context.executions
-        context.executions = []
+        if executions[index] != context.executions { executions[index] = context.executions }
+        context.executions.removeAll(keepingCapacity: true)
       }
-      for position in node.released { slots[plan.releases[position]] = nil }
-      arguments.removeAll(keepingCapacity: true)
+      frames.release(index)
     }
     if isProfiling { profiledRuns += 1 }
     if progress != nil {
       try Progress.report("run", plan.nodes.count, of: plan.nodes.count, to: progress)
+    }
+  }
+
+  /// Gives the current node's results to their readers, which have those that were laid out already.
+  @inline(__always)
+  private func handOn(_ results: Range<Int>) throws(MartletError) {
+    guard context.results.count >= results.count else {
+      throw MartletError(
+        .invalidModel,
+        "the node names \(results.count) outputs, the operator gives \(context.results.count)",
+        expected: "at most \(context.results.count) outputs", actual: "\(results.count)")
+    }
+    for (position, result) in results.enumerated() {
+      guard case .tensor(let tensor)? = context.results[position] else {
+        frames.give(context.results[position], to: plan.readers[result])
+        continue
+      }
+      if layouts.holds(tensor, result) { continue }
+      frames.give(.tensor(try layouts.lasting(tensor, context)), to: plan.readers[result])
     }
   }
 
@@ -131,6 +137,7 @@ package final class Executor: @unchecked Sendable {
   {
     var taken: Set<ObjectIdentifier> = []
     for input in inputs { taken.insert(ObjectIdentifier(input.storage)) }
+    if let arena = layouts.arena { taken.insert(ObjectIdentifier(arena)) }
     var results: [Tensor] = []
     for (index, value) in try outputValues(destinations).enumerated() {
       if index < destinations.count, let destination = destinations[index] {
@@ -151,13 +158,8 @@ package final class Executor: @unchecked Sendable {
   /// is a view of an input must leave it before another takes its place.
   private func outputValues(_ destinations: [Tensor?]) throws(MartletError) -> [Tensor] {
     var values: [Tensor] = []
-    for (index, operand) in plan.outputOperands.enumerated() {
-      let value: Tensor
-      if operand < 0 {
-        value = plan.constants[~operand]
-      } else if let computed = slots[operand] {
-        value = computed
-      } else {
+    for index in plan.outputSources.indices {
+      guard let value = frames.outputs[index]?.tensor else {
         throw MartletError(
           .internalError, "output '\(plan.graph.outputs[index].name)' was not computed")
       }
@@ -180,10 +182,7 @@ package final class Executor: @unchecked Sendable {
   }
 
   private func recycledCopy(_ value: Tensor) throws(MartletError) -> Tensor {
-    let bytes = try Shape.byteCount(value.shape, value.dtype)
-    let copy = Tensor(
-      unchecked: try memory.storage(byteCount: bytes), dtype: value.dtype, shape: value.shape,
-      strides: Shape.contiguousStrides(value.shape), byteOffset: 0)
+    let copy = try context.memory.fresh(value.dtype, value.shape)
     value.copyElements(to: copy)
     return copy
   }
@@ -223,10 +222,15 @@ package final class Executor: @unchecked Sendable {
   }
 
   package var memoryStatistics: MemoryStatistics {
-    let (live, kept, peak) = memory.statistics
-    return MemoryStatistics(live: live, kept: kept, peak: peak, constants: plan.constantBytes)
+    let (live, kept, peak) = context.memory.recycler.statistics
+    let arena = layouts.arena?.byteCount ?? 0
+    return MemoryStatistics(
+      live: live, kept: kept + arena, peak: peak + arena, constants: plan.constantBytes)
   }
 
   /// Gives memory kept for the next run back to the system.
-  package func trimMemory() { memory.trim() }
+  package func trimMemory() {
+    layouts.forget(&frames, context)
+    context.memory.recycler.trim()
+  }
 }

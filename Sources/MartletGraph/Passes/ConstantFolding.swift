@@ -62,7 +62,7 @@ package enum ConstantFolding {
     }
     let context = RunContext(mode: .fp32)
     do throws(MartletError) {
-      var results = try operation.run(inputs, context)
+      var results = try operation.results(inputs, context)
       guard results.count >= node.outputs.count else { return nil }
       // A view would keep the whole of what it was cut from alive, or alias a weight.
       for index in results.indices where !results[index].isContiguous {

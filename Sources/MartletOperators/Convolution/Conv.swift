@@ -56,14 +56,13 @@ package struct Conv: Operator {
     return [ValueType(dtype: dtype, shape: [x[0], w[0]] + output)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let input = try inputs.float(0)
     let weight = try inputs.required(1, like: input.dtype)
     let bias = try inputs.optional(2, like: input.dtype)
     let extents = try check(input, weight, bias)
     let shape = extents.shape
-    if extents.isEmpty { return [try context.output(0, input.dtype, shape)] }
+    if extents.isEmpty { return context.deliver(try context.output(0, input.dtype, shape)) }
     let type: DType = input.dtype == .float64 ? .float64 : .float32
     let x = try context.contiguous(try context.converted(input, to: type))
     let w = try context.contiguous(try context.converted(weight, to: type))
@@ -106,7 +105,7 @@ package struct Conv: Operator {
       if let function = activation.unaryFunction {
         try Elementwise.unary(function, output, into: output, context.workspace)
       }
-      return [output]
+      return context.deliver(output)
     }
     problem.bias = b.map { UnsafePointer($0.typed(Float.self)) }
     problem.residual = residual.map { UnsafePointer($0.typed(Float.self)) }
@@ -115,7 +114,7 @@ package struct Conv: Operator {
       try constant?.prepare(&problem, context)
     }
     context.note(try Backends.convolve(problem, pool: context.pool))
-    return [try context.finish(output, as: input.dtype)]
+    context.deliver(try context.finish(output, as: input.dtype))
   }
 
   /// The extents of a run; those of the run before where its shapes were the same.

@@ -76,12 +76,11 @@ package struct Mod: Operator {
     ]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Mod.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let a = try inputs.required(0, { $0 != .bool }, "a number type")
     let b = try inputs.required(1, like: a.dtype)
     let output = try context.output(0, a.dtype, try inputs.broadcastShape(0..<2))
     try Elementwise.binary(function, a, b, into: output, context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }

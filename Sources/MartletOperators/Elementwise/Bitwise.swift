@@ -11,13 +11,12 @@ extension BitwiseOperator {
     try [Inference.binary(inputs, operatorName: Self.schema.name) { _, _ in .unknown }]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let a = try inputs.required(0, \.isInteger, "an integer type")
     let b = try inputs.required(1, like: a.dtype)
     let output = try context.output(0, a.dtype, try inputs.broadcastShape(0..<2))
     try Elementwise.binary(function, a, b, into: output, context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }
 
@@ -72,10 +71,10 @@ package struct BitwiseNot: Operator {
     [ValueType(dtype: inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let input = try Inputs(inputs, BitwiseNot.schema).required(0, \.isInteger, "an integer type")
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let input = try inputs.required(0, \.isInteger, "an integer type")
     let output = try context.output(0, input.dtype, input.shape)
     Elementwise.bitNot(input, into: output, context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }

@@ -13,8 +13,7 @@ package struct Clip: Operator {
     [ValueType(dtype: inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Clip.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let input = try inputs.required(0, { $0 != .bool }, "a number type")
     let bounds = [
       try inputs.optional(1, like: input.dtype), try inputs.optional(2, like: input.dtype),
@@ -26,14 +25,14 @@ package struct Clip: Operator {
           actual: "\(bound.count) elements", input: inputs.name(index + 1))
       }
     }
-    if bounds[0] == nil && bounds[1] == nil { return [input] }
+    if bounds[0] == nil && bounds[1] == nil { return context.deliver(input) }
     let output = try context.output(0, input.dtype, input.shape)
     let workspace = context.workspace
     if input.dtype.isFloatingPoint && input.dtype != .float64 {
       let low = bounds[0] == nil ? -Float.infinity : Float(try inputs.number(1))
       let high = bounds[1] == nil ? Float.infinity : Float(try inputs.number(2))
       try Elementwise.unary(.clamp(low, high), input, into: output, workspace)
-      return [output]
+      return context.deliver(output)
     }
     var current = input
     if let low = bounds[0] {
@@ -43,6 +42,6 @@ package struct Clip: Operator {
     if let high = bounds[1] {
       try Elementwise.binary(.min, current, try high.reshaped([]), into: output, workspace)
     }
-    return [output]
+    context.deliver(output)
   }
 }

@@ -31,14 +31,13 @@ extension ComparisonOperator {
     }
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let isEqual = if case .equal = Self.comparison { true } else { false }
     let a = try inputs.required(0, { isEqual || $0 != .bool }, "a number type")
     let b = try inputs.required(1, like: a.dtype)
     let output = try context.output(0, .bool, try inputs.broadcastShape(0..<2))
     try Elementwise.compare(Self.comparison, a, b, into: output, context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }
 
@@ -88,15 +87,15 @@ extension FloatTestOperator {
     [ValueType(dtype: .bool, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let input = try Inputs(inputs, Self.schema).float(0)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let input = try inputs.float(0)
     let output = try context.output(0, .bool, input.shape)
     if let test {
       try Elementwise.test(test, input, into: output, context.workspace)
     } else {
       Copying.zero(output)
     }
-    return [output]
+    context.deliver(output)
   }
 }
 

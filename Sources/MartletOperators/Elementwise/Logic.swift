@@ -13,13 +13,12 @@ extension LogicalOperator {
     ]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let a = try inputs.required(0, like: .bool)
     let b = try inputs.required(1, like: .bool)
     let output = try context.output(0, .bool, try inputs.broadcastShape(0..<2))
     try Elementwise.logical(Self.function, a, b, into: output, context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }
 
@@ -53,10 +52,10 @@ package struct Not: Operator {
     [ValueType(dtype: .bool, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let input = try Inputs(inputs, Not.schema).required(0, like: .bool)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let input = try inputs.required(0, like: .bool)
     let output = try context.output(0, .bool, input.shape)
     Elementwise.not(input, into: output, context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }

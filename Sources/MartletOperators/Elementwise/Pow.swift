@@ -17,8 +17,7 @@ package struct Pow: Operator {
     return [result]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Pow.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let base = try inputs.required(0, { $0 != .bool }, "a number type")
     let exponent = try inputs.required(1, { $0 != .bool }, "a number type")
     let dtype = base.dtype
@@ -28,14 +27,14 @@ package struct Pow: Operator {
       switch try inputs.number(1) {
       case 1:
         Copying.copy(base, into: output, workspace)
-        return [output]
+        return context.deliver(output)
       case 2:
         try Elementwise.binary(.mul, base, base, into: output, workspace)
-        return [output]
+        return context.deliver(output)
       case 3 where dtype.hasElementType:
         try Elementwise.binary(.mul, base, base, into: output, workspace)
         try Elementwise.binary(.mul, output, base, into: output, workspace)
-        return [output]
+        return context.deliver(output)
       default: break
       }
     }
@@ -49,6 +48,6 @@ package struct Pow: Operator {
       let power = try context.converted(exponent, to: dtype)
       try Elementwise.binary(.pow, base, power, into: output, workspace)
     }
-    return [output]
+    context.deliver(output)
   }
 }

@@ -19,14 +19,13 @@ extension UnaryOperator {
     return [ValueType(dtype: input.dtype, shape: input.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let input = try inputs.required(
       0, { $0.isFloatingPoint || (Self.takesIntegers && $0.isInteger) },
       Self.takesIntegers ? "a number type" : "a floating-point type")
     let output = try context.output(0, input.dtype, input.shape)
     try Elementwise.unary(function, input, into: output, context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }
 

@@ -19,10 +19,9 @@ extension VariadicOperator {
     return [ValueType(dtype: inputs.type(0)?.dtype, shape: shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let first = try inputs.required(0, { $0 != .bool }, "a number type")
-    guard inputs.count > 1 else { return [first] }
+    guard inputs.count > 1 else { return context.deliver(first) }
     let shape = try inputs.broadcastShape(0..<inputs.count)
     // Folded in the type of computation, so that a sum of 16-bit floats is rounded once.
     let type = inputs.count > 2 ? first.dtype.computeType : first.dtype
@@ -39,7 +38,7 @@ extension VariadicOperator {
       let divisor = try SmallTensors.scalar(Double(inputs.count), type)
       try Elementwise.binary(.div, result, divisor, into: result, context.workspace)
     }
-    return [try context.finish(result, as: first.dtype)]
+    context.deliver(try context.finish(result, as: first.dtype))
   }
 }
 

@@ -28,13 +28,12 @@ package struct Where: Operator {
     return [result]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Where.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let condition = try inputs.required(0, like: .bool)
     let x = try inputs.required(1)
     let y = try inputs.required(2, like: x.dtype)
     let output = try context.output(0, x.dtype, try inputs.broadcastShape(0..<3))
     try Elementwise.select(condition, x, y, into: output, context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }

@@ -38,8 +38,8 @@ package struct Constant: Operator {
     [ValueType(dtype: value.dtype, shape: value.shape.map { .known($0) }, constant: value)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    [value]
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    context.deliver(value)
   }
 }
 
@@ -82,11 +82,11 @@ package struct ConstantOfShape: Operator {
     return [result]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let shape = try Inputs(inputs, ConstantOfShape.schema).integers(0)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let shape = try inputs.integers(0)
     let output = try context.output(0, value.dtype, shape)
     Copying.fill(output, with: value, context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }
 
@@ -136,8 +136,7 @@ package struct RangeOf: Operator {
     return count > 0 && count < 1e15 ? Int(count) : 0
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, RangeOf.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let dtype = try inputs.required(0, { $0 != .bool }, "a number type").dtype
     _ = try inputs.required(1, like: dtype)
     _ = try inputs.required(2, like: dtype)
@@ -166,7 +165,7 @@ package struct RangeOf: Operator {
     Generating.ramp(
       result, start: try context.converted(try inputs.required(0), to: type),
       delta: try context.converted(try inputs.required(2), to: type))
-    return [try context.finish(result, as: dtype)]
+    context.deliver(try context.finish(result, as: dtype))
   }
 }
 
@@ -190,8 +189,8 @@ package struct EyeLike: Operator {
     [ValueType(dtype: dtype ?? inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let input = try Inputs(inputs, EyeLike.schema).required(0)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let input = try inputs.required(0)
     guard input.rank == 2 else {
       throw .shape(
         "EyeLike", "the input must be a matrix", expected: "rank 2", actual: "rank \(input.rank)",
@@ -200,13 +199,13 @@ package struct EyeLike: Operator {
     let output = try context.output(0, dtype ?? input.dtype, input.shape)
     Copying.zero(output)
     let (rows, columns) = (input.shape[0], input.shape[1])
-    guard k > -rows, k < columns else { return [output] }
+    guard k > -rows, k < columns else { return context.deliver(output) }
     let (row, column) = (max(0, -k), max(0, k))
     let diagonal = try output.restrided(
       [min(rows - row, columns - column)], strides: [columns + 1], at: row * columns + column)
     let one = try SmallTensors.scalar(1, output.dtype)
     Copying.copy(try one.broadcast(to: diagonal.shape), into: diagonal, context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }
 

@@ -32,8 +32,7 @@ package struct Gather: Operator {
     return [result]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Gather.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let data = try inputs.required(0)
     let indices = try inputs.required(1, { $0 == .int64 || $0 == .int32 }, "int32 or int64")
     let axis = try Shape.normalizedAxis(self.axis, rank: data.rank, operatorName: "Gather")
@@ -44,11 +43,10 @@ package struct Gather: Operator {
       var (shape, strides) = (slice.shape, slice.strides)
       shape.remove(at: axis)
       strides.remove(at: axis)
-      return [
+      return context.deliver(
         Tensor(
           unchecked: data.storage, dtype: data.dtype, shape: shape, strides: strides,
-          byteOffset: slice.byteOffset)
-      ]
+          byteOffset: slice.byteOffset))
     }
     let output = try context.output(
       0, data.dtype, Array(data.shape[..<axis] + indices.shape + data.shape[(axis + 1)...]))
@@ -56,7 +54,7 @@ package struct Gather: Operator {
       try context.contiguous(data), outer: data.shape[..<axis].reduce(1, *),
       extent: data.shape[axis], inner: data.shape[(axis + 1)...].reduce(1, *), indices: picked,
       into: output, context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }
 
@@ -75,8 +73,7 @@ package struct GatherElements: Operator {
     [ValueType(dtype: inputs.type(0)?.dtype, shape: inputs.type(1)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, GatherElements.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let data = try inputs.required(0)
     let indices = try inputs.required(1, { $0 == .int64 || $0 == .int32 }, "int32 or int64")
     let axis = try Shape.normalizedAxis(
@@ -86,7 +83,7 @@ package struct GatherElements: Operator {
     let output = try context.output(0, data.dtype, indices.shape)
     Gathering.slices(
       try context.contiguous(data), atOffsets: offsets, slice: 1, into: output, context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }
 
@@ -111,8 +108,7 @@ package struct GatherND: Operator {
     return [ValueType(dtype: dtype, shape: indices.dropLast() + data[(batchDims + depth)...])]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, GatherND.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let data = try inputs.required(0)
     let indices = try inputs.required(1, { $0 == .int64 || $0 == .int32 }, "int32 or int64")
     let (offsets, slice) = try Indices.sliceOffsets(
@@ -121,6 +117,6 @@ package struct GatherND: Operator {
     Gathering.slices(
       try context.contiguous(data), atOffsets: offsets, slice: slice.reduce(1, *), into: output,
       context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }

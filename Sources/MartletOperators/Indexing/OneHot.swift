@@ -21,8 +21,7 @@ package struct OneHot: Operator {
     return [ValueType(dtype: inputs.type(2)?.dtype, shape: shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, OneHot.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let indices = try inputs.required(0, { $0 != .bool }, "a number type")
     let depth = Casting.clamped(try inputs.number(1)) as Int
     let values = try inputs.required(2)
@@ -41,7 +40,7 @@ package struct OneHot: Operator {
       values.sliced(axis: 0, start: 1, count: 1, step: 1)
     )
     Copying.fill(output, with: off, context.workspace)
-    guard output.count > 0 else { return [output] }
+    guard output.count > 0 else { return context.deliver(output) }
     try Indices.checkRoom(indices.count, "OneHot")
     let inner = indices.shape[axis...].reduce(1, *)
     var offsets: [Int] = []
@@ -52,7 +51,7 @@ package struct OneHot: Operator {
     }
     let marks = try context.contiguous(try on.broadcast(to: [offsets.count]))
     Scattering.slices(marks, toOffsets: offsets, slice: 1, .replace, into: output)
-    return [output]
+    context.deliver(output)
   }
 }
 
@@ -68,14 +67,14 @@ package struct NonZero: Operator {
     return [ValueType(dtype: .int64, shape: [rank, .unknown])]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let x = try Inputs(inputs, NonZero.schema).required(0)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let x = try inputs.required(0)
     let dense = try context.contiguous(try context.converted(x, to: x.dtype.computeType))
     try Indices.checkRoom(dense.count, "NonZero")
     let positions = Generating.nonZeroPositions(dense)
     let output = try context.output(0, .int64, [x.rank, positions.count])
     Generating.coordinates(ofNonZero: positions, shape: x.shape, into: output)
-    return [output]
+    context.deliver(output)
   }
 }
 
@@ -99,8 +98,7 @@ package struct Compress: Operator {
     return [ValueType(dtype: dtype, shape: shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Compress.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let dense = try context.contiguous(try inputs.required(0))
     let condition = try inputs.required(1, like: .bool)
     let input = axis == nil ? try dense.reshaped([dense.count]) : dense
@@ -120,6 +118,6 @@ package struct Compress: Operator {
       input, outer: shape[..<axis].reduce(1, *), extent: input.shape[axis],
       inner: shape[(axis + 1)...].reduce(1, *), indices: kept.map(\.offset), into: output,
       context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }

@@ -19,8 +19,7 @@ package struct ScatterElements: Operator {
     [ValueType(dtype: inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, ScatterElements.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let data = try inputs.required(0)
     let indices = try inputs.required(1, { $0 == .int64 || $0 == .int32 }, "int32 or int64")
     let updates = try inputs.required(2, like: data.dtype)
@@ -33,9 +32,8 @@ package struct ScatterElements: Operator {
     }
     let offsets = try Indices.elementOffsets(
       indices, data.shape, axis: axis, operatorName: "ScatterElements")
-    return [
-      try reduction.scatter(updates, into: data, at: offsets, slice: 1, context)
-    ]
+    context.deliver(
+      try reduction.scatter(updates, into: data, at: offsets, slice: 1, context))
   }
 }
 
@@ -55,8 +53,7 @@ package struct ScatterND: Operator {
     [ValueType(dtype: inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, ScatterND.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let data = try inputs.required(0)
     let indices = try inputs.required(1, { $0 == .int64 || $0 == .int32 }, "int32 or int64")
     let updates = try inputs.required(2, like: data.dtype)
@@ -68,10 +65,9 @@ package struct ScatterND: Operator {
         "ScatterND", "updates do not fit the indices", expected: Shape.text(Array(expected)),
         actual: Shape.text(updates.shape), input: "updates")
     }
-    return [
+    context.deliver(
       try reduction.scatter(
-        updates, into: data, at: offsets, slice: slice.reduce(1, *), context)
-    ]
+        updates, into: data, at: offsets, slice: slice.reduce(1, *), context))
   }
 }
 

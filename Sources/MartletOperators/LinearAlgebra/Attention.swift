@@ -163,8 +163,7 @@ package struct Attention: Operator {
     return [whole[0], whole[1], whole[2], q[3]]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let query = try inputs.float(0)
     let type = query.dtype.computeType
     func operand(_ index: Int) throws(MartletError) -> Tensor {
@@ -203,12 +202,11 @@ package struct Attention: Operator {
         into: resultHeads, exposing: exposed.map { (scoresOutput, $0) }, context)
     }
 
-    var outputs = [try context.finish(result, as: query.dtype)]
+    context.deliver(try context.finish(result, as: query.dtype))
     for (index, tensor) in [k, v, exposed].enumerated() where outputCount > index + 1 {
       guard let tensor else { continue }
-      outputs.append(try delivered(tensor, index + 1, query.dtype, context))
+      context.deliver(try delivered(tensor, index + 1, query.dtype, context))
     }
-    return outputs
   }
 
   /// Which keys the queries may see but for the mask; `past` is the length of past keys.
@@ -235,9 +233,9 @@ package struct Attention: Operator {
         try query.dtype == type ? context.output(0, type, shape) : context.scratch(type, shape)
       return (result, try heads(result, tokens[2], "Y", "q_num_heads"))
     }
-    let isWanted = context.destinations.first.map { $0 != nil } ?? false
+    let isWanted = context.isPlaceGiven && context.place(0) != nil
     if query.dtype == type, !isWanted, q.strides[1] < q.strides[2] {
-      let result = try context.scratch(type, tokens).permuted([0, 2, 1, 3])
+      let result = try context.output(0, type, tokens).permuted([0, 2, 1, 3])
       return (result, result)
     }
     let shape = [tokens[0], tokens[2], tokens[1], tokens[3]]

@@ -59,8 +59,7 @@ package struct Einsum: Operator {
     }
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let dtype = try inputs.required(0, { $0 != .bool }, "a number type").dtype
     var operands: [Operand] = []
     var ellipsisCount = 0
@@ -79,7 +78,7 @@ package struct Einsum: Operator {
       result = try contract(result, operands[index], keeping: needed, context)
     }
     result = try summed(result, keeping: Set(output), context)
-    return [try result.ordered(output)]
+    context.deliver(try result.ordered(output))
   }
 
   /// A label that occurs twice in a term walks the diagonal: one axis with both strides.

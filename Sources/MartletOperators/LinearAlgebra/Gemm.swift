@@ -53,8 +53,7 @@ package struct Gemm: Operator {
     return [ValueType(dtype: dtype, shape: [rows, columns])]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let a = try matrix(inputs, 0)
     let b = try matrix(inputs, 1)
     let rhs = transposesB ? b.matrixTransposed : b
@@ -69,7 +68,7 @@ package struct Gemm: Operator {
     }
     let output = try context.output(0, a.dtype, [product.m, product.n])
     try product.run(into: output, context)
-    return [output]
+    context.deliver(output)
   }
 
   private func matrix(_ inputs: Inputs, _ index: Int) throws(MartletError) -> Tensor {

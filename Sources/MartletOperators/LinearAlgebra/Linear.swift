@@ -34,8 +34,7 @@ package struct Linear: Operator {
     return [ValueType(dtype: dtype, shape: x.dropLast() + [w?[0] ?? .unknown])]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let x = try inputs.required(0)
     let w = try inputs.required(1)
     guard x.rank > 0, w.rank == 2 else {
@@ -63,6 +62,6 @@ package struct Linear: Operator {
     }
     let output = try context.output(0, x.dtype, Array(shape))
     try product.run(into: try output.reshaped(try product.shape()), context)
-    return [output]
+    context.deliver(output)
   }
 }

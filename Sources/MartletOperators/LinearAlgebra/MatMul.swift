@@ -74,8 +74,7 @@ package struct MatMul: Operator {
     return shape
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let a = try inputs.required(
       0, { $0.isFloatingPoint || ($0.isInteger && $0.byteCount >= 4) },
       "a floating-point type or an integer of 32 or 64 bits")
@@ -110,7 +109,7 @@ package struct MatMul: Operator {
     }
     let output = try context.output(0, a.dtype, shape)
     try product.run(into: try output.reshaped(matrixShape), context)
-    return [output]
+    context.deliver(output)
   }
 }
 

@@ -29,8 +29,7 @@ package struct RotaryEmbedding: Operator {
     [ValueType(dtype: inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, RotaryEmbedding.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let x = try inputs.float(0)
     let output = try context.output(0, x.dtype, x.shape)
     let source = try byHead(try context.contiguous(x))
@@ -59,7 +58,7 @@ package struct RotaryEmbedding: Operator {
     Copying.copy(
       source.sliced(axis: 3, start: turned, count: size - turned, step: 1),
       into: target.sliced(axis: 3, start: turned, count: size - turned, step: 1), workspace)
-    return [output]
+    context.deliver(output)
   }
 
   /// A contiguous X as [batch, sequence, heads, size].

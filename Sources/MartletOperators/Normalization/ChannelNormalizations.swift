@@ -29,8 +29,7 @@ package struct BatchNormalization: Operator {
     return [output] + [inputs.type(3), inputs.type(4)].map { $0 ?? .unknown(x?.dtype) }
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, BatchNormalization.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let channels = try ChannelPlanes(inputs, "BatchNormalization", context)
     let scale = try channels.parameter(1, inputs, context)
     let bias = try channels.parameter(2, inputs, context)
@@ -61,7 +60,7 @@ package struct BatchNormalization: Operator {
     try Elementwise.binary(.sub, bias, summand, into: summand, workspace)
     let result = try channels.result(context)
     try channels.apply(factor, summand, to: channels.source, into: result, context)
-    return [try context.finish(result, as: channels.dtype)] + running
+    context.deliver([try context.finish(result, as: channels.dtype)] + running)
   }
 
   /// Mean and variance over all axes but the channels.
@@ -98,14 +97,12 @@ package struct InstanceNormalization: Operator {
     [ValueType(dtype: inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, InstanceNormalization.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let channels = try ChannelPlanes(inputs, "InstanceNormalization", context)
-    return [
+    context.deliver(
       try channels.normalized(
         groups: channels.count, scale: try channels.parameter(1, inputs, context),
-        bias: try channels.parameter(2, inputs, context), epsilon: epsilon, context)
-    ]
+        bias: try channels.parameter(2, inputs, context), epsilon: epsilon, context))
   }
 }
 
@@ -136,19 +133,17 @@ package struct GroupNormalization: Operator {
     [ValueType(dtype: inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, GroupNormalization.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let channels = try ChannelPlanes(inputs, "GroupNormalization", context)
     guard channels.count % groups == 0 else {
       throw .shape(
         "GroupNormalization", "the channels do not divide into groups",
         expected: "a multiple of \(groups)", actual: "\(channels.count) channels", input: "X")
     }
-    return [
+    context.deliver(
       try channels.normalized(
         groups: groups, scale: try channels.parameter(1, inputs, context),
-        bias: try channels.parameter(2, inputs, context), epsilon: epsilon, context)
-    ]
+        bias: try channels.parameter(2, inputs, context), epsilon: epsilon, context))
   }
 }
 

@@ -34,8 +34,7 @@ package struct LayerNormalization: Operator {
     return results
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, LayerNormalization.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let rows = try NormalizedRows(inputs, axis: axis, "LayerNormalization", context)
     let bias = try inputs.optional(2, like: rows.dtype)
     let fusedBias = try rows.parameter(bias, context)
@@ -54,7 +53,7 @@ package struct LayerNormalization: Operator {
       try rows.apply(.mul, try inputs.required(1), to: result, context)
       if let bias { try rows.apply(.add, bias, to: result, context) }
     }
-    return [try context.finish(result, as: rows.dtype)] + statistics
+    context.deliver([try context.finish(result, as: rows.dtype)] + statistics)
   }
 }
 
@@ -79,14 +78,13 @@ package struct RMSNormalization: Operator {
     [ValueType(dtype: inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, RMSNormalization.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let rows = try NormalizedRows(inputs, axis: axis, "RMSNormalization", context)
     let result = try rows.result(context)
     RowFunctions.rmsNorm(
       rows.source, rows.n, scale: rows.scale, epsilon: epsilon, into: result, context.workspace)
     if rows.scale == nil { try rows.apply(.mul, try inputs.required(1), to: result, context) }
-    return [try context.finish(result, as: rows.dtype)]
+    context.deliver(try context.finish(result, as: rows.dtype))
   }
 }
 

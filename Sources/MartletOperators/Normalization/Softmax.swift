@@ -17,8 +17,8 @@ extension SoftmaxOperator {
     return [ValueType(dtype: input?.dtype, shape: input?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let input = try Inputs(inputs, Self.schema).float(0)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let input = try inputs.float(0)
     let name = Self.schema.name
     let axis = try Shape.normalizedAxis(self.axis, rank: input.rank, operatorName: name)
     let wide = try context.converted(input, to: input.dtype.computeType)
@@ -28,7 +28,7 @@ extension SoftmaxOperator {
       : try context.scratch(wide.dtype, input.shape)
     try RowFunctions.softmax(
       wide, axis: axis, isLogarithm: Self.isLogarithm, into: result, context.workspace)
-    return [try context.finish(result, as: input.dtype)]
+    context.deliver(try context.finish(result, as: input.dtype))
   }
 }
 

@@ -23,11 +23,13 @@ package struct LpNormalization: Operator {
     [ValueType(dtype: inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let input = try Inputs(inputs, LpNormalization.schema).float(0)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let input = try inputs.float(0)
     let axis = try Shape.normalizedAxis(
       self.axis, rank: input.rank, operatorName: "LpNormalization")
-    guard input.count > 0 else { return [try context.output(0, input.dtype, input.shape)] }
+    guard input.count > 0 else {
+      return context.deliver(try context.output(0, input.dtype, input.shape))
+    }
     let x = try context.converted(input, to: input.dtype.computeType)
     var shape = x.shape
     shape[axis] = 1
@@ -44,7 +46,7 @@ package struct LpNormalization: Operator {
       x.dtype == input.dtype
       ? try context.output(0, x.dtype, x.shape) : try context.scratch(x.dtype, x.shape)
     try Elementwise.binary(.div, x, divisor, into: result, workspace)
-    return [try context.finish(result, as: input.dtype)]
+    context.deliver(try context.finish(result, as: input.dtype))
   }
 }
 
@@ -63,11 +65,13 @@ package struct MeanVarianceNormalization: Operator {
     [ValueType(dtype: inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let input = try Inputs(inputs, MeanVarianceNormalization.schema).float(0)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let input = try inputs.float(0)
     let axes = try Axes.normalized(
       self.axes, rank: input.rank, operatorName: "MeanVarianceNormalization")
-    guard input.count > 0 else { return [try context.output(0, input.dtype, input.shape)] }
+    guard input.count > 0 else {
+      return context.deliver(try context.output(0, input.dtype, input.shape))
+    }
     let x = try context.converted(input, to: input.dtype.computeType)
     let shape = x.shape.indices.map { axes.contains($0) ? 1 : x.shape[$0] }
     let workspace = context.workspace
@@ -83,7 +87,7 @@ package struct MeanVarianceNormalization: Operator {
     try Elementwise.unary(.sqrt, statistic, into: statistic, workspace)
     try Elementwise.unary(.affine(scale: 1, offset: 1e-9), statistic, into: statistic, workspace)
     try Elementwise.binary(.div, result, statistic, into: result, workspace)
-    return [try context.finish(result, as: input.dtype)]
+    context.deliver(try context.finish(result, as: input.dtype))
   }
 }
 
@@ -116,14 +120,16 @@ package struct LRN: Operator {
     [ValueType(dtype: inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let input = try Inputs(inputs, LRN.schema).float(0)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let input = try inputs.float(0)
     guard input.rank >= 2 else {
       throw .shape(
         "LRN", "the input has no channel axis", expected: "[N, C, ...]",
         actual: Shape.text(input.shape), input: "X")
     }
-    guard input.count > 0 else { return [try context.output(0, input.dtype, input.shape)] }
+    guard input.count > 0 else {
+      return context.deliver(try context.output(0, input.dtype, input.shape))
+    }
     let x = try context.converted(input, to: input.dtype.computeType)
     let workspace = context.workspace
     let channels = x.shape[1]
@@ -147,7 +153,7 @@ package struct LRN: Operator {
       x.dtype == input.dtype
       ? try context.output(0, x.dtype, x.shape) : try context.scratch(x.dtype, x.shape)
     try Elementwise.binary(.div, x, sums, into: result, workspace)
-    return [try context.finish(result, as: input.dtype)]
+    context.deliver(try context.finish(result, as: input.dtype))
   }
 }
 
@@ -165,12 +171,12 @@ package struct Hardmax: Operator {
     [ValueType(dtype: inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let input = try Inputs(inputs, Hardmax.schema).float(0)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let input = try inputs.float(0)
     let axis = try Shape.normalizedAxis(self.axis, rank: input.rank, operatorName: "Hardmax")
     let output = try context.output(0, input.dtype, input.shape)
     Copying.zero(output)
-    guard output.count > 0 else { return [output] }
+    guard output.count > 0 else { return context.deliver(output) }
     let x = try context.contiguous(try context.converted(input, to: input.dtype.computeType))
     let (outer, extent) = (x.shape[..<axis].reduce(1, *), x.shape[axis])
     let inner = x.shape[(axis + 1)...].reduce(1, *)
@@ -185,7 +191,7 @@ package struct Hardmax: Operator {
     let one = try SmallTensors.scalar(1, output.dtype).broadcast(to: [offsets.count])
     Scattering.slices(
       try context.contiguous(one), toOffsets: offsets, slice: 1, .replace, into: output)
-    return [output]
+    context.deliver(output)
   }
 }
 

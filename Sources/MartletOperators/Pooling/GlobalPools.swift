@@ -19,8 +19,8 @@ extension GlobalPool {
     ]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let input = try Inputs(inputs, Self.schema).float(0)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let input = try inputs.float(0)
     try Self.checkRank(input.rank)
     let shape = input.shape.indices.map { $0 < 2 ? input.shape[$0] : 1 }
     let type = input.dtype.computeType
@@ -29,7 +29,7 @@ extension GlobalPool {
       try type == input.dtype ? context.output(0, type, shape) : context.scratch(type, shape)
     try Reduction.reduce(
       Self.function, source, axes: Set(2..<input.rank), into: result, context.workspace)
-    return [try context.finish(result, as: input.dtype)]
+    context.deliver(try context.finish(result, as: input.dtype))
   }
 
   private static func checkRank(_ rank: Int) throws(MartletError) {

@@ -82,8 +82,8 @@ package struct MaxPool: Operator {
     return outputCount > 1 ? [values, ValueType(dtype: .int64, shape: shape)] : [values]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let input = try Inputs(inputs, Self.schema).required(0, { $0 != .bool }, "a number type")
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let input = try inputs.required(0, { $0 != .bool }, "a number type")
     var (problem, shape) = try pool.problem(input.shape, isMax: true, countsPadding: false)
     problem.indexesColumns = indexesColumns
     let type = input.dtype.computeType
@@ -92,8 +92,8 @@ package struct MaxPool: Operator {
       try type == input.dtype ? context.output(0, type, shape) : context.scratch(type, shape)
     let indices = outputCount > 1 ? try context.output(1, .int64, shape) : nil
     problem.run(src: source, dst: result, indices: indices, pool: context.pool)
-    let values = try context.finish(result, as: input.dtype)
-    return indices.map { [values, $0] } ?? [values]
+    context.deliver(try context.finish(result, as: input.dtype))
+    if let indices { context.deliver(indices) }
   }
 }
 
@@ -119,8 +119,8 @@ package struct AveragePool: Operator {
     [ValueType(dtype: inputs.type(0)?.dtype, shape: try pool.infer(inputs.type(0)))]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let input = try Inputs(inputs, Self.schema).float(0)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let input = try inputs.float(0)
     let (problem, shape) = try pool.problem(
       input.shape, isMax: false, countsPadding: countsPadding)
     let type = input.dtype.computeType
@@ -128,6 +128,6 @@ package struct AveragePool: Operator {
     let result =
       try type == input.dtype ? context.output(0, type, shape) : context.scratch(type, shape)
     problem.run(src: source, dst: result, indices: nil, pool: context.pool)
-    return [try context.finish(result, as: input.dtype)]
+    context.deliver(try context.finish(result, as: input.dtype))
   }
 }

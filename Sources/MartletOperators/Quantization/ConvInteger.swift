@@ -22,8 +22,7 @@ package struct ConvInteger: Operator {
     try shape.infer(inputs.type(0), inputs.type(1), .int32)
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let x = try context.contiguous(try inputs.byte(0))
     let w = try context.contiguous(try inputs.byte(1))
     let (outputShape, window) = try shape.resolve(x, w)
@@ -42,6 +41,6 @@ package struct ConvInteger: Operator {
     }
     context.note(try Backends.convolve(problem, pool: context.pool))
     for tensor in [x, w, zeros, output] { tensor?.keepAlive() }
-    return [output]
+    context.deliver(output)
   }
 }

@@ -28,8 +28,7 @@ package struct DequantizeLinear: Operator {
     ]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let x = try inputs.required(
       0, { [.uint8, .int8, .uint16, .int16, .int32].contains($0) },
       "uint8, int8, uint16, int16 or int32")
@@ -48,6 +47,6 @@ package struct DequantizeLinear: Operator {
     Quantizing.dequantize(
       source.pointer, x.dtype, into: output.typed(Float.self), resolved, pool: context.pool)
     for tensor in [source, scales, zeros, output] { tensor?.keepAlive() }
-    return [try context.finish(output, as: type)]
+    context.deliver(try context.finish(output, as: type))
   }
 }

@@ -26,8 +26,7 @@ package struct DequantizedMatMul: Operator {
       inputs.type(0), inputs.type(3), .float32, operatorName: "DequantizedMatMul")
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let a = try inputs.byte(0)
     let b = try inputs.byte(3)
     let product = try IntegerMatrixProduct("DequantizedMatMul", a, b)
@@ -49,6 +48,6 @@ package struct DequantizedMatMul: Operator {
     }
     let output = try context.output(0, .float32, product.shape)
     try product.run(into: output, terms, weight: weight, context)
-    return [output]
+    context.deliver(output)
   }
 }

@@ -19,8 +19,7 @@ package struct DynamicQuantizeLinear: Operator {
     ]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let x = try context.contiguous(try inputs.required(0, like: .float32))
     var least: Float = 0
     var most: Float = 0
@@ -55,6 +54,6 @@ package struct DynamicQuantizeLinear: Operator {
         pool: context.pool)
     }
     for tensor in [x, y, scale, zero] { tensor.keepAlive() }
-    return [y, scale, zero]
+    context.deliver(y, scale, zero)
   }
 }

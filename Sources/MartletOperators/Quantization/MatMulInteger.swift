@@ -22,8 +22,7 @@ package struct MatMulInteger: Operator {
       inputs.type(0), inputs.type(1), .int32, operatorName: "MatMulInteger")
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let a = try inputs.byte(0)
     let b = try inputs.byte(1)
     let product = try IntegerMatrixProduct("MatMulInteger", a, b)
@@ -36,6 +35,6 @@ package struct MatMulInteger: Operator {
     }
     let output = try context.output(0, .int32, product.shape)
     try product.run(into: output, terms, weight: weight, context)
-    return [output]
+    context.deliver(output)
   }
 }

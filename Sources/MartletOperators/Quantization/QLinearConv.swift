@@ -25,8 +25,7 @@ package struct QLinearConv: Operator {
     try shape.infer(inputs.type(0), inputs.type(3), inputs.type(7)?.dtype)
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let x = try context.contiguous(try inputs.byte(0))
     let w = try context.contiguous(try inputs.byte(3))
     let channels = w.rank > 0 ? w.shape[0] : 0
@@ -66,6 +65,6 @@ package struct QLinearConv: Operator {
     }
     context.note(try Backends.convolve(problem, pool: context.pool))
     for tensor in [x, w, zeros, weightScales, factors, bias, output] { tensor?.keepAlive() }
-    return [output]
+    context.deliver(output)
   }
 }

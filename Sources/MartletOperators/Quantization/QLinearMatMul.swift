@@ -25,8 +25,7 @@ package struct QLinearMatMul: Operator {
       inputs.type(0), inputs.type(3), inputs.type(7)?.dtype, operatorName: "QLinearMatMul")
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let a = try inputs.byte(0)
     let b = try inputs.byte(3)
     let yZero = try inputs.byte(7)
@@ -59,7 +58,7 @@ package struct QLinearMatMul: Operator {
     }
     let output = try context.output(0, yZero.dtype, product.shape)
     try product.run(into: output, terms, weight: weight, context)
-    return [output]
+    context.deliver(output)
   }
 
   private func scaled(

@@ -44,8 +44,7 @@ package struct QuantizeLinear: Operator {
     return [ValueType(dtype: dtype, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     func isNumber(_ dtype: DType) -> Bool {
       dtype == .int32 || (dtype.isFloatingPoint && dtype != .float64)
     }
@@ -72,7 +71,7 @@ package struct QuantizeLinear: Operator {
       UnsafePointer(source.typed(Float.self)), into: output.pointer, type, resolved,
       pool: context.pool)
     for tensor in [source, scales, zeros, output] { tensor?.keepAlive() }
-    return [output]
+    context.deliver(output)
   }
 
   /// The quotients rounded to a 16-bit float, and scales of 1 to go on with.

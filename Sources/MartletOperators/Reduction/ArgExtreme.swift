@@ -29,14 +29,14 @@ extension ArgExtremeOperator {
     return [ValueType(dtype: .int64, shape: shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let name = Self.schema.name
-    let data = try Inputs(inputs, Self.schema).required(0, { $0 != .bool }, "a number type")
+    let data = try inputs.required(0, { $0 != .bool }, "a number type")
     let axis = try Shape.normalizedAxis(options.axis, rank: data.rank, operatorName: name)
     var shape = data.shape
     if options.keepsDimensions { shape[axis] = 1 } else { shape.remove(at: axis) }
     let output = try context.output(0, .int64, shape)
-    guard output.count > 0 else { return [output] }
+    guard output.count > 0 else { return context.deliver(output) }
     guard data.shape[axis] > 0 else {
       throw .shape(
         name, "axis \(axis) is empty", expected: "at least one element",
@@ -48,7 +48,7 @@ extension ArgExtremeOperator {
       dense, outer: data.shape[..<axis].reduce(1, *), extent: data.shape[axis],
       inner: data.shape[(axis + 1)...].reduce(1, *), greatest: Self.isGreatest,
       takesLast: options.takesLast, into: output, context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }
 

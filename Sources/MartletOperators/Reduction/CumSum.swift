@@ -13,8 +13,7 @@ extension CumulativeOperator {
     [ValueType(dtype: inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let x = try inputs.required(0, { $0 != .bool }, "a number type")
     let axis = try Shape.normalizedAxis(
       try inputs.integer(1), rank: x.rank, operatorName: Self.schema.name)
@@ -26,7 +25,7 @@ extension CumulativeOperator {
       dense, outer: x.shape[..<axis].reduce(1, *), extent: x.shape[axis],
       inner: x.shape[(axis + 1)...].reduce(1, *), exclusive: exclusive, reverse: reverse,
       isProduct: Self.isProduct, into: result, context.workspace)
-    return [try context.finish(result, as: x.dtype)]
+    context.deliver(try context.finish(result, as: x.dtype))
   }
 }
 

@@ -47,8 +47,7 @@ extension ReduceOperator {
     return try Axes.normalized(axes, rank: rank, operatorName: Self.schema.name)
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Self.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     var data = try inputs.required(0)
     let dtype = data.dtype
     if dtype == .bool {
@@ -69,7 +68,7 @@ extension ReduceOperator {
       data.dtype == dtype
       ? try context.output(0, dtype, shape) : try context.scratch(data.dtype, shape)
     try Reduction.reduce(Self.function, data, axes: reduced, into: result, context.workspace)
-    return [try context.finish(result, as: dtype)]
+    context.deliver(try context.finish(result, as: dtype))
   }
 }
 

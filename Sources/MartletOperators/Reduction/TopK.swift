@@ -28,8 +28,7 @@ package struct TopK: Operator {
     return [ValueType(dtype: x.dtype, shape: shape), ValueType(dtype: .int64, shape: shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, TopK.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let x = try inputs.required(0, { $0 != .bool }, "a number type")
     let axis = try Shape.normalizedAxis(self.axis, rank: x.rank, operatorName: "TopK")
     let k = try inputs.integer(1)
@@ -52,6 +51,6 @@ package struct TopK: Operator {
         inner: x.shape[(axis + 1)...].reduce(1, *), k: k, greatest: greatest, values: values,
         indices: indices, context.workspace)
     }
-    return [try context.finish(values, as: x.dtype), indices]
+    context.deliver(try context.finish(values, as: x.dtype), indices)
   }
 }

@@ -39,9 +39,9 @@ package struct Cast: Operator {
     return result
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let input = try Inputs(inputs, Cast.schema).required(0)
-    return [try context.finish(input, as: target)]
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let input = try inputs.required(0)
+    context.deliver(try context.finish(input, as: target))
   }
 }
 
@@ -59,9 +59,8 @@ package struct CastLike: Operator {
     [Cast.infer(inputs.type(0), inputs.type(1)?.dtype)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, CastLike.schema)
-    return [try context.finish(try inputs.required(0), as: try inputs.required(1).dtype)]
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    context.deliver(try context.finish(try inputs.required(0), as: try inputs.required(1).dtype))
   }
 }
 

@@ -59,8 +59,7 @@ package struct Concat: Operator {
     return [result]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Concat.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let first = try inputs.required(0)
     let axis = try Shape.normalizedAxis(self.axis, rank: first.rank, operatorName: "Concat")
     var shape = first.shape
@@ -82,7 +81,7 @@ package struct Concat: Operator {
       shape[axis] = sum
       parts.append(next)
     }
-    if parts.count == 1 { return [first] }
+    if parts.count == 1 { return context.deliver(first) }
     let output = try context.output(0, first.dtype, shape)
     var start = 0
     for part in parts where part.count > 0 {
@@ -91,6 +90,6 @@ package struct Concat: Operator {
       Copying.copy(part, into: target, context.workspace)
       start += count
     }
-    return [output]
+    context.deliver(output)
   }
 }

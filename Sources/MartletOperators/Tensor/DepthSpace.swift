@@ -27,8 +27,8 @@ package struct DepthToSpace: Operator {
     return [ValueType(dtype: input.dtype, shape: shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let input = try Inputs(inputs, DepthToSpace.schema).required(0)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let input = try inputs.required(0)
     guard input.rank == 4, input.shape[1] % (block * block) == 0 else {
       throw .shape(
         "DepthToSpace", "the input does not fit blocks of \(block)",
@@ -42,7 +42,7 @@ package struct DepthToSpace: Operator {
     let source = try context.contiguous(input).reshaped(split).permuted(order)
     let output = try context.output(0, input.dtype, [n, c, h * block, w * block])
     Copying.copy(source, into: try output.reshaped(source.shape), context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }
 
@@ -74,8 +74,8 @@ package struct SpaceToDepth: Operator {
     return [ValueType(dtype: input.dtype, shape: shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let input = try Inputs(inputs, SpaceToDepth.schema).required(0)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let input = try inputs.required(0)
     guard input.rank == 4, input.shape[2] % block == 0, input.shape[3] % block == 0 else {
       throw .shape(
         "SpaceToDepth", "the input does not fit blocks of \(block)",
@@ -88,7 +88,7 @@ package struct SpaceToDepth: Operator {
       .permuted(isColumnRowDepth ? [0, 1, 3, 5, 2, 4] : [0, 3, 5, 1, 2, 4])
     let output = try context.output(0, input.dtype, [n, c * block * block, h, w])
     Copying.copy(source, into: try output.reshaped(source.shape), context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }
 

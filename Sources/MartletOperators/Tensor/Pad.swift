@@ -42,8 +42,7 @@ package struct Pad: Operator {
     return [ValueType(dtype: data.dtype, shape: Inference.shape(from: shape))]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Pad.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let data = try inputs.required(0)
     let pads = try inputs.integers(1)
     let axes = try inputs.optionalIntegers(3) ?? Array(data.shape.indices)
@@ -81,7 +80,7 @@ package struct Pad: Operator {
     }
     let output = try context.output(0, data.dtype, shape)
     // Without elements there may still be axes too long to list.
-    guard output.count > 0 else { return [output] }
+    guard output.count > 0 else { return context.deliver(output) }
     var maps: [[Int]] = []
     for axis in shape.indices {
       let extent = data.shape[axis]
@@ -94,7 +93,7 @@ package struct Pad: Operator {
     }
     Padding.copy(
       try context.contiguous(data), maps: maps, fill: fill, into: output, context.workspace)
-    return [output]
+    context.deliver(output)
   }
 
   /// The place of an axis of `extent` elements that is read at `index`, which may lie outside.
@@ -139,8 +138,7 @@ package struct CenterCropPad: Operator {
     return [ValueType(dtype: data.dtype, shape: shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, CenterCropPad.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     var data = try inputs.required(0)
     let target = try inputs.integers(1)
     let axes = self.axes ?? Array(data.shape.indices)
@@ -167,7 +165,7 @@ package struct CenterCropPad: Operator {
       }
     }
     Copying.copy(data, into: place, context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }
 
@@ -186,8 +184,7 @@ package struct Trilu: Operator {
     [ValueType(dtype: inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Trilu.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let input = try inputs.required(0)
     guard input.rank >= 2 else {
       throw .shape(
@@ -200,6 +197,6 @@ package struct Trilu: Operator {
       try context.contiguous(input), rows: input.shape[input.rank - 2],
       columns: input.shape[input.rank - 1], k: k, keepsUpper: upper, into: output,
       context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }

@@ -30,8 +30,7 @@ package struct Expand: Operator {
     return [result]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Expand.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let input = try inputs.required(0)
     let target = try inputs.integers(1)
     _ = try Shape.elementCount(target)
@@ -41,7 +40,7 @@ package struct Expand: Operator {
         expected: "a shape that broadcasts with \(Shape.text(target))",
         actual: Shape.text(input.shape), input: "shape")
     }
-    return [try input.broadcast(to: shape)]
+    context.deliver(try input.broadcast(to: shape))
   }
 }
 
@@ -62,8 +61,7 @@ package struct Tile: Operator {
     ]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Tile.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let input = try inputs.required(0)
     let repeats = try inputs.integers(1)
     guard repeats.count == input.rank, repeats.allSatisfy({ $0 >= 0 }) else {
@@ -83,7 +81,7 @@ package struct Tile: Operator {
     }
     let output = try context.output(0, input.dtype, shape)
     // Output axis i is the pair (repeat, element); the input stands still along the repeats.
-    guard output.count > 0 else { return [output] }
+    guard output.count > 0 else { return context.deliver(output) }
     var (pairs, sourceStrides, targetStrides) = ([Int](), [Int](), [Int]())
     for axis in shape.indices where shape[axis] != 1 {
       if repeats[axis] != 1 {
@@ -102,6 +100,6 @@ package struct Tile: Operator {
       unchecked: output.storage, dtype: output.dtype, shape: pairs, strides: targetStrides,
       byteOffset: output.byteOffset)
     Copying.copy(source, into: target, context.workspace)
-    return [output]
+    context.deliver(output)
   }
 }

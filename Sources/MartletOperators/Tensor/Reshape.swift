@@ -75,11 +75,10 @@ package struct Reshape: Operator {
     return result
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Reshape.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let data = try inputs.required(0)
     let shape = try resolve(try inputs.integers(1), data)
-    return [try data.viewed(as: shape, context)]
+    context.deliver(try data.viewed(as: shape, context))
   }
 
   private func resolve(_ target: [Int], _ data: Tensor) throws(MartletError) -> [Int] {

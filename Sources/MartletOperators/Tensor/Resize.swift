@@ -69,16 +69,17 @@ package struct Resize: Operator {
     return [ValueType(dtype: x.dtype, shape: shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Resize.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let x = try inputs.required(0)
     let plan = try ResizePlan(inputs, x, axes: axes, policy: policy, filter)
     let changed = plan.axes.filter { !$0.isIdentity }
-    if changed.isEmpty { return [x] }
+    if changed.isEmpty { return context.deliver(x) }
     var target = x.shape
     for axis in changed { target[axis.axis] = axis.size }
     // Without elements there may still be axes too long to list.
-    if try Shape.elementCount(target) == 0 { return [try context.output(0, x.dtype, target)] }
+    if try Shape.elementCount(target) == 0 {
+      return context.deliver(try context.output(0, x.dtype, target))
+    }
     var current = x
     let isNearest = filter.isNearest
     if !isNearest {
@@ -110,7 +111,7 @@ package struct Resize: Operator {
     }
     try extrapolate(current, changed, context)
     if !isNearest { Resampling.settle(current, as: x.dtype, rounds: filter.antialias) }
-    return [try context.finish(current, as: x.dtype)]
+    context.deliver(try context.finish(current, as: x.dtype))
   }
 
   /// tf_crop_and_resize: places that lie outside on any axis get one value.

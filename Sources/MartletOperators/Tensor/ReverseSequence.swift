@@ -25,8 +25,7 @@ package struct ReverseSequence: Operator {
     [ValueType(dtype: inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, ReverseSequence.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let input = try inputs.required(0)
     let lengths = try inputs.integers(1)
     guard input.rank >= 2, lengths.count == input.shape[batchAxis],
@@ -52,6 +51,6 @@ package struct ReverseSequence: Operator {
         into: target.sliced(axis: timeAxis, start: length, count: rest, step: 1),
         context.workspace)
     }
-    return [output]
+    context.deliver(output)
   }
 }

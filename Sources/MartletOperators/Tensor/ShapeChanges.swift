@@ -32,11 +32,11 @@ package struct Flatten: Operator {
     ]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let input = try Inputs(inputs, Flatten.schema).required(0)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let input = try inputs.required(0)
     let at = try split(input.rank)
     let (rows, columns) = (input.shape[..<at].reduce(1, *), input.shape[at...].reduce(1, *))
-    return [try input.viewed(as: [rows, columns], context)]
+    context.deliver(try input.viewed(as: [rows, columns], context))
   }
 }
 
@@ -63,8 +63,7 @@ package struct Squeeze: Operator {
     return [result]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Squeeze.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let data = try inputs.required(0)
     let dropped: Set<Int>
     if let axes = try inputs.optionalIntegers(1) {
@@ -78,9 +77,8 @@ package struct Squeeze: Operator {
       dropped = Set(data.shape.indices.filter { data.shape[$0] == 1 })
     }
     let kept = data.shape.indices.filter { !dropped.contains($0) }
-    return [
-      try data.restrided(kept.map { data.shape[$0] }, strides: kept.map { data.strides[$0] })
-    ]
+    context.deliver(
+      try data.restrided(kept.map { data.shape[$0] }, strides: kept.map { data.strides[$0] }))
   }
 }
 
@@ -105,8 +103,7 @@ package struct Unsqueeze: Operator {
     return [result]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Unsqueeze.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let data = try inputs.required(0)
     let axes = try inputs.integers(1)
     let rank = data.rank + axes.count
@@ -123,7 +120,7 @@ package struct Unsqueeze: Operator {
         next += 1
       }
     }
-    return [try data.restrided(shape, strides: strides)]
+    context.deliver(try data.restrided(shape, strides: strides))
   }
 }
 
@@ -137,8 +134,8 @@ package struct Identity: Operator {
     [inputs.type(0) ?? .unknown()]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    [try Inputs(inputs, Identity.schema).required(0)]
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    context.deliver(try inputs.required(0))
   }
 }
 
@@ -157,8 +154,7 @@ package struct Dropout: Operator {
     return outputCount > 1 ? [data, mask] : [data]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Dropout.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let data = try inputs.required(0)
     let ratio = inputs.optional(1) == nil ? 0.5 : try inputs.number(1)
     if inputs.optional(2) != nil, try inputs.number(2) != 0, ratio != 0 {
@@ -166,9 +162,9 @@ package struct Dropout: Operator {
         .unsupported, "Dropout: training_mode with a ratio of \(ratio) is not supported",
         operatorName: "Dropout", input: "training_mode", expected: "false", actual: "true")
     }
-    guard outputCount > 1 else { return [data] }
+    guard outputCount > 1 else { return context.deliver(data) }
     let mask = try context.output(1, .bool, data.shape)
     Copying.fill(mask, with: try SmallTensors.scalar(1, .bool), context.workspace)
-    return [data, mask]
+    context.deliver(data, mask)
   }
 }

@@ -28,12 +28,12 @@ package struct ShapeOf: Operator {
     return [ValueType(dtype: .int64, shape: Inference.vector(part.count), elements: part)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let data = try Inputs(inputs, ShapeOf.schema).required(0)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let data = try inputs.required(0)
     let part = Array(data.shape[range(data.rank)])
     let output = try context.output(0, .int64, [part.count])
     SmallTensors.write(part, to: output)
-    return [output]
+    context.deliver(output)
   }
 }
 
@@ -48,10 +48,10 @@ package struct Size: Operator {
     return [ValueType(dtype: .int64, shape: [], elements: count.map { [$0] })]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let data = try Inputs(inputs, Size.schema).required(0)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let data = try inputs.required(0)
     let output = try context.output(0, .int64, [])
     SmallTensors.write([data.count], to: output)
-    return [output]
+    context.deliver(output)
   }
 }

@@ -71,8 +71,7 @@ package struct Slice: Operator {
     return [ValueType(dtype: data.dtype, shape: shape, elements: elements)]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Slice.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     var result = try inputs.required(0)
     let starts = try inputs.integers(1)
     let ends = try inputs.integers(2)
@@ -97,6 +96,6 @@ package struct Slice: Operator {
       result = result.sliced(
         axis: axis, start: start, count: count, step: count > 1 ? steps[index] : 1)
     }
-    return [result]
+    context.deliver(result)
   }
 }

@@ -59,8 +59,7 @@ package struct Split: Operator {
     }
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(inputs, Split.schema)
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let input = try inputs.required(0)
     let axis = try Shape.normalizedAxis(self.axis, rank: input.rank, operatorName: "Split")
     let extent = input.shape[axis]
@@ -80,9 +79,9 @@ package struct Split: Operator {
         actual: Shape.text(sizes), input: "split")
     }
     var start = 0
-    return sizes.map { size in
-      defer { start += size }
-      return input.sliced(axis: axis, start: start, count: size, step: 1)
+    for size in sizes {
+      context.deliver(input.sliced(axis: axis, start: start, count: size, step: 1))
+      start += size
     }
   }
 }

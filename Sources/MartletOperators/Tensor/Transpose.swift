@@ -40,8 +40,8 @@ package struct Transpose: Operator {
     return [result]
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let data = try Inputs(inputs, Transpose.schema).required(0)
-    return [try data.permuted(try order(data.rank))]
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let data = try inputs.required(0)
+    context.deliver(try data.permuted(try order(data.rank)))
   }
 }

@@ -68,9 +68,9 @@ import Testing
       outputCount: 1)
     let expected = try run("Conv", [image, weight])[0].values
     let conv = try Conv(node)
-    #expect(try conv.run([image, weight], makeContext())[0].values == expected)
+    #expect(try conv.results([image, weight], makeContext())[0].values == expected)
     let second = image.sliced(axis: 0, start: 1, count: 1, step: 1)
-    let alone = try conv.run([second, weight], makeContext())[0].values
+    let alone = try conv.results([second, weight], makeContext())[0].values
     #expect(alone == Array(expected[(expected.count / 2)...]))
   }
 
@@ -90,7 +90,7 @@ import Testing
         inputCount: 2, outputCount: 1))
     func result(_ image: Tensor, permits: Bool) throws -> (values: [Double], kernel: String) {
       let context = RunContext(mode: .fp32, permitsWinograd: permits)
-      let values = try conv.run([image, weight], context)[0].values
+      let values = try conv.results([image, weight], context)[0].values
       return (values, context.executions[0].kernel)
     }
     let (values, kernel) = try result(image, permits: true)
@@ -117,12 +117,12 @@ import Testing
     ]
     for (image, weight) in shapes {
       let inputs = try [iota(image), iota(weight), iota([weight[0]])]
-      let result = try conv.run(inputs, makeContext())[0]
+      let result = try conv.results(inputs, makeContext())[0]
       let expected = try run("Conv", inputs, attributes)[0]
       #expect(result.shape == expected.shape)
       #expect(result.values == expected.values)
       let wrong = try [inputs[0], inputs[1], iota([weight[0] + 1])]
-      #expect(throws: MartletError.self) { try conv.run(wrong, makeContext()) }
+      #expect(throws: MartletError.self) { try conv.results(wrong, makeContext()) }
     }
   }
 

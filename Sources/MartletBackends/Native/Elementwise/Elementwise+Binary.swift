@@ -35,6 +35,17 @@ extension Elementwise {
   ) throws(MartletError) {
     let dtype = dst.dtype
     let size = dtype.byteCount
+    let isSlow = if case .pow = function { true } else { false }
+    let grain = isSlow ? 1 << 12 : 1 << 15
+    if dtype == .float32, dst.count <= grain, let xStep = flatStep(x, dst),
+      let yStep = flatStep(y, dst)
+    {
+      FloatBinary(function).run(
+        dst.count, x.typed(Float.self), xStep, y.typed(Float.self), yStep, dst.typed(Float.self))
+      x.keepAlive()
+      y.keepAlive()
+      return
+    }
     var (x, y) = (x, y)
     defer {
       x.keepAlive()
@@ -53,8 +64,7 @@ extension Elementwise {
     let (xStep, yStep) = (inner[1] / size, inner[2] / size)
     let (xBase, yBase, base) = (x.pointer, y.pointer, dst.pointer)
     let kernel = FloatBinary(function)
-    let isSlow = if case .pow = function { true } else { false }
-    loop.run(on: workspace.pool, grain: isSlow ? 1 << 12 : 1 << 15) { offsets, count in
+    loop.run(on: workspace.pool, grain: grain) { offsets, count in
       let target = base + offsets[0]
       let (xs, ys) = (xBase + offsets[1], yBase + offsets[2])
       switch dtype {
@@ -75,6 +85,14 @@ extension Elementwise {
         )
       }
     }
+  }
+
+  /// Elements between those of `operand` that meet neighbours of the contiguous `dst`, where that is the
+  /// same throughout: 1 or 0.
+  private static func flatStep(_ operand: Tensor, _ dst: Tensor) -> Int? {
+    if operand.layout === dst.layout { return 1 }
+    if operand.count == 1 { return 0 }
+    return operand.isContiguous && operand.shape == dst.shape ? 1 : nil
   }
 
   private static func hasUnitSteps(_ loop: StridedLoop, _ size: Int) -> Bool {

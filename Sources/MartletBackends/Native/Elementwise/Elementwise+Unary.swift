@@ -16,6 +16,11 @@ package enum Elementwise {
   ) throws(MartletError) {
     let dtype = dst.dtype
     let size = dtype.byteCount
+    if dtype == .float32, src.isContiguous, dst.count <= function.grain {
+      FloatUnary(function).run(dst.count, src.typed(Float.self), dst.typed(Float.self))
+      src.keepAlive()
+      return
+    }
     var src = src
     defer { src.keepAlive() }
     var loop = StridedLoop(dst.shape, dst, src)

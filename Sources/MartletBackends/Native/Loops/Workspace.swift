@@ -9,19 +9,16 @@ extension Tensor {
 /// What the native drivers work with: threads and scratch memory.
 package struct Workspace {
   package let pool: ThreadPool
-  package let memory: MemoryRecycler
+  package let memory: RunMemory
 
-  package init(pool: ThreadPool, memory: MemoryRecycler) {
+  package init(pool: ThreadPool, memory: RunMemory) {
     self.pool = pool
     self.memory = memory
   }
 
   /// A contiguous tensor with uninitialised elements.
   package func scratch(_ dtype: DType, _ shape: [Int]) throws(MartletError) -> Tensor {
-    let bytes = try Shape.byteCount(shape, dtype)
-    return Tensor(
-      unchecked: try memory.storage(byteCount: bytes), dtype: dtype, shape: shape,
-      strides: Shape.contiguousStrides(shape), byteOffset: 0)
+    try memory.scratch(dtype, shape)
   }
 
   /// `tensor` itself if it is contiguous, else a contiguous copy.

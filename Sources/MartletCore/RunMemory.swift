@@ -1,0 +1,44 @@
+/// Where the runs of one context get memory from: results that live on from a `MemoryRecycler`,
+/// scratch of a node, where a plan has laid it out, from one block that all nodes share.
+///
+/// Belongs to one thread at a time.
+package final class RunMemory {
+  package let recycler = MemoryRecycler()
+
+  /// Scratch laid out for the nodes of a plan, and what a node took of it so far.
+  package struct PlannedScratch {
+    /// The tensors of all nodes, node after node.
+    package var tensors: [Tensor] = []
+    /// The current node's part of `tensors` that is not yet taken.
+    package var next = 0
+    package var end = 0
+
+    package init() {}
+  }
+
+  package var planned = PlannedScratch()
+  /// What is asked for as scratch, written down where somebody wants to know.
+  package var recorded: [(dtype: DType, layout: TensorLayout)]?
+
+  package init() {}
+
+  /// Contiguous and uninitialised, until the last tensor on it goes.
+  package func fresh(_ dtype: DType, _ shape: [Int]) throws(MartletError) -> Tensor {
+    let bytes = try Shape.byteCount(shape, dtype)
+    return Tensor(
+      unchecked: try recycler.storage(byteCount: bytes), dtype: dtype,
+      layout: TensorLayout(contiguous: shape), byteOffset: 0)
+  }
+
+  /// Contiguous and uninitialised, for the duration of the current node.
+  package func scratch(_ dtype: DType, _ shape: [Int]) throws(MartletError) -> Tensor {
+    if planned.next < planned.end {
+      let tensor = planned.tensors[planned.next]
+      planned.next += 1
+      if tensor.dtype == dtype && tensor.shape == shape { return tensor }
+    }
+    let tensor = try fresh(dtype, shape)
+    recorded?.append((dtype, tensor.layout))
+    return tensor
+  }
+}

@@ -1,0 +1,70 @@
+import MartletCore
+import MartletOperators
+
+/// The arguments of all nodes of a plan, for one executor: each node's `Inputs`, made once.
+///
+/// An operand is *bound* to what it is in every run (a constant, or a tensor that a `ShapePlan` has
+/// laid out), and otherwise gets the value of this run, which it lets go of once its node has run.
+struct NodeFrames {
+  private let plan: Plan
+  let inputs: [Inputs]
+  /// By operand.
+  private var bound: [Value?]
+  /// How many operands of each node hold values of this run alone.
+  private var loose: [Int]
+  /// The graph's outputs in this run.
+  var outputs: [Value?]
+
+  init(_ plan: Plan) {
+    self.plan = plan
+    bound = plan.sources.map { source in
+      if case .constant(let tensor) = source { .tensor(tensor) } else { nil }
+    }
+    var inputs: [Inputs] = []
+    inputs.reserveCapacity(plan.nodes.count)
+    for node in plan.nodes {
+      inputs.append(Inputs(Array(bound[node.operands]), type(of: node.operation).schema))
+    }
+    self.inputs = inputs
+    loose = [Int](repeating: 0, count: plan.nodes.count)
+    outputs = [Value?](repeating: nil, count: plan.outputSources.count)
+  }
+
+  /// Whether node `index` has operands that are of this run alone.
+  func isLoose(_ index: Int) -> Bool { loose[index] > 0 }
+
+  /// Hands a value of this run to its readers.
+  mutating func give(_ value: Value?, to readers: [Plan.Reader]) {
+    for reader in readers {
+      if reader.node < 0 {
+        outputs[reader.position] = value
+      } else {
+        inputs[reader.node].values[reader.position] = value
+        loose[reader.node] += 1
+      }
+    }
+  }
+
+  /// Makes a value what its readers read in every run; nil undoes that.
+  mutating func bind(_ value: Value?, to readers: [Plan.Reader]) {
+    for reader in readers where reader.node >= 0 {
+      bound[plan.nodes[reader.node].operands.lowerBound + reader.position] = value
+      inputs[reader.node].values[reader.position] = value
+    }
+  }
+
+  /// Lets go of the values of this run that node `index` has read.
+  mutating func release(_ index: Int) {
+    guard loose[index] > 0 else { return }
+    loose[index] = 0
+    let first = plan.nodes[index].operands.lowerBound
+    let node = inputs[index]
+    for position in node.values.indices { node.values[position] = bound[first + position] }
+  }
+
+  /// Lets go of all values of this run.
+  mutating func releaseAll() {
+    for index in loose.indices { release(index) }
+    for index in outputs.indices { outputs[index] = nil }
+  }
+}

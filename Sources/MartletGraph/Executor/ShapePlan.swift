@@ -1,0 +1,150 @@
+import MartletCore
+import MartletOperators
+
+/// Where the results and scratch of all nodes lie in one arena, for runs with inputs of certain shapes.
+///
+/// It is laid out from the record of one such run. A later run whose nodes ask for something else
+/// (shapes that depend on data) is right all the same: what does not fit its place gets memory of its
+/// own. Outputs of the graph, and what they are views of, are never laid out: they leave the run.
+struct ShapePlan {
+  private struct Placement {
+    /// From the arena's start, or from that of `constant`.
+    let byteOffset: Int
+    let constant: Storage?
+  }
+
+  /// Bytes of the whole arena: results, then scratch.
+  let arenaBytes: Int
+  private let record: RunRecord
+  /// By result: where what it asks for lies, and where what it delivers.
+  private let requested: [Int?]
+  private let delivered: [Placement?]
+  private let scratchOffset: Int
+
+  /// The nodes that need not run: their results are views, the same in every run.
+  let isSkipped: [Bool]
+
+  init(_ record: RunRecord, _ plan: Plan) {
+    self.record = record
+    let count = record.results.count
+    // The result whose memory each result lies in; nil: none that is laid out.
+    var owner = [Int?](repeating: nil, count: count)
+    var placement = [Placement?](repeating: nil, count: count)
+    var last = [Int](repeating: 0, count: count)
+    var first = [Int](repeating: 0, count: count)
+    var leaves = [Bool](repeating: false, count: count)
+    for (index, node) in plan.nodes.enumerated() {
+      for result in node.results {
+        let entry = record.results[result]
+        switch entry.origin {
+        case .other: continue
+        case .fresh:
+          owner[result] = result
+          first[result] = index
+          placement[result] = Placement(byteOffset: entry.byteOffset, constant: nil)
+        case .view(let position):
+          switch plan.sources[node.operands.lowerBound + position] {
+          case .absent, .input: continue
+          case .constant(let tensor):
+            placement[result] = Placement(
+              byteOffset: tensor.byteOffset + entry.byteOffset, constant: tensor.storage)
+          case .result(let source):
+            guard let base = placement[source] else { continue }
+            owner[result] = owner[source]
+            placement[result] = Placement(
+              byteOffset: base.byteOffset + entry.byteOffset, constant: base.constant)
+          }
+        }
+        let end = plan.readers[result].map { $0.node }.max() ?? index
+        guard let holder = owner[result] else { continue }
+        last[holder] = max(last[holder], end, index)
+        if plan.outputOf[result] >= 0 { leaves[holder] = true }
+      }
+    }
+    var tenants: [ArenaLayout.Tenant] = []
+    var tenantOf = [Int?](repeating: nil, count: count)
+    for result in 0..<count where owner[result] == result && !leaves[result] {
+      guard let layout = record.results[result].requested else { continue }
+      tenantOf[result] = tenants.count
+      tenants.append(
+        ArenaLayout.Tenant(
+          byteCount: layout.count * record.results[result].dtype.byteCount, first: first[result],
+          last: last[result]))
+    }
+    let arena = ArenaLayout(tenants)
+    func offset(_ result: Int) -> Int? { tenantOf[result].map { arena.offsets[$0] } }
+    requested = (0..<count).map { owner[$0] == $0 ? offset($0) : nil }
+    let delivered = (0..<count).map { result -> Placement? in
+      guard let place = placement[result], place.constant == nil else { return placement[result] }
+      return owner[result].flatMap { offset($0) }.map {
+        Placement(byteOffset: $0 + place.byteOffset, constant: nil)
+      }
+    }
+    self.delivered = delivered
+    scratchOffset = arena.byteCount
+    let scratchBytes = record.scratch.map { requests in
+      requests.reduce(0) { $0 + ShapePlan.byteCount($1) }
+    }
+    arenaBytes = scratchOffset + (scratchBytes.max() ?? 0)
+    isSkipped = plan.nodes.map { node in
+      guard !node.results.isEmpty else { return false }
+      let areViews = node.results.allSatisfy { result in
+        if case .view(of: 0) = record.results[result].origin {
+          delivered[result] != nil
+        } else {
+          false
+        }
+      }
+      return areViews
+        && plan.sources[node.operands].dropFirst().allSatisfy { source in
+          switch source {
+          case .absent, .constant: true
+          case .input, .result: false
+          }
+        }
+    }
+  }
+
+  private static func byteCount(_ request: (dtype: DType, layout: TensorLayout)) -> Int {
+    ArenaLayout.rounded(request.layout.count * request.dtype.byteCount)
+  }
+
+  // MARK: - The tensors in an arena
+
+  /// By result: where its node writes it.
+  func places(in arena: Storage) -> [Tensor?] {
+    requested.enumerated().map { result, offset in
+      guard let offset, let layout = record.results[result].requested else { return nil }
+      return Tensor(
+        unchecked: arena, dtype: record.results[result].dtype, layout: layout, byteOffset: offset)
+    }
+  }
+
+  /// By result: what its readers get.
+  func values(in arena: Storage) -> [Tensor?] {
+    delivered.enumerated().map { result, placement in
+      guard let placement, let layout = record.results[result].delivered else { return nil }
+      return Tensor(
+        unchecked: placement.constant ?? arena, dtype: record.results[result].dtype, layout: layout,
+        byteOffset: placement.byteOffset)
+    }
+  }
+
+  /// The scratch of all nodes, and by node which part is its own.
+  func scratch(in arena: Storage) -> (tensors: [Tensor], ranges: [Range<Int>]) {
+    var tensors: [Tensor] = []
+    var ranges: [Range<Int>] = []
+    for requests in record.scratch {
+      let start = tensors.count
+      var offset = scratchOffset
+      for request in requests {
+        tensors.append(
+          Tensor(
+            unchecked: arena, dtype: request.dtype, layout: request.layout, byteOffset: offset))
+        offset += ShapePlan.byteCount(request)
+      }
+      ranges.append(start..<tensors.count)
+    }
+    return (tensors, ranges)
+  }
+}
