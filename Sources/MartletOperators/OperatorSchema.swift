@@ -9,10 +9,12 @@ package struct OperatorSchema: Sendable {
   package let outputs: [String]
   /// Attribute names with a sentence each.
   package let attributes: [String: String]
+  package let traits: OperatorTraits
 
   package init(
     name: String, inputs: [String], requiredInputs: Int? = nil, isVariadic: Bool = false,
-    outputs: [String] = ["output"], attributes: [String: String] = [:]
+    outputs: [String] = ["output"], attributes: [String: String] = [:],
+    traits: OperatorTraits = []
   ) {
     self.name = name
     self.inputs = inputs
@@ -20,5 +22,6 @@ package struct OperatorSchema: Sendable {
     self.isVariadic = isVariadic
     self.outputs = outputs
     self.attributes = attributes
+    self.traits = traits
   }
 }

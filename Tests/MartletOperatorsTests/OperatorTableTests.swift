@@ -55,6 +55,14 @@ import Testing
         for (result, type) in zip(results, inferred ?? []) {
           Self.check(result, type, "\(schema.name) \(attributes) \(inputs)")
         }
+        for result in results {
+          for (slot, input) in inputs.enumerated() where input?.storage === result.storage {
+            #expect(
+              schema.traits.viewedInputs.contains(slot),
+              "\(schema.name) \(attributes) gives a view of input \(slot), which it does not declare"
+            )
+          }
+        }
         // Every element can be read.
         for result in results where result.count < 1 << 20 { _ = SmallTensors.doubles(result) }
       }

@@ -122,13 +122,8 @@ package final class Plan: Sendable {
     self.constantBytes = constantBytes
   }
 
-  /// The weight inputs of operators that read them byte by byte or with loads for any address; an
-  /// unaligned weight that only these read stays where it lies in the model's file.
-  private static let takesAnyAddress: [String: Int] = [
-    "Conv": 1, "Gather": 0, "Gemm": 1, "Linear": 1, "MatMul": 1,
-  ]
-
-  /// The graph with aligned copies of the unaligned constants that need it.
+  /// The graph with aligned copies of the unaligned constants that need it: an unaligned weight that
+  /// only operators read that take any address stays where it lies in the model's file.
   private static func aligned(_ source: Graph) throws(MartletError) -> Graph {
     var graph = source
     func align(_ id: ValueID) throws(MartletError) {
@@ -136,8 +131,9 @@ package final class Plan: Sendable {
       graph.values[id].type.constant = try constant.copied()
     }
     for node in source.nodes {
+      let takesAnyAddress = node.traits.anyAddressInputs
       for (slot, id) in node.inputs.enumerated() {
-        if let id, takesAnyAddress[node.operatorName] != slot { try align(id) }
+        if let id, !takesAnyAddress.contains(slot) { try align(id) }
       }
     }
     for output in source.outputs { try align(output.value) }

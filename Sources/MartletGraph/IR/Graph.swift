@@ -44,6 +44,13 @@ package struct Node: Sendable {
   }
 }
 
+extension Node {
+  /// What is true of the node's operator; nothing, where Martlet does not know it.
+  package var traits: OperatorTraits {
+    OperatorTable.lookup(operatorName)?.schema.traits ?? []
+  }
+}
+
 /// A result of the graph: the name that callers ask for and the value that it is.
 package struct GraphOutput: Sendable {
   package var name: String

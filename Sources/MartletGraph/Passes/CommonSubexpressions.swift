@@ -4,11 +4,6 @@ import MartletOperators
 /// Computes equal things once: small constants of equal elements become one, and so do nodes with
 /// equal operator, attributes and inputs.
 enum CommonSubexpressions {
-  private static let neverShared: Set<String> = [
-    "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial",
-    "Bernoulli",
-  ]
-
   static let pass = Pass("common-subexpressions") { graph throws(MartletError) in
     var replacement = Array(graph.values.indices)
     shareConstants(graph, &replacement)
@@ -19,7 +14,7 @@ enum CommonSubexpressions {
         graph.nodes[index].inputs[slot] = graph.nodes[index].inputs[slot].map { replacement[$0] }
       }
       let node = graph.nodes[index]
-      guard !neverShared.contains(node.operatorName) else { continue }
+      guard !node.traits.isRandom else { continue }
       let key = Key(
         operatorName: node.operatorName, inputs: node.inputs,
         attributes: node.attributes.mapValues(\.identity), outputCount: node.outputs.count)

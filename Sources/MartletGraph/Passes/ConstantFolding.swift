@@ -8,11 +8,6 @@ import MartletOperators
 /// than what they come from stay nodes: they would cost more memory than they save time.
 package enum ConstantFolding {
   static let maximumBytes = 1 << 20
-  /// Random numbers are drawn anew in each run.
-  private static let neverFolded: Set<String> = [
-    "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial",
-    "Bernoulli",
-  ]
 
   static let pass = Pass("constant-folding") { graph throws(MartletError) in
     var folded: Set<Int> = []
@@ -37,7 +32,7 @@ package enum ConstantFolding {
   static func values(of node: Node, _ operation: any Operator, in graph: Graph)
     throws(MartletError) -> [Tensor]?
   {
-    guard !neverFolded.contains(node.operatorName) else { return nil }
+    guard !node.traits.isRandom else { return nil }
     if let inferred = inferredValues(of: node, in: graph) { return inferred }
     var inputs: [Tensor?] = []
     var inputBytes = 0

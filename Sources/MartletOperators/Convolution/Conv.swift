@@ -12,7 +12,8 @@ package struct Conv: Operator {
   package static let schema = OperatorSchema(
     name: "Conv", inputs: ["X", "W", "B", "residual"], requiredInputs: 2, outputs: ["Y"],
     attributes: FusedActivation.attributes.merging(SlidingWindow.attributes) { first, _ in first }
-      .merging(["group": "Groups that the channels are divided into (1)."]) { first, _ in first })
+      .merging(["group": "Groups that the channels are divided into (1)."]) { first, _ in first },
+    traits: [.anyAddress(inputs: [1])])
 
   private let window: SlidingWindow
   private let groups: Int

@@ -51,7 +51,8 @@ package struct Div: BinaryOperator {
 /// x for x >= 0, slope * x below; the slope broadcasts to X. Source: ONNX PRelu-16.
 package struct PRelu: BinaryOperator {
   package static let schema = OperatorSchema(
-    name: "PRelu", inputs: ["X", "slope"], outputs: ["Y"])
+    name: "PRelu", inputs: ["X", "slope"], outputs: ["Y"],
+    traits: [.elementwise, .inPlace(with: [0, 1])])
   package static let function = BinaryFunction.prelu
   package init(_ node: OperatorNode) throws(MartletError) {}
 }

@@ -54,7 +54,11 @@ extension Inference {
 
 extension OperatorSchema {
   /// Two inputs that broadcast, one output.
-  static func binary(_ name: String, attributes: [String: String] = [:]) -> OperatorSchema {
-    OperatorSchema(name: name, inputs: ["A", "B"], outputs: ["C"], attributes: attributes)
+  static func binary(
+    _ name: String, attributes: [String: String] = [:],
+    traits: OperatorTraits = [.elementwise, .inPlace(with: [0, 1])]
+  ) -> OperatorSchema {
+    OperatorSchema(
+      name: name, inputs: ["A", "B"], outputs: ["C"], attributes: attributes, traits: traits)
   }
 }

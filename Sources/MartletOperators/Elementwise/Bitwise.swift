@@ -45,7 +45,8 @@ package struct BitwiseXor: BitwiseOperator {
 package struct BitShift: BitwiseOperator {
   package static let schema = OperatorSchema(
     name: "BitShift", inputs: ["X", "Y"], outputs: ["Z"],
-    attributes: ["direction": "LEFT or RIGHT, required"])
+    attributes: ["direction": "LEFT or RIGHT, required"],
+    traits: [.elementwise, .inPlace(with: [0, 1])])
   package let function: BinaryFunction
 
   package init(_ node: OperatorNode) throws(MartletError) {

@@ -5,7 +5,8 @@ import MartletCore
 /// exceeds max the result is max. Source: ONNX Clip-13.
 package struct Clip: Operator {
   package static let schema = OperatorSchema(
-    name: "Clip", inputs: ["input", "min", "max"], requiredInputs: 1)
+    name: "Clip", inputs: ["input", "min", "max"], requiredInputs: 1,
+    traits: [.elementwise, .inPlace(with: [0]), .view(of: 0)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 

@@ -50,28 +50,28 @@ package struct Equal: ComparisonOperator {
 
 /// A < B. Source: ONNX Less-13.
 package struct Less: ComparisonOperator {
-  package static let schema = OperatorSchema.binary("Less")
+  package static let schema = OperatorSchema.binary("Less", traits: [.elementwise])
   package static let comparison = Comparison.less
   package init(_ node: OperatorNode) throws(MartletError) {}
 }
 
 /// A <= B. Source: ONNX LessOrEqual-16.
 package struct LessOrEqual: ComparisonOperator {
-  package static let schema = OperatorSchema.binary("LessOrEqual")
+  package static let schema = OperatorSchema.binary("LessOrEqual", traits: [.elementwise])
   package static let comparison = Comparison.lessOrEqual
   package init(_ node: OperatorNode) throws(MartletError) {}
 }
 
 /// A > B. Source: ONNX Greater-13.
 package struct Greater: ComparisonOperator {
-  package static let schema = OperatorSchema.binary("Greater")
+  package static let schema = OperatorSchema.binary("Greater", traits: [.elementwise])
   package static let comparison = Comparison.greater
   package init(_ node: OperatorNode) throws(MartletError) {}
 }
 
 /// A >= B. Source: ONNX GreaterOrEqual-16.
 package struct GreaterOrEqual: ComparisonOperator {
-  package static let schema = OperatorSchema.binary("GreaterOrEqual")
+  package static let schema = OperatorSchema.binary("GreaterOrEqual", traits: [.elementwise])
   package static let comparison = Comparison.greaterOrEqual
   package init(_ node: OperatorNode) throws(MartletError) {}
 }
@@ -101,7 +101,7 @@ extension FloatTestOperator {
 
 /// Whether each element is NaN. Source: ONNX IsNaN-20.
 package struct IsNaN: FloatTestOperator {
-  package static let schema = OperatorSchema.unary("IsNaN")
+  package static let schema = OperatorSchema.unary("IsNaN", traits: [.elementwise])
   package let test: FloatTest? = .isNaN
   package init(_ node: OperatorNode) throws(MartletError) {}
 }
@@ -112,7 +112,7 @@ package struct IsInf: FloatTestOperator {
     "IsInf",
     attributes: [
       "detect_negative": "whether -Inf counts, 1", "detect_positive": "whether +Inf counts, 1",
-    ])
+    ], traits: [.elementwise])
   package let test: FloatTest?
 
   package init(_ node: OperatorNode) throws(MartletError) {

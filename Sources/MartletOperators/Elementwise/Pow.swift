@@ -6,7 +6,10 @@ import MartletCore
 /// Integer powers wrap; a negative exponent truncates to zero but for bases 1 and -1. Scalar
 /// exponents of 2 and 3 multiply, of 1 copy.
 package struct Pow: Operator {
-  package static let schema = OperatorSchema(name: "Pow", inputs: ["X", "Y"], outputs: ["Z"])
+  package static let schema = OperatorSchema(
+    name: "Pow", inputs: ["X", "Y"], outputs: ["Z"],
+    // Not with X, which a cube reads a second time.
+    traits: [.elementwise, .inPlace(with: [1])])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 

@@ -45,7 +45,9 @@ extension VariadicOperator {
 extension OperatorSchema {
   static func variadic(_ name: String, output: String) -> OperatorSchema {
     OperatorSchema(
-      name: name, inputs: ["data_0"], requiredInputs: 1, isVariadic: true, outputs: [output])
+      name: name, inputs: ["data_0"], requiredInputs: 1, isVariadic: true, outputs: [output],
+      // A lone input is handed on; inputs from the third on are read after the output is written.
+      traits: [.elementwise, .inPlace(with: [0, 1]), .view(of: 0)])
   }
 }
 

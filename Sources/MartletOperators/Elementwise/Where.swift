@@ -3,7 +3,9 @@ import MartletCore
 
 /// X where the condition holds, Y elsewhere; all three broadcast. Source: ONNX Where-16.
 package struct Where: Operator {
-  package static let schema = OperatorSchema(name: "Where", inputs: ["condition", "X", "Y"])
+  package static let schema = OperatorSchema(
+    name: "Where", inputs: ["condition", "X", "Y"],
+    traits: [.elementwise, .inPlace(with: [0, 1, 2])])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 

@@ -5,7 +5,8 @@ import MartletCore
 /// gives a view. Source: ONNX Gather-13.
 package struct Gather: Operator {
   package static let schema = OperatorSchema(
-    name: "Gather", inputs: ["data", "indices"], attributes: ["axis": "along which, 0"])
+    name: "Gather", inputs: ["data", "indices"], attributes: ["axis": "along which, 0"],
+    traits: [.view(of: 0), .anyAddress(inputs: [0])])
   private let axis: Int
 
   package init(_ node: OperatorNode) throws(MartletError) {

@@ -8,7 +8,7 @@ import MartletCore
 package struct Einsum: Operator {
   package static let schema = OperatorSchema(
     name: "Einsum", inputs: ["Inputs"], isVariadic: true, outputs: ["Output"],
-    attributes: ["equation": "as in bij,bjk->bik, required"])
+    attributes: ["equation": "as in bij,bjk->bik, required"], traits: [.view(of: 0)])
   private typealias Label = EinsumEquation.Label
   private let equation: EinsumEquation
 

@@ -13,7 +13,7 @@ package struct Gemm: Operator {
       "beta": "A factor of C (1).",
       "transA": "Whether A is transposed (0).",
       "transB": "Whether B is transposed (0).",
-    ]) { first, _ in first })
+    ]) { first, _ in first }, traits: [.anyAddress(inputs: [1])])
 
   private let alpha: Float
   private let beta: Float

@@ -7,7 +7,8 @@ import MartletCore
 package struct Linear: Operator {
   package static let schema = OperatorSchema(
     name: "Linear", inputs: ["X", "weight", "bias", "residual"], requiredInputs: 2,
-    outputs: ["Y"], attributes: FusedActivation.attributes)
+    outputs: ["Y"], attributes: FusedActivation.attributes,
+    traits: [.anyAddress(inputs: [1])])
 
   private let activation: Activation
   private let weight: PackedWeight?

@@ -14,7 +14,7 @@ package struct MatMul: Operator {
       "alpha": "Martlet's own: a factor of the product (1).",
       "trans_a": "Martlet's own: whether A's last two axes are swapped (0).",
       "trans_b": "Martlet's own: whether B's last two axes are swapped (0).",
-    ]) { first, _ in first })
+    ]) { first, _ in first }, traits: [.anyAddress(inputs: [1])])
 
   private let alpha: Float
   private let transposesA: Bool

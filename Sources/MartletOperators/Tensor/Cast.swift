@@ -9,7 +9,7 @@ package struct Cast: Operator {
     attributes: [
       "to": "the dtype's number in ONNX, required", "saturate": "for 8-bit floats; unused",
       "round_mode": "for 8-bit floats; unused",
-    ])
+    ], traits: [.elementwise, .view(of: 0)])
   private let target: DType
 
   package init(_ node: OperatorNode) throws(MartletError) {
@@ -51,7 +51,7 @@ package struct CastLike: Operator {
     name: "CastLike", inputs: ["input", "target_type"],
     attributes: [
       "saturate": "for 8-bit floats; unused", "round_mode": "for 8-bit floats; unused",
-    ])
+    ], traits: [.view(of: 0)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 

@@ -5,7 +5,7 @@ import MartletCore
 package struct Concat: Operator {
   package static let schema = OperatorSchema(
     name: "Concat", inputs: ["inputs"], isVariadic: true, outputs: ["concat_result"],
-    attributes: ["axis": "along which, required"])
+    attributes: ["axis": "along which, required"], traits: [.view(of: 0)])
   private let axis: Int
 
   package init(_ node: OperatorNode) throws(MartletError) {

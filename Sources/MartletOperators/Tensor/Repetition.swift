@@ -4,7 +4,8 @@ import MartletCore
 /// The input repeated along unit axes so that it broadcasts with `shape`. A view.
 /// Source: ONNX Expand-13.
 package struct Expand: Operator {
-  package static let schema = OperatorSchema(name: "Expand", inputs: ["input", "shape"])
+  package static let schema = OperatorSchema(
+    name: "Expand", inputs: ["input", "shape"], traits: [.view(of: 0)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 

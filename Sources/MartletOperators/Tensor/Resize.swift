@@ -19,7 +19,7 @@ package struct Resize: Operator {
       "keep_aspect_ratio_policy": "stretch, not_larger or not_smaller; stretch",
       "mode": "nearest, linear or cubic; nearest",
       "nearest_mode": "round_prefer_floor, round_prefer_ceil, floor or ceil; round_prefer_floor",
-    ])
+    ], traits: [.view(of: 0)])
   private let filter: ResampleFilter
   private let axes: [Int]?
   private let policy: String

@@ -6,7 +6,7 @@ import MartletCore
 package struct Flatten: Operator {
   package static let schema = OperatorSchema(
     name: "Flatten", inputs: ["input"],
-    attributes: ["axis": "the first axis of the columns, -rank...rank, 1"])
+    attributes: ["axis": "the first axis of the columns, -rank...rank, 1"], traits: [.view(of: 0)])
   private let axis: Int
 
   package init(_ node: OperatorNode) throws(MartletError) {
@@ -43,7 +43,8 @@ package struct Flatten: Operator {
 /// Drops axes of extent 1: those listed, or all. A view. Source: ONNX Squeeze-24.
 package struct Squeeze: Operator {
   package static let schema = OperatorSchema(
-    name: "Squeeze", inputs: ["data", "axes"], requiredInputs: 1, outputs: ["squeezed"])
+    name: "Squeeze", inputs: ["data", "axes"], requiredInputs: 1, outputs: ["squeezed"],
+    traits: [.view(of: 0)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 
@@ -85,7 +86,7 @@ package struct Squeeze: Operator {
 /// Inserts axes of extent 1 at the listed places of the result. A view. Source: ONNX Unsqueeze-24.
 package struct Unsqueeze: Operator {
   package static let schema = OperatorSchema(
-    name: "Unsqueeze", inputs: ["data", "axes"], outputs: ["expanded"])
+    name: "Unsqueeze", inputs: ["data", "axes"], outputs: ["expanded"], traits: [.view(of: 0)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 
@@ -126,7 +127,8 @@ package struct Unsqueeze: Operator {
 
 /// The input itself. Source: ONNX Identity-24.
 package struct Identity: Operator {
-  package static let schema = OperatorSchema(name: "Identity", inputs: ["input"])
+  package static let schema = OperatorSchema(
+    name: "Identity", inputs: ["input"], traits: [.elementwise, .view(of: 0)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 
@@ -143,7 +145,8 @@ package struct Identity: Operator {
 package struct Dropout: Operator {
   package static let schema = OperatorSchema(
     name: "Dropout", inputs: ["data", "ratio", "training_mode"], requiredInputs: 1,
-    outputs: ["output", "mask"], attributes: ["seed": "unused at inference"])
+    outputs: ["output", "mask"], attributes: ["seed": "unused at inference"],
+    traits: [.view(of: 0)])
   private let outputCount: Int
 
   package init(_ node: OperatorNode) throws(MartletError) { outputCount = node.outputCount }

@@ -5,7 +5,8 @@ import MartletCore
 /// and are clamped. A view. Source: ONNX Slice-13.
 package struct Slice: Operator {
   package static let schema = OperatorSchema(
-    name: "Slice", inputs: ["data", "starts", "ends", "axes", "steps"], requiredInputs: 3)
+    name: "Slice", inputs: ["data", "starts", "ends", "axes", "steps"], requiredInputs: 3,
+    traits: [.view(of: 0)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 

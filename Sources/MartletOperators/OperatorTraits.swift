@@ -1,0 +1,40 @@
+/// What is true of an operator beyond its schema's names: what passes and planners ask instead of
+/// knowing operators by name.
+package struct OperatorTraits: Sendable, ExpressibleByArrayLiteral {
+  /// One statement about an operator.
+  package enum Trait: Sendable {
+    /// Draws new numbers in each run: never folded, never shared by equal nodes.
+    case random
+    /// Element i of the output depends on element i of each input alone, inputs broadcasting.
+    case elementwise
+    /// An output may be a view of this input: it shares its memory, and keeps it alive.
+    case view(of: Int)
+    /// Output 0 may be written over one of these inputs where that is contiguous and has the
+    /// output's shape and dtype, and nothing else reads its memory: no later node, and no other
+    /// input of this node that is not in the list too.
+    case inPlace(with: [Int])
+    /// These inputs are read byte by byte or with loads for any address.
+    case anyAddress(inputs: [Int])
+  }
+
+  package private(set) var isRandom = false
+  package private(set) var isElementwise = false
+  /// The inputs that an output may be a view of.
+  package private(set) var viewedInputs: Set<Int> = []
+  /// The inputs that output 0 may be written over; see `Trait.inPlace`.
+  package private(set) var inPlaceInputs: Set<Int> = []
+  /// The inputs whose elements need not lie at multiples of their size.
+  package private(set) var anyAddressInputs: Set<Int> = []
+
+  package init(arrayLiteral traits: Trait...) {
+    for trait in traits {
+      switch trait {
+      case .random: isRandom = true
+      case .elementwise: isElementwise = true
+      case .view(let input): viewedInputs.insert(input)
+      case .inPlace(let inputs): inPlaceInputs.formUnion(inputs)
+      case .anyAddress(let inputs): anyAddressInputs.formUnion(inputs)
+      }
+    }
+  }
+}
