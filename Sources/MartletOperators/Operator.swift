@@ -42,12 +42,18 @@ package struct OperatorNode: Sendable {
   package let constants: [Tensor?]
   package let inputCount: Int
   package let outputCount: Int
+  /// The node's subgraphs.
+  package let regions: [any RegionDescription]
 
-  package init(attributes: Attributes, constants: [Tensor?], inputCount: Int, outputCount: Int) {
+  package init(
+    attributes: Attributes, constants: [Tensor?], inputCount: Int, outputCount: Int,
+    regions: [any RegionDescription] = []
+  ) {
     self.attributes = attributes
     self.constants = constants
     self.inputCount = inputCount
     self.outputCount = outputCount
+    self.regions = regions
   }
 
   /// The constant at input `index`, or nil.

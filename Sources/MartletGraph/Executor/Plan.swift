@@ -6,7 +6,8 @@ import MartletOperators
 package final class Plan: Sendable {
   struct PreparedNode: Sendable {
     let operation: any Operator
-    /// Its operands' numbers: they count through all nodes.
+    /// Its operands' numbers, which count through all nodes: its inputs, then what its regions
+    /// capture.
     let operands: Range<Int>
     /// Its results' numbers.
     let results: Range<Int>
@@ -82,7 +83,8 @@ package final class Plan: Sendable {
       try Progress.report("prepare", index, of: graph.nodes.count, to: progress)
       let operation = try graph.makeOperator(node)
       let firstOperand = sources.count
-      for (position, input) in node.inputs.enumerated() {
+      let captures = node.regions.flatMap { $0.captures.map(Optional.some) }
+      for (position, input) in (node.inputs + captures).enumerated() {
         guard let input else {
           sources.append(.absent)
           continue

@@ -2,10 +2,16 @@ import MartletCore
 import MartletOperators
 
 extension Graph {
-  /// Makes the operator of a node, with whatever of its inputs is constant.
+  /// Makes the operator of a node, with whatever of its inputs is constant and with its regions.
   ///
   /// Errors name the node and the operator.
   package func makeOperator(_ node: Node) throws(MartletError) -> any Operator {
+    try makeOperator(node, describeRegions(of: node, InferenceBudget(for: [node]), depth: 0))
+  }
+
+  func makeOperator(
+    _ node: Node, _ regions: [GraphRegion]
+  ) throws(MartletError) -> any Operator {
     var constants: [Tensor?] = []
     for input in node.inputs { constants.append(input.flatMap { values[$0].constant }) }
     do throws(MartletError) {
@@ -13,7 +19,8 @@ extension Graph {
         node.operatorName,
         OperatorNode(
           attributes: Attributes(node.attributes, operatorName: node.operatorName),
-          constants: constants, inputCount: node.inputs.count, outputCount: node.outputs.count))
+          constants: constants, inputCount: node.inputs.count, outputCount: node.outputs.count,
+          regions: regions))
     } catch {
       throw error.at(node)
     }
@@ -31,16 +38,57 @@ extension Graph {
     return Array(types.prefix(node.outputs.count))
   }
 
-  /// Infers the types of all values from those of the inputs, in the order of the nodes.
+  /// Infers the types of all values from those of the inputs, in the order of the nodes, those inside
+  /// regions included.
   ///
   /// What was known before and does not follow from the inputs is kept.
+  /// Throws what operators throw on their attributes and input types, and `invalidModel` for regions
+  /// nested deeper than `Region.maximumDepth`.
   package mutating func inferTypes() throws(MartletError) {
-    for node in nodes {
-      let operation = try makeOperator(node)
-      let types = try inferOutputs(node, operation)
-      for (output, type) in zip(node.outputs, types) {
-        values[output].type = type.completed(by: values[output].type)
+    try inferTypes(InferenceBudget(for: nodes), depth: 0)
+  }
+
+  mutating func inferTypes(_ budget: InferenceBudget, depth: Int) throws(MartletError) {
+    for index in nodes.indices { _ = try inferNode(index, budget, depth: depth) }
+  }
+
+  /// Infers the output types of node `index`, and the types inside its regions; gives its operator.
+  @discardableResult
+  package mutating func inferNode(_ index: Int) throws(MartletError) -> any Operator {
+    try inferNode(index, InferenceBudget(for: [nodes[index]]), depth: 0)
+  }
+
+  private mutating func inferNode(
+    _ index: Int, _ budget: InferenceBudget, depth: Int
+  ) throws(MartletError) -> any Operator {
+    if !nodes[index].regions.isEmpty { refreshRegions(of: index) }
+    let node = nodes[index]
+    let regions = try describeRegions(of: node, budget, depth: depth)
+    let operation = try makeOperator(node, regions)
+    let types = try inferOutputs(node, operation)
+    for (output, type) in zip(node.outputs, types) {
+      values[output].type = type.completed(by: values[output].type)
+    }
+    for (position, region) in regions.enumerated() {
+      do throws(MartletError) {
+        nodes[index].regions[position].graph = try region.inferredGraph()
+      } catch {
+        throw error.at(node)
       }
+    }
+    return operation
+  }
+
+  /// The node's regions for its operator.
+  func describeRegions(
+    of node: Node, _ budget: InferenceBudget, depth: Int
+  ) throws(MartletError) -> [GraphRegion] {
+    guard !node.regions.isEmpty else { return [] }
+    guard depth < Region.maximumDepth else { throw Region.depthError.at(node) }
+    return node.regions.map { region in
+      var region = region
+      refresh(&region)
+      return GraphRegion(region, budget, depth: depth + 1)
     }
   }
 }
@@ -58,6 +106,19 @@ extension ValueType {
     result.elements = elements ?? other.elements
     result.constant = constant ?? other.constant
     return result
+  }
+
+  /// Whether as much is known of one as of the other, and the same; constants are compared as the
+  /// memory that they are.
+  package func isSame(as other: ValueType) -> Bool {
+    guard dtype == other.dtype, shape == other.shape, elements == other.elements else {
+      return false
+    }
+    switch (constant, other.constant) {
+    case (nil, nil): return true
+    case (let mine?, let theirs?): return mine.isSameView(as: theirs) && mine.shape == theirs.shape
+    default: return false
+    }
   }
 }
 

@@ -19,38 +19,6 @@ package struct GraphValue: Sendable {
   package var constant: Tensor? { type.constant }
 }
 
-/// One use of an operator.
-package struct Node: Sendable {
-  /// The name in the model's file; of a fused node, the name of its matrix product.
-  package var name: String
-  package var operatorName: String
-  /// nil: an optional input that is absent.
-  package var inputs: [ValueID?]
-  package var outputs: [ValueID]
-  package var attributes: [String: AttributeValue]
-  /// Names of further nodes of the model that this one does the work of.
-  package var fused: [String]
-
-  package init(
-    name: String, operatorName: String, inputs: [ValueID?], outputs: [ValueID],
-    attributes: [String: AttributeValue] = [:], fused: [String] = []
-  ) {
-    self.name = name
-    self.operatorName = operatorName
-    self.inputs = inputs
-    self.outputs = outputs
-    self.attributes = attributes
-    self.fused = fused
-  }
-}
-
-extension Node {
-  /// What is true of the node's operator; nothing, where Martlet does not know it.
-  package var traits: OperatorTraits {
-    OperatorTable.lookup(operatorName)?.schema.traits ?? []
-  }
-}
-
 /// A result of the graph: the name that callers ask for and the value that it is.
 package struct GraphOutput: Sendable {
   package var name: String
@@ -95,7 +63,11 @@ package struct Graph: Sendable {
 
   package mutating func addInput(_ name: String, _ dtype: DType?, _ shape: [Dimension]?) -> ValueID
   {
-    let id = addValue(name, ValueType(dtype: dtype, shape: shape))
+    addInput(name, ValueType(dtype: dtype, shape: shape))
+  }
+
+  package mutating func addInput(_ name: String, _ type: ValueType) -> ValueID {
+    let id = addValue(name, type)
     inputs.append(id)
     return id
   }
@@ -104,14 +76,14 @@ package struct Graph: Sendable {
   @discardableResult
   package mutating func addNode(
     _ operatorName: String, name: String, inputs: [ValueID?], outputs names: [String],
-    attributes: [String: AttributeValue] = [:]
+    attributes: [String: AttributeValue] = [:], regions: [Region] = []
   ) -> [ValueID] {
     var outputs: [ValueID] = []
     for name in names { outputs.append(addValue(name)) }
     nodes.append(
       Node(
         name: name, operatorName: operatorName, inputs: inputs, outputs: outputs,
-        attributes: attributes))
+        attributes: attributes, regions: regions))
     return outputs
   }
 
@@ -133,11 +105,19 @@ package struct Graph: Sendable {
     return producers
   }
 
-  /// How often each value is read, by nodes and as an output of the graph.
+  /// Number of nodes, those inside regions included.
+  package var nodeCount: Int {
+    nodes.reduce(0) { count, node in
+      node.regions.reduce(count + 1) { $0 + $1.graph.nodeCount }
+    }
+  }
+
+  /// How often each value is read, by nodes (what their regions capture included) and as an output
+  /// of the graph.
   package func useCounts() -> [Int] {
     var counts = [Int](repeating: 0, count: values.count)
     for node in nodes {
-      for case let input? in node.inputs { counts[input] += 1 }
+      for id in node.reads { counts[id] += 1 }
     }
     for output in outputs { counts[output.value] += 1 }
     return counts
@@ -145,11 +125,7 @@ package struct Graph: Sendable {
 
   /// Makes every reader of `old` read `new`.
   package mutating func replaceUses(of old: ValueID, with new: ValueID) {
-    for index in nodes.indices {
-      for slot in nodes[index].inputs.indices where nodes[index].inputs[slot] == old {
-        nodes[index].inputs[slot] = new
-      }
-    }
+    for index in nodes.indices { nodes[index].replaceReads { $0 == old ? new : $0 } }
     for index in outputs.indices where outputs[index].value == old { outputs[index].value = new }
   }
 

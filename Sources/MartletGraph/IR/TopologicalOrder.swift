@@ -52,12 +52,25 @@ extension Graph {
     let producers = producers()
     let nodes = nodes
     let result = TopologicalOrder.sort(count: nodes.count) { index in
-      nodes[index].inputs.compactMap { $0.flatMap { producers[$0] } }
+      nodes[index].reads.compactMap { producers[$0] }
     }
     switch result {
     case .order(let order): self.nodes = order.map { nodes[$0] }
     case .cycle(let cycle): throw Graph.cycleError(cycle.map { nodes[$0].name })
     }
+  }
+
+  /// Whether each node stands after those whose outputs it reads.
+  package var isTopological: Bool {
+    var isLater = [Bool](repeating: false, count: values.count)
+    for node in nodes {
+      for output in node.outputs { isLater[output] = true }
+    }
+    for node in nodes {
+      for id in node.reads where isLater[id] { return false }
+      for output in node.outputs { isLater[output] = false }
+    }
+    return true
   }
 
   /// The error for nodes that wait for each other in a circle.

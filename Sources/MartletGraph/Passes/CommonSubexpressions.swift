@@ -10,11 +10,10 @@ enum CommonSubexpressions {
     var known: [Key: Int] = [:]
     var removed: Set<Int> = []
     for index in graph.nodes.indices {
-      for slot in graph.nodes[index].inputs.indices {
-        graph.nodes[index].inputs[slot] = graph.nodes[index].inputs[slot].map { replacement[$0] }
-      }
+      graph.nodes[index].replaceReads { replacement[$0] }
       let node = graph.nodes[index]
-      guard !node.traits.isRandom else { continue }
+      // Regions are not compared.
+      guard !node.traits.isRandom, node.regions.isEmpty else { continue }
       let key = Key(
         operatorName: node.operatorName, inputs: node.inputs,
         attributes: node.attributes.mapValues(\.identity), outputCount: node.outputs.count)

@@ -9,16 +9,12 @@ import MartletOperators
 package enum ConstantFolding {
   static let maximumBytes = 1 << 20
 
-  static let pass = Pass("constant-folding") { graph throws(MartletError) in
+  static let pass = Pass("constant-folding", order: .outerFirst) { graph throws(MartletError) in
     var folded: Set<Int> = []
     for index in graph.nodes.indices {
-      let node = graph.nodes[index]
-      let operation = try graph.makeOperator(node)
       // Earlier folding makes more of the types known.
-      let types = try graph.inferOutputs(node, operation)
-      for (id, type) in zip(node.outputs, types) {
-        graph.values[id].type = type.completed(by: graph.values[id].type)
-      }
+      let operation = try graph.inferNode(index)
+      let node = graph.nodes[index]
       guard let results = try values(of: node, operation, in: graph) else { continue }
       for (id, tensor) in zip(node.outputs, results) {
         graph.values[id].type = Graph.constantType(tensor)
@@ -34,6 +30,7 @@ package enum ConstantFolding {
   {
     guard !node.traits.isRandom else { return nil }
     if let inferred = inferredValues(of: node, in: graph) { return inferred }
+    guard node.regions.isEmpty else { return nil }
     var inputs: [Tensor?] = []
     var inputBytes = 0
     for id in node.inputs {

@@ -9,11 +9,7 @@ enum IdentityRemoval {
     // What each value is replaced with; chains are followed as they come.
     var replacement: [ValueID: ValueID] = [:]
     for index in graph.nodes.indices {
-      for slot in graph.nodes[index].inputs.indices {
-        if let id = graph.nodes[index].inputs[slot], let other = replacement[id] {
-          graph.nodes[index].inputs[slot] = other
-        }
-      }
+      graph.nodes[index].replaceReads { replacement[$0] ?? $0 }
       if let source = source(graph.nodes[index], graph) {
         replacement[graph.nodes[index].outputs[0]] = source
         removed.insert(index)

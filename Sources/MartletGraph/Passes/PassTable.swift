@@ -2,21 +2,7 @@ import Glibc
 import MartletCore
 import MartletPlatform
 
-/// A rewriting of the graph that keeps what it computes.
-package struct Pass: Sendable {
-  /// The name by which `Model.Options.disabledPasses` and `MARTLET_DISABLE_PASSES` leave it out.
-  package let name: String
-  package let apply: @Sendable (inout Graph) throws(MartletError) -> Void
-
-  package init(
-    _ name: String, _ apply: @escaping @Sendable (inout Graph) throws(MartletError) -> Void
-  ) {
-    self.name = name
-    self.apply = apply
-  }
-}
-
-/// What a pass did: nodes before and after.
+/// What a pass did: nodes before and after, those inside regions included.
 package struct PassReport: Sendable, Equatable {
   package let name: String
   package let nodesBefore: Int
@@ -56,12 +42,11 @@ package enum PassTable {
     var reports: [PassReport] = []
     for (index, pass) in all.enumerated() where !skipped.contains(pass.name) {
       try Progress.report("optimize", index, of: all.count, to: progress)
-      let before = graph.nodes.count
+      let before = graph.nodeCount
       try pass.apply(&graph)
       reports.append(
-        PassReport(name: pass.name, nodesBefore: before, nodesAfter: graph.nodes.count))
+        PassReport(name: pass.name, nodesBefore: before, nodesAfter: graph.nodeCount))
     }
-    try graph.sortTopologically()
     return reports
   }
 
