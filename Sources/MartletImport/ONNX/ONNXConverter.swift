@@ -7,17 +7,24 @@ import MartletOperators
 struct ONNXConverter {
   var graph: Graph
   private var tensors: ONNXTensorReader
-  /// Values by name, those of enclosing graphs included.
+  /// The values of `graph` by name.
   var scope: [String: ValueID] = [:]
+  /// The graphs around the one under construction, outermost first.
+  var enclosing: [EnclosingGraph] = []
+  /// The first of `enclosing` whose names are visible: a function's body sees none of its caller's.
+  var firstVisible = 0
+  /// What `graph` takes from the innermost of `enclosing`: its last inputs, in order.
+  var captures: [ValueID] = []
+  var subgraphDepth = 0
   var opsets: [String: Int]
   private let functions: [String: ONNXFunction]
-  private var functionDepth = 0
-  private var functionCalls = 0
+  var functionDepth = 0
+  var functionCalls = 0
   /// What the model needs and Martlet lacks, once per operator, with the first node that needs it.
   private var missing: [(what: String, node: String, operatorName: String)] = []
   private var generatedNames = 0
   /// Initialisers that cannot be read, which matters only if something reads them.
-  private var unreadable: [String: MartletError] = [:]
+  var unreadable: [String: MartletError] = [:]
   private let progress: ProgressCallback?
 
   /// The newest opset of the default domain whose operators Martlet knows.
@@ -60,7 +67,7 @@ struct ONNXConverter {
     }
   }
 
-  private mutating func addInitializers(_ source: ONNXGraph) throws(MartletError) {
+  mutating func addInitializers(_ source: ONNXGraph) throws(MartletError) {
     var own: Set<String> = []
     func add(
       _ name: String, _ path: String, _ read: () throws(MartletError) -> Tensor
@@ -88,7 +95,7 @@ struct ONNXConverter {
   }
 
   /// Each value must be made once.
-  private func checkNames(_ source: ONNXGraph) throws(MartletError) {
+  func checkNames(_ source: ONNXGraph) throws(MartletError) {
     var inputs: Set<String> = []
     for info in source.inputs where !inputs.insert(info.name).inserted {
       throw MartletError(.invalidModel, "two inputs are named '\(info.name)'", input: info.name)
@@ -126,7 +133,7 @@ struct ONNXConverter {
     var makers: [String: Int] = [:]
     for (index, node) in nodes.enumerated() {
       for output in node.outputs where !output.isEmpty {
-        guard makers[output] == nil, scope[output] == nil else {
+        guard makers[output] == nil, scope[output] == nil, !isVisibleOutside(output) else {
           throw MartletError(
             .invalidModel,
             "value '\(output)' is made twice, the second time by node '\(names[index])'",
@@ -182,7 +189,7 @@ struct ONNXConverter {
         inputs.append(nil)
         continue
       }
-      guard let id = scope[input] else {
+      guard let id = resolve(input) else {
         if let error = unreadable[input] { throw error }
         throw MartletError(
           .invalidModel,
@@ -220,10 +227,10 @@ struct ONNXConverter {
   /// Adds a node that takes the place of `node`: its outputs get the file's names.
   mutating func emit(
     _ operatorName: String, _ inputs: [ValueID?], _ attributes: [String: AttributeValue],
-    for node: ImportedNode
+    regions: [Region] = [], for node: ImportedNode
   ) throws(MartletError) {
     let names = node.outputs.map { $0.isEmpty ? newName(node) : $0 }
-    let ids = try add(operatorName, inputs, attributes, names, node)
+    let ids = try add(operatorName, inputs, attributes, names, regions, node)
     for (name, id) in zip(node.outputs, ids) where !name.isEmpty { scope[name] = id }
   }
 
@@ -233,12 +240,12 @@ struct ONNXConverter {
     for node: ImportedNode
   ) throws(MartletError) -> ValueID {
     let name = newName(node)
-    return try add(operatorName, inputs, attributes, [name], node)[0]
+    return try add(operatorName, inputs, attributes, [name], [], node)[0]
   }
 
   private mutating func add(
     _ operatorName: String, _ inputs: [ValueID?], _ attributes: [String: AttributeValue],
-    _ outputs: [String], _ node: ImportedNode
+    _ outputs: [String], _ regions: [Region], _ node: ImportedNode
   ) throws(MartletError) -> [ValueID] {
     guard OperatorTable.lookup(operatorName) != nil else {
       note(missing: operatorName, node)
@@ -247,12 +254,11 @@ struct ONNXConverter {
     var inputs = inputs
     while inputs.count > 0 && inputs[inputs.count - 1] == nil { inputs.removeLast() }
     let ids = graph.addNode(
-      operatorName, name: node.name, inputs: inputs, outputs: outputs, attributes: attributes)
+      operatorName, name: node.name, inputs: inputs, outputs: outputs, attributes: attributes,
+      regions: regions)
     // Types of values that depend on a missing operator are unknown; its error comes later.
     guard missing.isEmpty else { return ids }
-    let made = graph.nodes[graph.nodes.count - 1]
-    let types = try graph.inferOutputs(made, try graph.makeOperator(made))
-    for (id, type) in zip(ids, types) { graph.values[id].type = type }
+    try graph.inferNode(graph.nodes.count - 1)
     return ids
   }
 
@@ -313,101 +319,5 @@ struct ONNXConverter {
       .unsupported, "the model needs operators that are not supported: \(list)", node: first.node,
       operatorName: first.operatorName,
       actual: missing.map(\.operatorName).joined(separator: ", "))
-  }
-
-  // MARK: - Functions and subgraphs
-
-  /// Puts the nodes of a model-local function in the place of its call.
-  private mutating func inline(_ function: ONNXFunction, _ call: ImportedNode) throws(MartletError)
-  {
-    guard functionDepth < 16 else {
-      throw call.error(.invalidModel, "functions call each other deeper than 16")
-    }
-    // Functions that call functions several times each grow exponentially.
-    functionCalls += 1
-    guard functionCalls <= 100_000 else {
-      throw call.error(.unsupported, "the model's functions are called more than 100000 times")
-    }
-    let (outerScope, outerOpsets) = (scope, opsets)
-    scope = [:]
-    for (index, name) in function.inputs.enumerated() {
-      if let value = call.input(index) { scope[name] = value }
-    }
-    if !function.opsets.isEmpty { opsets = function.opsets }
-    functionDepth += 1
-    let absent = Set(function.inputs).subtracting(scope.keys)
-    try convertNodes(
-      function.nodes.enumerated().map { index, node in
-        node.resolved(
-          call, defaults: function.attributeDefaults, absent: absent,
-          name: node.displayName(index))
-      })
-    functionDepth -= 1
-    let inner = scope
-    (scope, opsets) = (outerScope, outerOpsets)
-    for (index, name) in function.outputs.enumerated() where index < call.outputs.count {
-      guard let value = inner[name] else {
-        throw call.error(
-          .invalidModel, "output '\(name)' of function '\(function.name)' is not made")
-      }
-      bind(call, output: index, to: value)
-    }
-  }
-
-  /// Puts a subgraph without inputs (a branch of If) in the place of `node`.
-  mutating func inline(_ branch: ONNXGraph, _ node: ImportedNode) throws(MartletError) {
-    let outer = scope
-    try addInitializers(branch)
-    try convertNodes(branch.nodes)
-    let inner = scope
-    scope = outer
-    for (index, info) in branch.outputs.enumerated() {
-      guard let value = inner[info.name] else {
-        throw node.error(.invalidModel, "output '\(info.name)' of the branch is not made")
-      }
-      bind(node, output: index, to: value)
-    }
-  }
-}
-
-extension ONNXNode {
-  /// The node's name, or its operator and place.
-  func displayName(_ index: Int) -> String { name.isEmpty ? "\(operatorType)_\(index)" : name }
-
-  /// Names that the node reads, those that its subgraphs take from outside included.
-  var allReads: [String] {
-    var names = inputs
-    for attribute in attributes {
-      if case .graph(let graph) = attribute.value { names += graph.outerReads }
-    }
-    return names
-  }
-
-  /// A function's node as part of the node that calls it; `absent` are the function's inputs that
-  /// the call leaves out.
-  func resolved(
-    _ call: ImportedNode, defaults: [ONNXAttribute], absent: Set<String>, name: String
-  ) -> ONNXNode {
-    var node = self
-    node.name = "\(call.name)/\(name)"
-    node.inputs = inputs.map { absent.contains($0) ? "" : $0 }
-    for index in node.attributes.indices {
-      guard case .reference(let source) = node.attributes[index].value else { continue }
-      if let value = call.attributes[source] {
-        node.attributes[index].value = .plain(value)
-      } else if let fallback = defaults.first(where: { $0.name == source }) {
-        node.attributes[index].value = fallback.value
-      }
-    }
-    return node
-  }
-}
-
-extension ONNXGraph {
-  /// Names read here that are made outside.
-  var outerReads: [String] {
-    var made = Set(inputs.map(\.name) + initializers.map(\.name))
-    for node in nodes { made.formUnion(node.outputs) }
-    return (nodes.flatMap(\.allReads) + outputs.map(\.name)).filter { !made.contains($0) }
   }
 }

@@ -1,10 +1,11 @@
 import MartletCore
+import MartletGraph
 import MartletOperators
 
 /// Parses the messages of a model. Nothing is copied but names and attributes.
 enum ONNXParser {
   /// Graphs nested deeper than this (If within If …) are refused.
-  private static let maximumDepth = 16
+  private static let maximumDepth = Region.maximumDepth
 
   static func model(_ storage: Storage, source: String) throws(MartletError) -> ONNXModel {
     var reader = WireReader(storage, 0..<storage.byteCount, path: "")
@@ -45,7 +46,7 @@ enum ONNXParser {
 
   private static func graph(_ message: WireReader, depth: Int) throws(MartletError) -> ONNXGraph {
     var reader = message
-    guard depth < maximumDepth else {
+    guard depth <= maximumDepth else {
       throw reader.error("graphs are nested deeper than \(maximumDepth)")
     }
     var graph = ONNXGraph()

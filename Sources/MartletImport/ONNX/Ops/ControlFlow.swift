@@ -1,14 +1,15 @@
 import MartletCore
 import MartletGraph
 
-/// Loop and Scan are not supported.
+/// Loop, Scan and SequenceMap: their bodies become regions.
 enum ControlFlow {
   static func convert(_ converter: inout ONNXConverter, _ node: ImportedNode) throws(MartletError) {
-    converter.note(missing: node.operatorType, node)
+    try converter.emitWithRegions(node.operatorType, for: node)
   }
 }
 
-/// If is supported where its condition is known before the run: the branch takes its place.
+/// If: where its condition is known before the run, the branch takes its place; else the branches
+/// become regions.
 enum IfForms {
   static func convert(_ converter: inout ONNXConverter, _ node: ImportedNode) throws(MartletError) {
     guard let thenBranch = node.graphs["then_branch"], let elseBranch = node.graphs["else_branch"]
@@ -18,7 +19,10 @@ enum IfForms {
     }
     guard let value = try converter.graph.evaluate(condition), value.dtype == .bool,
       value.count == 1
-    else { return converter.note(missing: "If with a condition computed at run time", node) }
+    else {
+      return try converter.emitWithRegions(
+        "If", missing: "If with a condition computed at run time", for: node)
+    }
     try converter.inline(value.typed(UInt8.self)[0] != 0 ? thenBranch : elseBranch, node)
   }
 }
