@@ -91,6 +91,7 @@ final class ValueTable: @unchecked Sendable {
         switch dimension {
         case .known(let extent): extents[axis] = Int64(extent)
         case .symbol(let name): symbols[axis] = text(name)
+        case .expression(let expression): symbols[axis] = text(expression.description)
         case .unknown: break
         }
       }

@@ -135,7 +135,17 @@ package final class Model: Sendable {
     }
     outputs = graph.outputs.map { output in
       let type = graph.values[output.value].type.completed(by: output.declared)
-      return Port(name: output.name, dtype: type.dtype, shape: type.shape)
+      return Port(
+        name: output.name, dtype: type.dtype,
+        shape: type.shape.map { Model.named($0, by: output.declared.shape) })
+    }
+  }
+
+  /// The extents, with the file's name for one that is computed from others.
+  private static func named(_ shape: [Dimension], by declared: [Dimension]?) -> [Dimension] {
+    guard let declared, declared.count == shape.count else { return shape }
+    return zip(shape, declared).map { computed, name in
+      if case .expression = computed, case .symbol = name { name } else { computed }
     }
   }
 

@@ -50,36 +50,6 @@ package enum Inference {
     return product
   }
 
-  /// The product of dimensions; a symbol survives if all else is 1.
-  package static func product(_ dimensions: some Sequence<Dimension>) -> Dimension {
-    var result = Dimension.known(1)
-    for dimension in dimensions { result = times(result, dimension) }
-    return result
-  }
-
-  package static func times(_ a: Dimension, _ b: Dimension) -> Dimension {
-    switch (a, b) {
-    case (.known(1), _): return b
-    case (_, .known(1)): return a
-    case (.known(0), _), (_, .known(0)): return .known(0)
-    case (.known(let m), .known(let n)):
-      let (value, overflow) = m.multipliedReportingOverflow(by: n)
-      return overflow ? .unknown : .known(value)
-    default: return .unknown
-    }
-  }
-
-  package static func plus(_ a: Dimension, _ b: Dimension) -> Dimension {
-    switch (a, b) {
-    case (.known(0), _): return b
-    case (_, .known(0)): return a
-    case (.known(let m), .known(let n)):
-      let (value, overflow) = m.addingReportingOverflow(n)
-      return overflow ? .unknown : .known(value)
-    default: return .unknown
-    }
-  }
-
   /// A shape from computed elements: negative extents, which no shape has, become unknown.
   package static func shape(from elements: [Dimension]) -> [Dimension] {
     elements.map { if case .known(let value) = $0, value < 0 { .unknown } else { $0 } }

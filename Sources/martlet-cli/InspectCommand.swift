@@ -117,6 +117,7 @@ extension Model.Port {
           switch dimension {
           case .known(let value): .int(value)
           case .symbol(let name): .string(name)
+          case .expression(let expression): .string(expression.description)
           case .unknown: .null
           }
         })

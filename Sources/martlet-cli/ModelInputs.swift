@@ -62,6 +62,7 @@ enum ModelInputs {
         switch dimension {
         case .known(let value): known.append(value)
         case .symbol(let name): known.append(extents[name] ?? 1)
+        case .expression: known.append(dimension.evaluated { extents[$0] ?? 1 } ?? 1)
         case .unknown: known.append(1)
         }
       }

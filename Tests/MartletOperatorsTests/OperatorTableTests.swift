@@ -55,6 +55,12 @@ import Testing
         for (result, type) in zip(results, inferred ?? []) {
           Self.check(result, type, "\(schema.name) \(attributes) \(inputs)")
         }
+        if !isConstant {
+          let symbolic = try? made.infer(inputs.map { $0.map(Self.symbolic) })
+          for (result, type) in zip(results, symbolic ?? []) {
+            Self.check(result, type, "\(schema.name) \(attributes) \(inputs) by symbols")
+          }
+        }
         for result in results {
           for (slot, input) in inputs.enumerated() where input?.storage === result.storage {
             #expect(
@@ -112,15 +118,29 @@ import Testing
     guard let shape = type.shape else { return }
     #expect(shape.count == result.rank, "\(call)")
     for (dimension, extent) in zip(shape, result.shape) {
-      if case .known(let known) = dimension { #expect(known == extent, "\(call)") }
+      if let known = dimension.evaluated(value) { #expect(known == extent, "\(call)") }
     }
     guard let elements = type.elements else { return }
     let values = SmallTensors.integers(result)
     #expect(elements.count == values.count, "\(call)")
-    for (dimension, value) in zip(elements, values) {
-      if case .known(let known) = dimension { #expect(known == value, "\(call)") }
+    for (dimension, element) in zip(elements, values) {
+      if let known = dimension.evaluated(value) { #expect(known == element, "\(call)") }
     }
   }
+
+  /// The type of a tensor whose extents and elements are symbols that are named for their values.
+  /// Of the elements, those are that can be extents (a 0 means something else in a reshape).
+  private static func symbolic(_ tensor: Tensor) -> ValueType {
+    func symbol(_ value: Int) -> Dimension { .symbol("d\(value)") }
+    var type = ValueType(dtype: tensor.dtype, shape: tensor.shape.map(symbol))
+    if tensor.dtype == .int64, tensor.rank <= 1 {
+      type.shape = tensor.shape.map { .known($0) }
+      type.elements = SmallTensors.integers(tensor).map { $0 > 0 ? symbol($0) : .known($0) }
+    }
+    return type
+  }
+
+  private static func value(_ symbol: String) -> Int? { Int(symbol.dropFirst()) }
 }
 
 /// Small arbitrary tensors and attributes.

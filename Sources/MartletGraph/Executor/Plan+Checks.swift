@@ -28,7 +28,7 @@ extension Plan {
       }
       for (axis, (dimension, extent)) in zip(shape, tensor.shape).enumerated() {
         switch dimension {
-        case .unknown: continue
+        case .unknown, .expression: continue
         case .known(let wanted):
           guard wanted == extent else {
             throw MartletError(

@@ -64,7 +64,7 @@ enum AttentionRecognition {
           guard graph.values[value].type.shape != shape else { continue }
           reshaped = shape
           // A new reshape needs numbers.
-          for case .symbol in shape { return nil }
+          guard Inference.count(shape) != nil else { return nil }
           return
         } else {
           return

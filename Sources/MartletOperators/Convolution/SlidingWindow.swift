@@ -87,14 +87,24 @@ struct SlidingWindow: Sendable {
         output.append(.known(try place(axis, extent, window).output))
         continue
       }
-      let reach = (window.kernel[axis] - 1) * window.dilations[axis]
-      let isSame =
-        autoPad == .sameUpper || autoPad == .sameLower
-        || (autoPad == .explicit && window.begin[axis] + window.end[axis] == reach)
-        || reach == 0
-      output.append(isSame && window.strides[axis] == 1 ? dimension : .unknown)
+      output.append(extent(dimension, axis, window))
     }
     return output
+  }
+
+  /// What `place` comes to for an extent that is no number.
+  private func extent(_ input: Dimension, _ axis: Int, _ window: Resolved) -> Dimension {
+    let stride = window.strides[axis]
+    if autoPad == .sameUpper || autoPad == .sameLower {
+      return Inference.dividedUp(input, by: stride)
+    }
+    // Whether a partial window counts depends on where it starts.
+    if roundsUp && stride > 1 { return .unknown }
+    let (reach, overflow) = (window.kernel[axis] - 1)
+      .multipliedReportingOverflow(by: window.dilations[axis])
+    guard !overflow else { return .unknown }
+    let room = Inference.plus(input, .known(window.begin[axis] + window.end[axis] - reach - 1))
+    return Inference.plus(Inference.divided(room, by: stride), .known(1))
   }
 
   private func unresolved(rank: Int, kernel: [Int]) throws(MartletError) -> Resolved {

@@ -14,16 +14,7 @@ package struct Sub: BinaryOperator {
   package static let schema = OperatorSchema.binary("Sub")
   package static let function = BinaryFunction.sub
   package init(_ node: OperatorNode) throws(MartletError) {}
-  package static func combine(_ a: Dimension, _ b: Dimension) -> Dimension {
-    switch (a, b) {
-    case (.known(let x), .known(let y)):
-      let (value, overflow) = x.subtractingReportingOverflow(y)
-      return overflow ? .unknown : .known(value)
-    case (_, .known(0)): return a
-    case (.symbol(let x), .symbol(let y)) where x == y: return .known(0)
-    default: return .unknown
-    }
-  }
+  package static func combine(_ a: Dimension, _ b: Dimension) -> Dimension { Inference.minus(a, b) }
 }
 
 /// A * B; integers wrap. Source: ONNX Mul-14.
@@ -43,6 +34,9 @@ package struct Div: BinaryOperator {
     switch (a, b) {
     case (.known(let x), .known(let y)) where y > 0: return .known(x / y)
     case (_, .known(1)): return a
+    // Below zero it would round the other way.
+    case (_, .known(let y)) where y > 0 && a.isAtLeast(.known(0)):
+      return Inference.divided(a, by: y)
     default: return .unknown
     }
   }
@@ -71,8 +65,8 @@ package struct Mod: Operator {
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
     try [
       Inference.binary(inputs, operatorName: "Mod") { a, b in
-        if case (.known(let x), .known(let y)) = (a, b), x >= 0, y > 0 { return .known(x % y) }
-        return .unknown
+        guard case .known(let y) = b, y > 0, a.isAtLeast(.known(0)) else { return .unknown }
+        return Inference.minus(a, Inference.times(Inference.divided(a, by: y), b))
       }
     ]
   }

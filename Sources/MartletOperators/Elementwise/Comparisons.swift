@@ -10,13 +10,17 @@ extension ComparisonOperator {
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
     try [
       Inference.binary(inputs, operatorName: Self.schema.name, dtype: .bool) { a, b in
-        switch (a, b) {
-        case (.known(let x), .known(let y)): .known(Self.compare(x, y) ? 1 : 0)
-        // An extent is never negative: what exporters ask of shapes that may hold a -1.
-        case (.symbol, .known(let y)) where y < 0: .known(Self.compare(0, y) ? 1 : 0)
-        case (.known(let x), .symbol) where x < 0: .known(Self.compare(x, 0) ? 1 : 0)
-        default: .unknown
+        if case (.known(let x), .known(let y)) = (a, b) {
+          return .known(Self.compare(x, y) ? 1 : 0)
         }
+        // An extent is never negative: what exporters ask of shapes that may hold a -1.
+        if case .known(let y) = b, let least = a.lowerBound, least > y {
+          return .known(Self.compare(least, y) ? 1 : 0)
+        }
+        if case .known(let x) = a, let least = b.lowerBound, least > x {
+          return .known(Self.compare(x, least) ? 1 : 0)
+        }
+        return .unknown
       }
     ]
   }

@@ -125,8 +125,9 @@ package struct RangeOf: Operator {
       if count <= Inference.elementLimit {
         result.elements = (0..<count).map { .known(from + $0 * step) }
       }
-    } else if start == .known(0), delta == .known(1) {
-      result.shape = [limit]
+    } else if delta == .known(1) {
+      let length = Inference.minus(limit, start)
+      if length.isAtLeast(.known(0)) { result.shape = [length] }
     }
     return [result]
   }

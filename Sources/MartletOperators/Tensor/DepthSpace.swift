@@ -22,7 +22,7 @@ package struct DepthToSpace: Operator {
     guard let input = inputs.type(0), var shape = input.shape, shape.count == 4 else {
       return [.unknown(inputs.type(0)?.dtype)]
     }
-    shape[1] = if case .known(let c) = shape[1] { .known(c / (block * block)) } else { .unknown }
+    shape[1] = Inference.divided(shape[1], by: block * block)
     for axis in 2..<4 { shape[axis] = Inference.times(shape[axis], .known(block)) }
     return [ValueType(dtype: input.dtype, shape: shape)]
   }
@@ -68,9 +68,7 @@ package struct SpaceToDepth: Operator {
       return [.unknown(inputs.type(0)?.dtype)]
     }
     shape[1] = Inference.times(shape[1], .known(block * block))
-    for axis in 2..<4 {
-      shape[axis] = if case .known(let x) = shape[axis] { .known(x / block) } else { .unknown }
-    }
+    for axis in 2..<4 { shape[axis] = Inference.divided(shape[axis], by: block) }
     return [ValueType(dtype: input.dtype, shape: shape)]
   }
 

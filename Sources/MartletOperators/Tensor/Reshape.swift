@@ -41,37 +41,17 @@ package struct Reshape: Operator {
       }
     }
     guard let inferred, let source else { return result }
+    // What stands on both sides goes; of the rest, the quotient.
     var left = source
-    var divisor = 1
+    var taken: [Dimension] = []
     for (axis, dimension) in result.enumerated() where axis != inferred {
-      switch dimension {
-      case .known(let value):
-        let (product, overflow) = divisor.multipliedReportingOverflow(by: value)
-        if overflow { return result }
-        divisor = product
-      case .symbol:
-        guard let match = left.firstIndex(of: dimension) else { return result }
+      if dimension != .unknown, dimension != .known(0), let match = left.firstIndex(of: dimension) {
         left.remove(at: match)
-      case .unknown: return result
+      } else {
+        taken.append(dimension)
       }
     }
-    var factor = 1
-    var symbols: [Dimension] = []
-    for dimension in left {
-      guard case .known(let value) = dimension else {
-        symbols.append(dimension)
-        continue
-      }
-      let (product, overflow) = factor.multipliedReportingOverflow(by: value)
-      if overflow { return result }
-      factor = product
-    }
-    guard divisor > 0 else { return result }
-    if symbols.isEmpty {
-      if factor % divisor == 0 { result[inferred] = .known(factor / divisor) }
-    } else if symbols.count == 1, factor == divisor {
-      result[inferred] = symbols[0]
-    }
+    result[inferred] = Inference.exactQuotient(Inference.product(left), Inference.product(taken))
     return result
   }
 

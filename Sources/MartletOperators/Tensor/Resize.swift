@@ -60,13 +60,24 @@ package struct Resize: Operator {
         if case .known(let extent) = shape[axis] {
           shape[axis] = .known(Casting.clamped((Double(extent) * scales[index]).rounded(.down)))
         } else {
-          shape[axis] = .unknown
+          shape[axis] = Resize.scaled(shape[axis], scales[index])
         }
       } else {
         shape[axis] = .unknown
       }
     }
     return [ValueType(dtype: x.dtype, shape: shape)]
+  }
+
+  /// floor(extent * scale) for scales that float64 multiplies by without rounding.
+  private static func scaled(_ extent: Dimension, _ scale: Double) -> Dimension {
+    let fractions = 256
+    let numerator = scale * Double(fractions)
+    guard numerator > 0, numerator < 0x1p20, numerator == numerator.rounded() else {
+      return .unknown
+    }
+    return Inference.divided(
+      Inference.times(extent, .known(Int(numerator))), by: fractions)
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {

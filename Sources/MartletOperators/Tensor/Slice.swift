@@ -28,6 +28,29 @@ package struct Slice: Operator {
     return (first, (first - last - 1) / back + 1)
   }
 
+  /// The number of elements that a range with a positive step selects of `extent`, where the order of
+  /// its ends is certain whatever the symbols are.
+  private static func selected(
+    of extent: Dimension, from start: Dimension, to end: Dimension, step: Int
+  ) -> Dimension {
+    guard step > 0, let first = bound(start, extent), let last = bound(end, extent) else {
+      return .unknown
+    }
+    if first.isAtLeast(last) { return .known(0) }
+    let length = Inference.minus(last, first)
+    return length.isAtLeast(.known(0)) ? Inference.dividedUp(length, by: step) : .unknown
+  }
+
+  /// The place that an end of a range comes to, between 0 and `extent`.
+  private static func bound(_ end: Dimension, _ extent: Dimension) -> Dimension? {
+    if case .known(let place) = end, place >= Int(Int32.max) { return extent }
+    let place =
+      if case .known(let number) = end, number < 0 { Inference.plus(extent, end) } else { end }
+    guard place.isAtLeast(.known(0)) else { return nil }
+    if extent.isAtLeast(place) { return place }
+    return place.isAtLeast(extent) ? extent : nil
+  }
+
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
     guard let data = inputs.type(0) else { return [.unknown()] }
     guard var shape = data.shape else { return [.unknown(data.dtype)] }
@@ -48,26 +71,19 @@ package struct Slice: Operator {
       let step = steps.flatMap { index < $0.count ? $0[index] : nil }
       let start = starts.flatMap { index < $0.count ? $0[index] : nil }
       let end = ends.flatMap { index < $0.count ? $0[index] : nil }
-      guard case .known(let from)? = start, let step, step != 0 else {
-        shape[axis] = .unknown
-        elements = nil
-        continue
-      }
-      switch (shape[axis], end) {
-      case (.known(let extent), .known(let to)?):
+      if case (.known(let extent), .known(let from)?, .known(let to)?, let step?) =
+        (shape[axis], start, end, step), step != 0
+      {
         let (first, selected) = Slice.range(extent, from, to, step)
         shape[axis] = .known(selected)
         elements = elements.flatMap { all in
           all.count == extent ? (0..<selected).map { all[first + $0 * step] } : nil
         }
-      case (let extent, .known(let to)?) where from == 0 && step == 1 && to >= Int(Int32.max):
-        shape[axis] = extent
-      case (.symbol(let name), .symbol(let to)?) where from == 0 && step == 1 && name == to:
-        break
-      default:
-        shape[axis] = .unknown
-        elements = nil
+        continue
       }
+      elements = nil
+      shape[axis] = Slice.selected(
+        of: shape[axis], from: start ?? .unknown, to: end ?? .unknown, step: step ?? 0)
     }
     return [ValueType(dtype: data.dtype, shape: shape, elements: elements)]
   }

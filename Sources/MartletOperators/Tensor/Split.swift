@@ -42,6 +42,8 @@ package struct Split: Operator {
       if let known = inputs.type(1)?.knownElements { sizes = known }
     } else if case .known(let extent) = shape[axis] {
       sizes = equalSizes(extent).map { .known($0) }
+    } else if let part = DimensionExpression(shape[axis])?.dividedExactly(by: parts) {
+      sizes = [Dimension](repeating: part.dimension, count: parts)
     }
     var start: Int? = 0
     return sizes.map { size in
