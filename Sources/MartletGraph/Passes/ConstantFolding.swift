@@ -10,6 +10,11 @@ package enum ConstantFolding {
   static let maximumBytes = 1 << 20
 
   static let pass = Pass("constant-folding", order: .outerFirst) { graph throws(MartletError) in
+    try fold(&graph)
+  }
+
+  /// Folds the nodes of a graph, not those inside regions.
+  static func fold(_ graph: inout Graph) throws(MartletError) {
     var folded: Set<Int> = []
     for index in graph.nodes.indices {
       // Earlier folding makes more of the types known.
@@ -109,7 +114,7 @@ extension Graph {
     var part = self
     part.outputs = [GraphOutput(name: values[id].name, value: id)]
     DeadCode.remove(&part)
-    try ConstantFolding.pass.apply(&part)
+    try ConstantFolding.fold(&part)
     return part.values[id].constant
   }
 }
