@@ -67,8 +67,66 @@ extension Graph {
     try graph.inferTypes()
     for pass in passes { try pass.apply(&graph) }
     DeadCode.remove(&graph)
-    try graph.sortTopologically()
+    try graph.verify()
+    try graph.expectRoundTrip()
     return graph
+  }
+
+  /// Checks that the text reads back as the same graph.
+  func expectRoundTrip(sourceLocation: SourceLocation = #_sourceLocation) throws {
+    let written = text
+    let parsed = try Graph(parsing: written.text, constants: written.constants)
+    #expect(parsed.text.text == written.text, sourceLocation: sourceLocation)
+    #expect(parsed.isSame(as: self), "\(written.text)", sourceLocation: sourceLocation)
+  }
+
+  /// Whether both have the same nodes on the same values, but for how values are numbered.
+  func isSame(as other: Graph) -> Bool {
+    guard name == other.name, inputs.count == other.inputs.count,
+      nodes.count == other.nodes.count, outputs.count == other.outputs.count
+    else { return false }
+    var ids: [ValueID: ValueID] = [:]
+    func match(_ mine: ValueID, _ theirs: ValueID) -> Bool {
+      if let known = ids[mine] { return known == theirs }
+      ids[mine] = theirs
+      let (a, b) = (values[mine], other.values[theirs])
+      var (x, y) = (a.type, b.type)
+      if let constant = x.constant, let otherConstant = y.constant {
+        guard constant.isSameContent(as: otherConstant) else { return false }
+      }
+      (x.constant, y.constant) = (nil, nil)
+      return a.name == b.name && x.isSame(as: y)
+    }
+    guard zip(inputs, other.inputs).allSatisfy(match) else { return false }
+    for (node, otherNode) in zip(nodes, other.nodes) {
+      guard node.name == otherNode.name, node.operatorName == otherNode.operatorName,
+        node.fused == otherNode.fused, node.inputs.count == otherNode.inputs.count,
+        node.outputs.count == otherNode.outputs.count,
+        node.regions.count == otherNode.regions.count,
+        node.attributes.count == otherNode.attributes.count
+      else { return false }
+      for (a, b) in zip(node.inputs, otherNode.inputs) {
+        switch (a, b) {
+        case (nil, nil): continue
+        case (let a?, let b?): guard match(a, b) else { return false }
+        default: return false
+        }
+      }
+      for (a, b) in zip(node.regions, otherNode.regions) {
+        guard a.name == b.name, a.captures.count == b.captures.count,
+          zip(a.captures, b.captures).allSatisfy(match), a.graph.isSame(as: b.graph)
+        else { return false }
+      }
+      guard zip(node.outputs, otherNode.outputs).allSatisfy(match) else { return false }
+      for (name, value) in node.attributes {
+        guard let otherValue = otherNode.attributes[name], value.isSame(as: otherValue) else {
+          return false
+        }
+      }
+    }
+    return zip(outputs, other.outputs).allSatisfy {
+      $0.name == $1.name && match($0.value, $1.value) && $0.declared.isSame(as: $1.declared)
+    }
   }
 
   /// One run's results; two further runs, whose memory is laid out beforehand, must give the same.
@@ -99,6 +157,32 @@ extension Graph {
       for (x, y) in zip(a.floats, b.floats) {
         #expect(abs(x - y) <= tolerance * max(largest, 1), sourceLocation: sourceLocation)
       }
+    }
+  }
+}
+
+extension Tensor {
+  /// Equal dtype, shape and bits.
+  func isSameContent(as other: Tensor) -> Bool {
+    guard dtype == other.dtype, shape == other.shape else { return false }
+    guard let mine = try? copied(), let theirs = try? other.copied() else { return false }
+    return UnsafeRawBufferPointer(start: mine.pointer, count: count * dtype.byteCount)
+      .elementsEqual(
+        UnsafeRawBufferPointer(start: theirs.pointer, count: count * dtype.byteCount))
+  }
+}
+
+extension AttributeValue {
+  func isSame(as other: AttributeValue) -> Bool {
+    switch (self, other) {
+    case (.int(let a), .int(let b)): a == b
+    case (.float(let a), .float(let b)): a.bitPattern == b.bitPattern
+    case (.string(let a), .string(let b)): Array(a.utf8) == Array(b.utf8)
+    case (.ints(let a), .ints(let b)): a == b
+    case (.floats(let a), .floats(let b)): a.map(\.bitPattern) == b.map(\.bitPattern)
+    case (.strings(let a), .strings(let b)): a.map { Array($0.utf8) } == b.map { Array($0.utf8) }
+    case (.tensor(let a), .tensor(let b)): a.isSameContent(as: b)
+    default: false
     }
   }
 }

@@ -12,8 +12,14 @@ extension Model {
     for (index, byte) in bytes.enumerated() {
       copy.base.storeBytes(of: byte, toByteOffset: index, as: UInt8.self)
     }
-    return try load(
+    let model = try load(
       bytes: UnsafeRawBufferPointer(start: copy.base, count: bytes.count), options: options)
+    try model.graph.verify()
+    // The text of every model reads back.
+    let text = model.graph.text
+    let parsed = try Graph(parsing: text.text, constants: text.constants)
+    #expect(parsed.text.text == text.text)
+    return model
   }
 }
 

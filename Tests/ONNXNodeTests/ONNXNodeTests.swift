@@ -1,6 +1,7 @@
 import Glibc
 import MartletBackends
 import MartletCore
+import MartletGraph
 import Testing
 
 @testable import MartletImport
@@ -64,6 +65,7 @@ import Testing
   private static func run(_ folder: String) -> Outcome {
     do {
       let model = try Model.load(path: "\(folder)/model.onnx")
+      try readsBack(model.graph)
       let session = model.makeRun()
       for set in try entries(folder).filter({ $0.hasPrefix("test_data_set_") }) {
         let inputs = try tensors("\(folder)/\(set)", "input_", model.inputs.count)
@@ -85,6 +87,15 @@ import Testing
         return .unsupported(text)
       }
       return .failed(text)
+    }
+  }
+
+  /// Throws unless the graph's text reads back as it is.
+  private static func readsBack(_ graph: Graph) throws(MartletError) {
+    let text = graph.text
+    let parsed = try Graph(parsing: text.text, constants: text.constants)
+    guard parsed.text.text == text.text else {
+      throw MartletError(.internalError, "the graph's text reads back as another graph")
     }
   }
 
