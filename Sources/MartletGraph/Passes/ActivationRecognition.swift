@@ -7,24 +7,32 @@ import MartletOperators
 /// that the order in which an exporter multiplies does not matter.
 enum ActivationRecognition {
   static let pass = Pass("activation-recognition") { graph throws(MartletError) in
-    let index = GraphIndex(graph)
-    for position in graph.nodes.indices {
-      let node = graph.nodes[position]
-      guard node.operatorName == "Mul" || node.operatorName == "Div",
-        graph.isFloat32(node.outputs[0])
-      else { continue }
-      let product = Product(node.outputs[0], index, graph)
-      guard product.factors.count == 2 else { continue }
-      for (x, other) in [(0, 1), (1, 0)] {
-        let found = function(
-          of: product.factors[x], product.factors[other], product.scale, index, graph)
-        guard let found else { continue }
-        graph.nodes[position] = node.becoming(
-          found.name, inputs: [product.factors[x]], attributes: found.attributes,
-          absorbing: product.nodes)
-        break
+    try GraphEditor.edit(&graph) { editor throws(MartletError) in
+      for position in editor.positions where editor.isLive(position) {
+        if let node = recognized(editor.graph.nodes[position], editor.index, editor.graph) {
+          try editor.replace(position, with: node)
+        }
       }
     }
+  }
+
+  /// The activation that ends in `node`, or nil.
+  private static func recognized(_ node: Node, _ index: GraphIndex, _ graph: Graph) -> Node? {
+    guard node.operatorName == "Mul" || node.operatorName == "Div",
+      graph.isFloat32(node.outputs[0])
+    else { return nil }
+    let product = Product(node.outputs[0], index, graph)
+    guard product.factors.count == 2 else { return nil }
+    for (x, other) in [(0, 1), (1, 0)] {
+      if let found = function(
+        of: product.factors[x], product.factors[other], product.scale, index, graph)
+      {
+        return node.becoming(
+          found.name, inputs: [product.factors[x]], attributes: found.attributes,
+          absorbing: product.nodes)
+      }
+    }
+    return nil
   }
 
   /// A value as a product of factors and a scalar.

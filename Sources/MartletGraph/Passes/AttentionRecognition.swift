@@ -14,11 +14,14 @@ import MartletOperators
 /// `nan_to_zero`), also where a value is Inf or NaN, which zero times it would keep.
 enum AttentionRecognition {
   static let pass = Pass("attention-recognition") { graph throws(MartletError) in
-    let index = GraphIndex(graph)
-    for position in graph.nodes.indices {
-      let node = graph.nodes[position]
-      guard node.operatorName == "MatMul", let found = match(node, index, graph) else { continue }
-      graph.nodes[position] = try rewritten(node, found, &graph)
+    try GraphEditor.edit(&graph) { editor throws(MartletError) in
+      for position in editor.positions where editor.isLive(position) {
+        let node = editor.graph.nodes[position]
+        guard node.operatorName == "MatMul",
+          let found = match(node, editor.index, editor.graph)
+        else { continue }
+        try editor.replace(position, with: try rewritten(node, found, &editor))
+      }
     }
   }
 
@@ -266,7 +269,7 @@ enum AttentionRecognition {
   // MARK: - Rewriting
 
   private static func rewritten(
-    _ node: Node, _ match: Match, _ graph: inout Graph
+    _ node: Node, _ match: Match, _ editor: inout GraphEditor
   ) throws(MartletError) -> Node {
     var attributes: [String: AttributeValue] = ["scale": .float(Float(match.scale))]
     if !match.isGrouped { attributes["broadcast"] = .int(1) }
@@ -276,27 +279,20 @@ enum AttentionRecognition {
       attributes["kv_num_heads"] = .int(1)
     }
     var inputs: [ValueID?] = []
-    for operand in [match.q, match.k, match.v] { inputs.append(try value(operand, &graph)) }
+    for operand in [match.q, match.k, match.v] { inputs.append(try value(operand, &editor)) }
     if let mask = match.mask { inputs.append(mask) }
     return node.becoming(
       "Attention", inputs: inputs, attributes: attributes, absorbing: match.nodes)
   }
 
   /// The operand as a value of its own: the source, or new views of it.
-  private static func value(_ operand: Operand, _ graph: inout Graph) throws(MartletError)
-    -> ValueID
-  {
+  private static func value(
+    _ operand: Operand, _ editor: inout GraphEditor
+  ) throws(MartletError) -> ValueID {
     var source = operand.source
-    let type = graph.values[source].type
-    func add(
-      _ operatorName: String, _ inputs: [ValueID?], _ attributes: [String: AttributeValue],
-      _ shape: [Dimension]?
-    ) -> ValueID {
-      let name = "\(graph.values[operand.source].name)/\(operatorName)\(graph.values.count)"
-      let id = graph.addNode(
-        operatorName, name: name, inputs: inputs, outputs: [name], attributes: attributes)[0]
-      graph.values[id].type = ValueType(dtype: type.dtype, shape: shape)
-      return id
+    let name = editor.graph.values[source].name
+    func newName(_ operatorName: String) -> String {
+      "\(name)/\(operatorName)\(editor.graph.values.count)"
     }
     if let shape = operand.reshaped {
       var extents: [Int] = []
@@ -305,11 +301,12 @@ enum AttentionRecognition {
       for (index, extent) in extents.enumerated() {
         target.typed(Int64.self)[index] = Int64(extent)
       }
-      let constant = graph.addConstant("\(graph.values[source].name)/shape", target)
-      source = add("Reshape", [source, constant], [:], shape)
+      let constant = editor.addConstant("\(name)/shape", target)
+      source = try editor.add("Reshape", name: newName("Reshape"), inputs: [source, constant])
     }
     if operand.isPlain { return source }
-    return add(
-      "Transpose", [source], ["perm": .ints(operand.order)], operand.shape(in: graph))
+    return try editor.add(
+      "Transpose", name: newName("Transpose"), inputs: [source],
+      attributes: ["perm": .ints(operand.order)])
   }
 }

@@ -5,26 +5,19 @@ import MartletOperators
 /// BatchNormalization, a product with and a sum of a constant per channel.
 enum ConvolutionFolding {
   static let pass = Pass("convolution-folding") { graph throws(MartletError) in
-    // One after another: a folded convolution may be followed by a further step.
-    var changed = true
-    while changed {
-      changed = false
-      let index = GraphIndex(graph)
-      var taken: Set<ValueID> = []
-      for position in graph.nodes.indices {
-        let node = graph.nodes[position]
-        guard let (input, step) = step(node, graph), !taken.contains(input),
-          let convolution = index.producer(input, "Conv", in: graph), index.isReadOnce(input),
+    try GraphEditor.edit(&graph) { editor throws(MartletError) in
+      // A folded convolution may be followed by a further step.
+      for position in editor.positions where editor.isLive(position) {
+        let node = editor.graph.nodes[position]
+        guard let (input, step) = step(node, editor.graph),
+          let convolution = editor.index.producer(input, "Conv", in: editor.graph),
+          editor.index.isReadOnce(input),
           convolution.attributes.keys.allSatisfy({ plainAttributes.contains($0) }),
           convolution.inputs.count <= 3,
-          let folded = try fold(step, into: convolution, node, &graph)
+          let folded = try fold(step, into: convolution, node, &editor)
         else { continue }
-        graph.nodes[position] = folded
-        // The index does not know the folded node: what it makes waits for the next round.
-        taken.insert(folded.outputs[0])
-        changed = true
+        try editor.replace(position, with: folded)
       }
-      if changed { DeadCode.remove(&graph) }
     }
   }
 
@@ -75,17 +68,17 @@ enum ConvolutionFolding {
     return graph.floats(id)
   }
 
-  private static func fold(_ step: Step, into node: Node, _ last: Node, _ graph: inout Graph)
+  private static func fold(_ step: Step, into node: Node, _ last: Node, _ editor: inout GraphEditor)
     throws(MartletError) -> Node?
   {
-    guard let weightID = node.input(1), let weights = graph.values[weightID].constant,
+    guard let weightID = node.input(1), let weights = editor.graph.values[weightID].constant,
       weights.dtype == .float32, weights.rank >= 3, weights.shape[0] > 0
     else { return nil }
     let shape = weights.shape
     let channels = shape[0]
     var bias = [Float](repeating: 0, count: channels)
     if let id = node.input(2) {
-      guard let given = graph.floats(id), given.count == channels else { return nil }
+      guard let given = editor.graph.floats(id), given.count == channels else { return nil }
       bias = given
     }
     func perChannel(_ values: [Float]) -> [Float]? {
@@ -103,13 +96,13 @@ enum ConvolutionFolding {
         for element in channel * size..<(channel + 1) * size { elements[element] *= factor }
         bias[channel] *= factor
       }
-      newWeights = graph.addConstant(graph.values[weightID].name, scaled)
+      newWeights = editor.addConstant(editor.graph.values[weightID].name, scaled)
     }
     if let shift = step.shift {
       guard let shift = perChannel(shift) else { return nil }
       for channel in 0..<channels { bias[channel] += shift[channel] }
     }
-    let newBias = try graph.addConstant("\(node.name)/bias", [channels], bias)
+    let newBias = try editor.addConstant("\(node.name)/bias", [channels], bias)
     var folded = node
     folded.inputs = [node.input(0), newWeights, newBias]
     folded.outputs = last.outputs

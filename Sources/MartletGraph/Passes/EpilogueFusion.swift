@@ -9,18 +9,23 @@ import MartletOperators
 /// fit: a sum that would broadcast the product itself stays a node.
 enum EpilogueFusion {
   static let pass = Pass("epilogue-fusion") { graph throws(MartletError) in
-    let index = GraphIndex(graph)
-    for position in graph.nodes.indices {
-      let node = graph.nodes[position]
-      guard graph.isFloat32(node.outputs.first) else { continue }
-      let fused: Node? =
-        switch node.operatorName {
-        case "Mul", "Div": scaled(node, index, graph)
-        case "MatMul": scaledOperands(node, index, graph)
-        case "Add": sum(node, index, graph)
-        default: activated(node, index, graph)
+    try GraphEditor.edit(&graph) { editor throws(MartletError) in
+      for position in editor.positions where editor.isLive(position) {
+        if let node = fused(editor.graph.nodes[position], editor.index, editor.graph) {
+          try editor.replace(position, with: node)
         }
-      if let fused { graph.nodes[position] = fused }
+      }
+    }
+  }
+
+  /// The product that takes the place of `node`, or nil.
+  private static func fused(_ node: Node, _ index: GraphIndex, _ graph: Graph) -> Node? {
+    guard graph.isFloat32(node.outputs.first) else { return nil }
+    switch node.operatorName {
+    case "Mul", "Div": return scaled(node, index, graph)
+    case "MatMul": return scaledOperands(node, index, graph)
+    case "Add": return sum(node, index, graph)
+    default: return activated(node, index, graph)
     }
   }
 

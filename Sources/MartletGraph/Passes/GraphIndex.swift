@@ -2,31 +2,68 @@ import Glibc
 import MartletCore
 import MartletOperators
 
-/// Who makes and how often each value is read, taken once per pass, and questions that patterns ask.
-///
-/// A pass that turns a node into another leaves the index right as long as nodes keep their places:
-/// the nodes whose work moved are left for dead-code removal.
+/// Which node makes and which nodes read each value, and questions that patterns ask of it. A
+/// `GraphEditor` keeps it true.
 struct GraphIndex {
-  private let producers: [Int?]
-  private let useCounts: [Int]
+  /// By value: the position of the node that makes it; nil for inputs and constants.
+  private var makers: [Int?]
+  /// By value: the positions of the nodes that read it, once for each time.
+  private var readers: [[Int]]
+  /// By value: how often it is an output of the graph.
+  private let outputUses: [ValueID: Int]
 
   init(_ graph: Graph) {
-    producers = graph.producers()
-    useCounts = graph.useCounts()
+    makers = [Int?](repeating: nil, count: graph.values.count)
+    readers = [[Int]](repeating: [], count: graph.values.count)
+    outputUses = graph.outputs.reduce(into: [:]) { $0[$1.value, default: 0] += 1 }
+    for (position, node) in graph.nodes.enumerated() { insert(node, at: position) }
   }
+
+  // MARK: - Asking
 
   /// The node that makes `id`, if it is of one of these operators.
   func producer(_ id: ValueID?, _ operatorNames: String..., in graph: Graph) -> Node? {
-    guard let id, id < producers.count, let index = producers[id] else { return nil }
-    let node = graph.nodes[index]
+    guard let id, let position = position(of: id) else { return nil }
+    let node = graph.nodes[position]
     return operatorNames.contains(node.operatorName) && node.outputs.first == id ? node : nil
   }
+
+  /// The position of the node that makes `id`, or nil.
+  func position(of id: ValueID) -> Int? { id < makers.count ? makers[id] : nil }
+
+  /// The positions of the nodes that read `id`, once for each time.
+  func readers(of id: ValueID) -> [Int] { id < readers.count ? readers[id] : [] }
+
+  /// Whether anything reads `id` (the graph's outputs count as readers).
+  func isRead(_ id: ValueID) -> Bool { !isRead(id, times: 0) }
 
   /// Whether one node alone reads `id` (the graph's outputs count as readers).
   func isReadOnce(_ id: ValueID) -> Bool { isRead(id, times: 1) }
 
   /// Whether `id` is read so often (the graph's outputs count as readers).
-  func isRead(_ id: ValueID, times: Int) -> Bool { id < useCounts.count && useCounts[id] == times }
+  func isRead(_ id: ValueID, times: Int) -> Bool {
+    readers(of: id).count + (outputUses[id] ?? 0) == times
+  }
+
+  // MARK: - Keeping it true
+
+  mutating func insert(_ node: Node, at position: Int) {
+    for id in node.outputs {
+      while makers.count <= id { makers.append(nil) }
+      makers[id] = position
+    }
+    for id in node.reads {
+      while readers.count <= id { readers.append([]) }
+      readers[id].append(position)
+    }
+  }
+
+  mutating func remove(_ node: Node, at position: Int) {
+    for id in node.outputs where makers[id] == position { makers[id] = nil }
+    for id in node.reads {
+      if let place = readers[id].firstIndex(of: position) { readers[id].remove(at: place) }
+    }
+  }
 }
 
 extension Graph {

@@ -5,20 +5,27 @@ import MartletOperators
 /// d = x - mean(x); d / sqrt(mean(d^2) + epsilon) [* scale + bias].
 enum LayerNormRecognition {
   static let pass = Pass("layer-norm-recognition") { graph throws(MartletError) in
-    let index = GraphIndex(graph)
-    for position in graph.nodes.indices {
-      let node = graph.nodes[position]
-      guard node.operatorName == "Add", let affine = affine(node, index, graph),
-        let normal = normalized(affine.value, index, graph),
-        case .known(let width) = graph.values[normal.x].type.shape?.last,
-        graph.values[affine.scale].constant?.shape == [width],
-        graph.values[affine.bias].constant?.shape == [width]
-      else { continue }
-      graph.nodes[position] = node.becoming(
-        "LayerNormalization", inputs: [normal.x, affine.scale, affine.bias],
-        attributes: ["axis": .int(-1), "epsilon": .float(Float(normal.epsilon))],
-        absorbing: normal.nodes + [affine.product])
+    try GraphEditor.edit(&graph) { editor throws(MartletError) in
+      for position in editor.positions where editor.isLive(position) {
+        if let node = recognized(editor.graph.nodes[position], editor.index, editor.graph) {
+          try editor.replace(position, with: node)
+        }
+      }
     }
+  }
+
+  /// The normalisation that ends in `node`, or nil.
+  private static func recognized(_ node: Node, _ index: GraphIndex, _ graph: Graph) -> Node? {
+    guard node.operatorName == "Add", let affine = affine(node, index, graph),
+      let normal = normalized(affine.value, index, graph),
+      case .known(let width) = graph.values[normal.x].type.shape?.last,
+      graph.values[affine.scale].constant?.shape == [width],
+      graph.values[affine.bias].constant?.shape == [width]
+    else { return nil }
+    return node.becoming(
+      "LayerNormalization", inputs: [normal.x, affine.scale, affine.bias],
+      attributes: ["axis": .int(-1), "epsilon": .float(Float(normal.epsilon))],
+      absorbing: normal.nodes + [affine.product])
   }
 
   /// value * scale + bias with vectors scale and bias.

@@ -9,23 +9,34 @@ import MartletOperators
 /// weights into four times their size.
 enum QuantizedProducts {
   static let pass = Pass("quantized-products") { graph throws(MartletError) in
-    let index = GraphIndex(graph)
-    for position in graph.nodes.indices {
-      let node = graph.nodes[position]
-      guard node.operatorName == "MatMul", node.inputs.count == 2,
-        let lhs = operand(node.input(0), index, graph), lhs.isUniform,
-        let rhs = operand(node.input(1), index, graph),
-        let weight = graph.values[rhs.elements].constant, weight.rank == 2,
-        fewestTerms...DequantizedMatMul.mostTerms ~= weight.shape[0],
-        rhs.isUniform || rhs.isByColumn
-      else { continue }
-      var inputs: [ValueID?] = []
-      for side in [lhs, rhs] {
-        inputs += [side.elements, side.scale, try zeroPoint(of: side, &graph)]
+    try GraphEditor.edit(&graph) { editor throws(MartletError) in
+      for position in editor.positions where editor.isLive(position) {
+        let node = editor.graph.nodes[position]
+        guard let (lhs, rhs) = operands(node, editor.index, editor.graph) else { continue }
+        var inputs: [ValueID?] = []
+        for side in [lhs, rhs] {
+          inputs += [side.elements, side.scale, try zeroPoint(of: side, &editor)]
+        }
+        try editor.replace(
+          position,
+          with: node.becoming(
+            "DequantizedMatMul", inputs: inputs, absorbing: [lhs.node, rhs.node]))
       }
-      graph.nodes[position] = node.becoming(
-        "DequantizedMatMul", inputs: inputs, absorbing: [lhs.node, rhs.node])
     }
+  }
+
+  /// What a product multiplies as integers, or nil.
+  private static func operands(
+    _ node: Node, _ index: GraphIndex, _ graph: Graph
+  ) -> (lhs: Operand, rhs: Operand)? {
+    guard node.operatorName == "MatMul", node.inputs.count == 2,
+      let lhs = operand(node.input(0), index, graph), lhs.isUniform,
+      let rhs = operand(node.input(1), index, graph),
+      let weight = graph.values[rhs.elements].constant, weight.rank == 2,
+      fewestTerms...DequantizedMatMul.mostTerms ~= weight.shape[0],
+      rhs.isUniform || rhs.isByColumn
+    else { return nil }
+    return (lhs, rhs)
   }
 
   /// From here on the bound of float32 products, which grows with their terms, holds what is rounded.
@@ -68,12 +79,12 @@ enum QuantizedProducts {
 
   /// The operand's zero point, or a new constant 0.
   private static func zeroPoint(
-    of operand: Operand, _ graph: inout Graph
+    of operand: Operand, _ editor: inout GraphEditor
   ) throws(MartletError) -> ValueID {
     if let zero = operand.zero { return zero }
-    let dtype = graph.values[operand.elements].type.dtype ?? .int8
+    let dtype = editor.graph.values[operand.elements].type.dtype ?? .int8
     let tensor = try Tensor(uninitialized: dtype, [])
     tensor.pointer.storeBytes(of: 0, as: UInt8.self)
-    return graph.addConstant("\(graph.values[operand.elements].name)/zero", tensor)
+    return editor.addConstant("\(editor.graph.values[operand.elements].name)/zero", tensor)
   }
 }
