@@ -5,13 +5,16 @@ import MartletCore
 ///
 /// Made once per node and context and filled for each run; belongs to one thread at a time.
 package final class Inputs {
-  /// nil: an optional input that is absent.
+  /// The inputs, then what the node's regions capture; nil: an optional input that is absent.
   package var values: [Value?]
-  private let operatorName: String
+  /// Number of inputs, absent ones before the last included.
+  package let count: Int
+  let operatorName: String
   private let names: [String]
 
-  package init(_ values: [Value?], _ schema: OperatorSchema) {
+  package init(_ values: [Value?], _ schema: OperatorSchema, captureCount: Int = 0) {
     self.values = values
+    count = values.count - captureCount
     operatorName = schema.name
     names = schema.inputs
   }
@@ -20,22 +23,20 @@ package final class Inputs {
     self.init(tensors.map { $0.map { .tensor($0) } }, schema)
   }
 
-  package var count: Int { values.count }
-
   package func name(_ index: Int) -> String {
     index < names.count ? names[index] : "input \(index)"
   }
 
   /// The tensor at `index`; throws where it is absent or no tensor.
   package func required(_ index: Int) throws(MartletError) -> Tensor {
-    guard index < values.count, case .tensor(let tensor)? = values[index] else {
+    guard index < count, case .tensor(let tensor)? = values[index] else {
       throw notATensor(index)
     }
     return tensor
   }
 
   private func notATensor(_ index: Int) -> MartletError {
-    guard index < values.count, let value = values[index] else {
+    guard index < count, let value = values[index] else {
       return MartletError(
         .invalidArgument, "\(operatorName): input '\(name(index))' is missing",
         operatorName: operatorName, input: name(index), expected: "a tensor", actual: "nothing")
@@ -46,11 +47,11 @@ package final class Inputs {
   }
 
   /// The value at `index`, of any kind; nil where it is absent.
-  package func value(_ index: Int) -> Value? { index < values.count ? values[index] : nil }
+  package func value(_ index: Int) -> Value? { index < count ? values[index] : nil }
 
   /// The tensor at `index`; nil where it is absent.
   package func optional(_ index: Int) -> Tensor? {
-    guard index < values.count, case .tensor(let tensor)? = values[index] else { return nil }
+    guard index < count, case .tensor(let tensor)? = values[index] else { return nil }
     return tensor
   }
 

@@ -76,6 +76,10 @@ package enum OperatorTable {
     Or.self,
     Where.self,
     Xor.self,
+    // Control flow
+    If.self,
+    Loop.self,
+    Scan.self,
     // Convolution
     Conv.self,
     // LinearAlgebra

@@ -23,6 +23,12 @@ package final class RunContext {
   package private(set) var handedOut: [Tensor] = []
   /// The results of the current node, as they are delivered.
   package private(set) var results: [Value?] = []
+  /// The current node's subgraphs, in the order of its regions.
+  package var regions: [any RegionRunner] = []
+  /// Called by what may take long within one node; throws `cancelled` when the caller says so.
+  package var checkpoint: (() throws(MartletError) -> Void)?
+  /// The most iterations that a loop may make; nil: any number.
+  package var iterationLimit: Int?
   /// What the current node's matrix work ran as; the executor collects and clears it.
   package var executions: [Execution] = []
 

@@ -29,6 +29,20 @@ extension ValueType {
 
   package var rank: Int? { shape?.count }
 
+  /// This type with what `other` knows beyond it; where both know, this one stands.
+  package func completed(by other: ValueType) -> ValueType {
+    var result = self
+    result.dtype = dtype ?? other.dtype
+    if let shape, let otherShape = other.shape, shape.count == otherShape.count {
+      result.shape = zip(shape, otherShape).map { $0 == .unknown ? $1 : $0 }
+    } else {
+      result.shape = shape ?? other.shape
+    }
+    result.elements = elements ?? other.elements
+    result.constant = constant ?? other.constant
+    return result
+  }
+
   /// The elements of a short int64, int32 or bool vector or scalar, from `elements` or from the
   /// constant.
   package var knownElements: [Dimension]? {

@@ -10,31 +10,19 @@ import Synchronization
 /// that ran.
 package final class Executor: @unchecked Sendable {
   package let plan: Plan
-  private let context: RunContext
+  private let runner: PlanRunner
   private let busy = Atomic<Bool>(false)
-  private var frames: NodeFrames
-  private var layouts: ShapeLayouts
-  private var executions: [[Execution]]
-  private var nanoseconds: [Int64]
-  private var profiledRuns = 0
 
   /// Whether the time of each node is taken; setting it to true starts anew.
-  package var isProfiling = false {
-    didSet {
-      guard isProfiling else { return }
-      nanoseconds = [Int64](repeating: 0, count: plan.nodes.count)
-      profiledRuns = 0
-    }
+  package var isProfiling: Bool {
+    get { runner.isProfiling }
+    set { runner.isProfiling = newValue }
   }
 
   /// `permitsWinograd`: see `RunContext`; nil: as the environment says.
   package init(_ plan: Plan, pool: ThreadPool = .shared, permitsWinograd: Bool? = nil) {
     self.plan = plan
-    context = RunContext(mode: .fp32, pool: pool, permitsWinograd: permitsWinograd)
-    frames = NodeFrames(plan)
-    layouts = ShapeLayouts(plan)
-    executions = [[Execution]](repeating: [], count: plan.nodes.count)
-    nanoseconds = [Int64](repeating: 0, count: plan.nodes.count)
+    runner = PlanRunner(plan, pool: pool, permitsWinograd: permitsWinograd)
   }
 
   /// Computes the outputs from inputs in the graph's order.
@@ -53,83 +41,19 @@ package final class Executor: @unchecked Sendable {
         .invalidState, "this run context is running on another thread; make one per thread")
     }
     defer {
-      frames.releaseAll()
+      runner.release()
       busy.store(false, ordering: .releasing)
     }
     try plan.checkInputs(inputs)
     try plan.checkDestinations(destinations)
-    context.mode = MathMode.effective(argument: mode)
-    try layouts.prepare(inputs, &frames, context)
-    defer { layouts.finish(context) }
-    place(plan.usableDestinations(destinations, inputs: inputs))
-    for (readers, input) in zip(plan.inputReaders, inputs) {
-      frames.give(.tensor(input), to: readers)
-    }
-    for (index, source) in plan.outputSources.enumerated() {
-      if case .constant(let tensor) = source { frames.outputs[index] = .tensor(tensor) }
-    }
-    try runNodes(progress)
+    try runner.run(
+      inputs.map { .tensor($0) },
+      destinations: plan.usableDestinations(destinations, inputs: inputs),
+      mode: MathMode.effective(argument: mode), progress: progress)
     return try collectOutputs(inputs, destinations)
   }
 
-  /// Sends outputs of the graph to the caller's memory.
-  private func place(_ destinations: [Tensor?]) {
-    guard !destinations.isEmpty else { return }
-    for (result, output) in plan.outputResults { context.places[result] = destinations[output] }
-  }
-
-  // MARK: - The loop
-
-  private func runNodes(_ progress: ProgressCallback?) throws(MartletError) {
-    let plan = plan
-    let isProfiling = isProfiling
-    for index in plan.nodes.indices {
-      if progress != nil {
-        try Progress.report("run", index, of: plan.nodes.count, to: progress)
-      }
-      if layouts.isSkipped(index), !frames.isLoose(index) { continue }
-      let results = plan.nodes[index].results
-      context.begin(places: results, areGiven: plan.nodes[index].hasOutput)
-      layouts.begin(index, context)
-      let start = isProfiling ? mp_now_ns() : 0
-      do throws(MartletError) {
-        try plan.nodes[index].operation.run(frames.inputs[index], context)
-        if isProfiling { nanoseconds[index] += mp_now_ns() - start }
-        try handOn(results)
-      } catch {
-        throw error.at(plan.graph.nodes[index])
-      }
-      if context.isRecording { layouts.note(plan.nodes[index], frames.inputs[index], context) }
-      if !context.executions.isEmpty || !executions[index].isEmpty {
-        if executions[index] != context.executions { executions[index] = context.executions }
-        context.executions.removeAll(keepingCapacity: true)
-      }
-      frames.release(index)
-    }
-    if isProfiling { profiledRuns += 1 }
-    if progress != nil {
-      try Progress.report("run", plan.nodes.count, of: plan.nodes.count, to: progress)
-    }
-  }
-
-  /// Gives the current node's results to their readers, which have those that were laid out already.
-  @inline(__always)
-  private func handOn(_ results: Range<Int>) throws(MartletError) {
-    guard context.results.count >= results.count else {
-      throw MartletError(
-        .invalidModel,
-        "the node names \(results.count) outputs, the operator gives \(context.results.count)",
-        expected: "at most \(context.results.count) outputs", actual: "\(results.count)")
-    }
-    for (position, result) in results.enumerated() {
-      guard case .tensor(let tensor)? = context.results[position] else {
-        frames.give(context.results[position], to: plan.readers[result])
-        continue
-      }
-      if layouts.holds(tensor, result) { continue }
-      frames.give(.tensor(try layouts.lasting(tensor, context)), to: plan.readers[result])
-    }
-  }
+  // MARK: - Outputs
 
   /// The outputs, each in memory of its own or the caller's.
   private func collectOutputs(_ inputs: [Tensor], _ destinations: [Tensor?]) throws(MartletError)
@@ -137,7 +61,7 @@ package final class Executor: @unchecked Sendable {
   {
     var taken: Set<ObjectIdentifier> = []
     for input in inputs { taken.insert(ObjectIdentifier(input.storage)) }
-    if let arena = layouts.arena { taken.insert(ObjectIdentifier(arena)) }
+    if let arena = runner.arena { taken.insert(ObjectIdentifier(arena)) }
     var results: [Tensor] = []
     for (index, value) in try outputValues(destinations).enumerated() {
       if index < destinations.count, let destination = destinations[index] {
@@ -159,7 +83,7 @@ package final class Executor: @unchecked Sendable {
   private func outputValues(_ destinations: [Tensor?]) throws(MartletError) -> [Tensor] {
     var values: [Tensor] = []
     for index in plan.outputSources.indices {
-      guard let value = frames.outputs[index]?.tensor else {
+      guard let value = runner.output(index)?.tensor else {
         throw MartletError(
           .internalError, "output '\(plan.graph.outputs[index].name)' was not computed")
       }
@@ -182,7 +106,7 @@ package final class Executor: @unchecked Sendable {
   }
 
   private func recycledCopy(_ value: Tensor) throws(MartletError) -> Tensor {
-    let copy = try context.memory.fresh(value.dtype, value.shape)
+    let copy = try runner.context.memory.fresh(value.dtype, value.shape)
     value.copyElements(to: copy)
     return copy
   }
@@ -193,44 +117,20 @@ package final class Executor: @unchecked Sendable {
   ///
   /// With `includingOthers`, nodes without matrix work have a row that says `unchanged`.
   package func precisionReport(includingOthers: Bool = false) -> [PrecisionRow] {
-    var rows: [PrecisionRow] = []
-    for (index, (node, executions)) in zip(plan.graph.nodes, executions).enumerated() {
-      for (place, execution) in executions.enumerated()
-      where !executions.prefix(place).contains(execution) {
-        rows.append(
-          PrecisionRow(
-            index: index, node: node.name, operatorName: node.operatorName,
-            precision: execution.precision,
-            backend: execution.backend, kernel: execution.kernel, reason: execution.reason))
-      }
-      if executions.isEmpty && includingOthers {
-        rows.append(
-          PrecisionRow(
-            index: index, node: node.name, operatorName: node.operatorName, precision: "unchanged",
-            backend: "native", kernel: "", reason: "not matrix work"))
-      }
-    }
-    return rows
+    runner.precisionReport(includingOthers: includingOthers)
   }
 
   /// Time per node over the runs since `isProfiling` was set, in the order of execution.
   package var profile: [ProfileRow] {
-    zip(plan.graph.nodes, nanoseconds).map { node, time in
+    zip(plan.graph.nodes, runner.nanoseconds).map { node, time in
       ProfileRow(
-        node: node.name, operatorName: node.operatorName, nanoseconds: time, runs: profiledRuns)
+        node: node.name, operatorName: node.operatorName, nanoseconds: time,
+        runs: runner.profiledRuns)
     }
   }
 
-  package var memoryStatistics: MemoryStatistics {
-    let (live, kept, peak) = context.memory.recycler.statistics
-    let arena = layouts.arena?.byteCount ?? 0
-    return MemoryStatistics(
-      live: live, kept: kept + arena, peak: peak + arena, constants: plan.constantBytes)
-  }
+  package var memoryStatistics: MemoryStatistics { runner.memoryStatistics }
 
   /// Gives memory kept for the next run back to the system.
-  package func trimMemory() {
-    layouts.forget(&frames, context)
-    context.memory.recycler.trim()
-  }
+  package func trimMemory() { runner.trimMemory() }
 }

@@ -23,7 +23,10 @@ struct NodeFrames {
     var inputs: [Inputs] = []
     inputs.reserveCapacity(plan.nodes.count)
     for node in plan.nodes {
-      inputs.append(Inputs(Array(bound[node.operands]), type(of: node.operation).schema))
+      inputs.append(
+        Inputs(
+          Array(bound[node.operands]), type(of: node.operation).schema,
+          captureCount: node.regions.reduce(0) { $0 + $1.captures.count }))
     }
     self.inputs = inputs
     loose = [Int](repeating: 0, count: plan.nodes.count)

@@ -13,6 +13,14 @@ package final class Plan: Sendable {
     let results: Range<Int>
     /// Whether any result is an output of the graph.
     let hasOutput: Bool
+    /// Its subgraphs, and which of its operands each captures.
+    let regions: [PreparedRegion]
+  }
+
+  struct PreparedRegion: Sendable {
+    let plan: Plan
+    /// Counted from the node's first operand.
+    let captures: Range<Int>
   }
 
   /// Who reads a value: operand `position` of node `node`, or, where `node` is -1, output `position`
@@ -99,11 +107,23 @@ package final class Plan: Sendable {
         sourceOf[id] = .result(results.count)
         results.append(id)
       }
+      var regions: [PreparedRegion] = []
+      var firstCapture = node.inputs.count
+      for region in node.regions {
+        let end = firstCapture + region.captures.count
+        do throws(MartletError) {
+          regions.append(
+            PreparedRegion(plan: try Plan(region.graph), captures: firstCapture..<end))
+        } catch {
+          throw error.at(node)
+        }
+        firstCapture = end
+      }
       nodes.append(
         PreparedNode(
           operation: operation, operands: firstOperand..<sources.count,
           results: firstResult..<results.count,
-          hasOutput: node.outputs.contains { outputOf[$0] != nil }))
+          hasOutput: node.outputs.contains { outputOf[$0] != nil }, regions: regions))
     }
     var outputSources: [Source] = []
     for (index, output) in graph.outputs.enumerated() {

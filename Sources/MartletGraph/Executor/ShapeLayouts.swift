@@ -16,14 +16,14 @@ struct ShapeLayouts {
 
   private let plan: Plan
   /// The last used stands last.
-  private var known: [(shapes: [[Int]], state: State)] = []
-  private var recording: (shapes: [[Int]], record: RunRecord)?
+  private var known: [(shapes: [[Int]?], state: State)] = []
+  private var recording: (shapes: [[Int]?], record: RunRecord)?
   /// What the frames are bound to.
   private var active: Active?
   private(set) var arena: Storage?
 
   private struct Active {
-    let shapes: [[Int]]
+    let shapes: [[Int]?]
     let plan: ShapePlan
     let places: [Tensor?]
     let values: [Tensor?]
@@ -36,7 +36,7 @@ struct ShapeLayouts {
 
   /// Makes ready for a run with these inputs: binds the layout of their shapes or starts recording.
   mutating func prepare(
-    _ inputs: [Tensor], _ frames: inout NodeFrames, _ context: RunContext
+    _ inputs: [Value?], _ frames: inout NodeFrames, _ context: RunContext
   ) throws(MartletError) {
     if let active, ShapeLayouts.match(active.shapes, inputs) {
       context.places = active.places
@@ -46,7 +46,7 @@ struct ShapeLayouts {
     guard let index else {
       unbind(&frames, context)
       context.places = [Tensor?](repeating: nil, count: plan.readers.count)
-      recording = (inputs.map(\.shape), RunRecord())
+      recording = (inputs.map { $0?.tensor?.shape }, RunRecord())
       context.isRecording = true
       return
     }
@@ -79,13 +79,19 @@ struct ShapeLayouts {
     known = []
   }
 
-  private static func match(_ shapes: [[Int]], _ inputs: [Tensor]) -> Bool {
-    for index in inputs.indices where inputs[index].layout.shape != shapes[index] { return false }
+  private static func match(_ shapes: [[Int]?], _ inputs: [Value?]) -> Bool {
+    for index in inputs.indices {
+      guard case .tensor(let tensor)? = inputs[index] else {
+        if shapes[index] != nil { return false }
+        continue
+      }
+      if tensor.layout.shape != shapes[index] { return false }
+    }
     return true
   }
 
   private mutating func bind(
-    _ layout: ShapePlan, _ shapes: [[Int]], _ frames: inout NodeFrames, _ context: RunContext
+    _ layout: ShapePlan, _ shapes: [[Int]?], _ frames: inout NodeFrames, _ context: RunContext
   ) throws(MartletError) {
     unbind(&frames, context)
     // What runs before this one kept is of no use any more.

@@ -94,20 +94,6 @@ extension Graph {
 }
 
 extension ValueType {
-  /// This type with what `other` knows beyond it; where both know, this one stands.
-  package func completed(by other: ValueType) -> ValueType {
-    var result = self
-    result.dtype = dtype ?? other.dtype
-    if let shape, let otherShape = other.shape, shape.count == otherShape.count {
-      result.shape = zip(shape, otherShape).map { $0 == .unknown ? $1 : $0 }
-    } else {
-      result.shape = shape ?? other.shape
-    }
-    result.elements = elements ?? other.elements
-    result.constant = constant ?? other.constant
-    return result
-  }
-
   /// Whether as much is known of one as of the other, and the same; constants are compared as the
   /// memory that they are.
   package func isSame(as other: ValueType) -> Bool {

@@ -1,29 +1,8 @@
 import MartletCore
 import MartletGraph
-import MartletOperators
 import Testing
 
 @testable import MartletImport
-
-/// Stands for If as long as the table has none: types only.
-private struct Choice: Operator {
-  static let schema = OperatorSchema(name: "If", inputs: ["cond"], outputs: ["outputs"])
-  private let regions: [any RegionDescription]
-
-  init(_ node: OperatorNode) throws(MartletError) { regions = node.regions }
-
-  func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
-    var types: [ValueType] = []
-    for region in regions {
-      types = try region.infer([ValueType?](repeating: nil, count: region.inputCount))
-    }
-    return types.map { ValueType(dtype: $0.dtype, shape: nil) }
-  }
-
-  func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    throw MartletError(.unsupported, "types only")
-  }
-}
 
 @Suite struct ONNXConverterSubgraphsTests {
   private let inputs = [ONNXEncoder.value("c", 9, []), ONNXEncoder.value("x", 1, ["2"])]
@@ -45,7 +24,6 @@ private struct Choice: Operator {
   private func read(
     _ nodes: [Message], initializers: [Message] = [], functions: [Message] = []
   ) throws -> Graph {
-    OperatorTable.add(Choice.self)
     let bytes = ONNXEncoder.model(
       ONNXEncoder.graph(nodes, inputs: inputs, outputs: [output], initializers: initializers),
       domains: functions.isEmpty ? [] : ["mine"], functions: functions)
@@ -114,13 +92,18 @@ private struct Choice: Operator {
   {
     let body = ONNXEncoder.graph(
       [ONNXEncoder.node("Neg", ["x"], ["r"])],
-      inputs: [ONNXEncoder.value("i", 7, []), ONNXEncoder.value("x", 11, ["3", "n"])],
-      outputs: [ONNXEncoder.value("r", 11, nil)])
-    let graph = try read([choice(body)])
+      inputs: [
+        ONNXEncoder.value("i", 7, []), ONNXEncoder.value("c", 9, []),
+        ONNXEncoder.value("x", 1, ["3"]),
+      ],
+      outputs: [ONNXEncoder.value("c", 9, nil), ONNXEncoder.value("r", 1, nil)])
+    let graph = try read([
+      ONNXEncoder.node("Loop", ["", "", "x"], ["y"], name: "loop", [("body", .graph(body))])
+    ])
     let region = graph.nodes[0].regions[0]
     #expect(region.captures.isEmpty)
-    #expect(region.graph.values[region.graph.inputs[0]].type.dtype == .int64)
-    #expect(region.graph.values[region.graph.inputs[1]].type.dtype == .float64)
+    let types = region.graph.inputs.map { region.graph.values[$0].type.text }
+    #expect(types == ["int64[]", "bool[]", "float32[2]"])
   }
 
   @Test("names that exist nowhere or twice, and circles, are refused by name") func names() {

@@ -1,0 +1,220 @@
+import MartletBackends
+import MartletCore
+import MartletOperators
+import MartletPlatform
+
+/// The state of running one plan on one thread: the nodes' arguments, memory that is kept from run
+/// to run, what nodes ran as, and the same for the plans of the nodes' regions.
+final class PlanRunner {
+  let plan: Plan
+  let context: RunContext
+  private(set) var frames: NodeFrames
+  private var layouts: ShapeLayouts
+  /// By node: its regions.
+  private let regions: [Int: [RegionRun]]
+  private(set) var executions: [[Execution]]
+  private(set) var nanoseconds: [Int64]
+  private(set) var profiledRuns = 0
+
+  /// Whether the time of each node is taken; setting it to true starts anew.
+  var isProfiling = false {
+    didSet {
+      guard isProfiling else { return }
+      nanoseconds = [Int64](repeating: 0, count: plan.nodes.count)
+      profiledRuns = 0
+    }
+  }
+
+  init(_ plan: Plan, pool: ThreadPool, permitsWinograd: Bool?) {
+    self.plan = plan
+    context = RunContext(mode: .fp32, pool: pool, permitsWinograd: permitsWinograd)
+    let frames = NodeFrames(plan)
+    var regions: [Int: [RegionRun]] = [:]
+    for (index, node) in plan.nodes.enumerated() where !node.regions.isEmpty {
+      regions[index] = node.regions.map { region in
+        RegionRun(
+          PlanRunner(region.plan, pool: pool, permitsWinograd: permitsWinograd),
+          frames.inputs[index], captures: region.captures)
+      }
+    }
+    self.frames = frames
+    self.regions = regions
+    layouts = ShapeLayouts(plan)
+    executions = [[Execution]](repeating: [], count: plan.nodes.count)
+    nanoseconds = [Int64](repeating: 0, count: plan.nodes.count)
+  }
+
+  /// The block in which results may lie that the next run writes over.
+  var arena: Storage? { layouts.arena }
+
+  /// Computes the plan's outputs, which `output` then gives, until `release`.
+  ///
+  /// Where `destinations[i]` is given, output i may be written there.
+  func run(
+    _ inputs: [Value?], destinations: [Tensor?], mode: MathMode, progress: ProgressCallback?
+  ) throws(MartletError) {
+    context.mode = mode
+    try layouts.prepare(inputs, &frames, context)
+    defer { layouts.finish(context) }
+    if !destinations.isEmpty {
+      for (result, output) in plan.outputResults { context.places[result] = destinations[output] }
+    }
+    for (readers, input) in zip(plan.inputReaders, inputs) { frames.give(input, to: readers) }
+    for (index, source) in plan.outputSources.enumerated() {
+      if case .constant(let tensor) = source { frames.outputs[index] = .tensor(tensor) }
+    }
+    try runNodes(progress)
+  }
+
+  /// Output `index` of the run before.
+  func output(_ index: Int) -> Value? { frames.outputs[index] }
+
+  /// Lets go of all values of a run.
+  func release() { frames.releaseAll() }
+
+  // MARK: - The loop
+
+  private func runNodes(_ progress: ProgressCallback?) throws(MartletError) {
+    let plan = plan
+    let isProfiling = isProfiling
+    for index in plan.nodes.indices {
+      if progress != nil {
+        try Progress.report("run", index, of: plan.nodes.count, to: progress)
+      }
+      if layouts.isSkipped(index), !frames.isLoose(index) { continue }
+      let results = plan.nodes[index].results
+      context.begin(places: results, areGiven: plan.nodes[index].hasOutput)
+      layouts.begin(index, context)
+      if !plan.nodes[index].regions.isEmpty { enterRegions(index, progress) }
+      let start = isProfiling ? mp_now_ns() : 0
+      do throws(MartletError) {
+        try plan.nodes[index].operation.run(frames.inputs[index], context)
+        if isProfiling { nanoseconds[index] += mp_now_ns() - start }
+        try handOn(results)
+      } catch {
+        throw error.at(plan.graph.nodes[index])
+      }
+      if context.isRecording { layouts.note(plan.nodes[index], frames.inputs[index], context) }
+      if !context.executions.isEmpty || !executions[index].isEmpty {
+        if executions[index] != context.executions { executions[index] = context.executions }
+        context.executions.removeAll(keepingCapacity: true)
+      }
+      frames.release(index)
+    }
+    context.regions = []
+    if isProfiling { profiledRuns += 1 }
+    if progress != nil {
+      try Progress.report("run", plan.nodes.count, of: plan.nodes.count, to: progress)
+    }
+  }
+
+  /// Gives the current node's results to their readers, which have those that were laid out already.
+  @inline(__always)
+  private func handOn(_ results: Range<Int>) throws(MartletError) {
+    guard context.results.count >= results.count else {
+      throw MartletError(
+        .invalidModel,
+        "the node names \(results.count) outputs, the operator gives \(context.results.count)",
+        expected: "at most \(context.results.count) outputs", actual: "\(results.count)")
+    }
+    for (position, result) in results.enumerated() {
+      guard case .tensor(let tensor)? = context.results[position] else {
+        frames.give(context.results[position], to: plan.readers[result])
+        continue
+      }
+      if layouts.holds(tensor, result) { continue }
+      frames.give(.tensor(try layouts.lasting(tensor, context)), to: plan.readers[result])
+    }
+  }
+
+  /// Makes the node's regions ready for its operator to run.
+  private func enterRegions(_ index: Int, _ progress: ProgressCallback?) {
+    guard let own = regions[index] else { return }
+    if let progress {
+      let total = plan.nodes.count
+      context.checkpoint = { () throws(MartletError) in
+        try Progress.report("run", index, of: total, to: progress)
+      }
+    }
+    for region in own {
+      region.runner.context.iterationLimit = context.iterationLimit
+      region.runner.context.checkpoint = context.checkpoint
+    }
+    context.regions = own
+  }
+
+  // MARK: - Reports
+
+  /// What each node's matrix work ran as in the last run, in the order of execution; nodes inside
+  /// regions stand behind the node that they belong to, with its index.
+  func precisionReport(includingOthers: Bool, index outer: Int? = nil) -> [PrecisionRow] {
+    var rows: [PrecisionRow] = []
+    for (index, (node, executions)) in zip(plan.graph.nodes, executions).enumerated() {
+      for (place, execution) in executions.enumerated()
+      where !executions.prefix(place).contains(execution) {
+        rows.append(
+          PrecisionRow(
+            index: outer ?? index, node: node.name, operatorName: node.operatorName,
+            precision: execution.precision,
+            backend: execution.backend, kernel: execution.kernel, reason: execution.reason))
+      }
+      if executions.isEmpty && includingOthers {
+        rows.append(
+          PrecisionRow(
+            index: outer ?? index, node: node.name, operatorName: node.operatorName,
+            precision: "unchanged", backend: "native", kernel: "", reason: "not matrix work"))
+      }
+      for region in regions[index] ?? [] {
+        rows += region.runner.precisionReport(
+          includingOthers: includingOthers, index: outer ?? index)
+      }
+    }
+    return rows
+  }
+
+  /// Memory of this runner and those of its regions; constants are the plan's own.
+  var memoryStatistics: MemoryStatistics {
+    let (live, kept, peak) = context.memory.recycler.statistics
+    let arena = layouts.arena?.byteCount ?? 0
+    var sum = MemoryStatistics(
+      live: live, kept: kept + arena, peak: peak + arena, constants: plan.constantBytes)
+    for region in regions.values.joined() {
+      let inner = region.runner.memoryStatistics
+      sum.live += inner.live
+      sum.kept += inner.kept
+      sum.peak += inner.peak
+      sum.constants += inner.constants
+    }
+    return sum
+  }
+
+  /// Gives memory kept for the next run back to the system.
+  func trimMemory() {
+    layouts.forget(&frames, context)
+    context.memory.recycler.trim()
+    for region in regions.values.joined() { region.runner.trimMemory() }
+  }
+}
+
+/// A region of a node, run by the node's operator.
+final class RegionRun: RegionRunner {
+  let runner: PlanRunner
+  /// The node's arguments, in which what the region captures stands too.
+  private let arguments: Inputs
+  private let captures: Range<Int>
+
+  init(_ runner: PlanRunner, _ arguments: Inputs, captures: Range<Int>) {
+    self.runner = runner
+    self.arguments = arguments
+    self.captures = captures
+  }
+
+  func run(_ inputs: [Value?], _ context: RunContext) throws(MartletError) -> [Value?] {
+    defer { runner.release() }
+    try runner.run(
+      inputs + arguments.values[captures], destinations: [], mode: context.mode, progress: nil)
+    var results: [Value?] = []
+    for index in runner.plan.outputSources.indices { results.append(runner.output(index)) }
+    return results
+  }
+}

@@ -1,0 +1,148 @@
+import MartletBackends
+import MartletCore
+
+/// Runs its body again and again, with values that each iteration hands to the next.
+///
+/// Inputs: M (int64, the most iterations; absent: no bound), cond (bool; absent: true), then the
+/// carried values. The body takes (iteration, cond, carried...) and gives (cond, carried..., scan
+/// outputs...); scan outputs of all iterations are stacked along a new first axis. Carried values may
+/// change their shape, not their dtype. Source: ONNX Loop-25.
+package struct Loop: Operator {
+  package static let schema = OperatorSchema(
+    name: "Loop", inputs: ["M", "cond", "v_initial"], requiredInputs: 0, isVariadic: true,
+    outputs: ["v_final_and_scan_outputs"])
+
+  private let body: any RegionDescription
+  private let bodyIndex: Int
+  private let carriedCount: Int
+  private let scanCount: Int
+
+  package init(_ node: OperatorNode) throws(MartletError) {
+    bodyIndex = try node.regionIndex("body", of: "Loop")
+    body = node.regions[bodyIndex]
+    carriedCount = max(node.inputCount - 2, 0)
+    scanCount = body.outputCount - 1 - carriedCount
+    guard body.inputCount == carriedCount + 2 else {
+      throw MartletError(
+        .invalidModel,
+        "Loop: the body takes \(body.inputCount) inputs, expected iteration, condition and \(carriedCount) carried values",
+        operatorName: "Loop", input: "body", expected: "\(carriedCount + 2) inputs",
+        actual: "\(body.inputCount)")
+    }
+    guard scanCount >= 0, carriedCount + scanCount >= node.outputCount else {
+      throw MartletError(
+        .invalidModel,
+        "Loop: the body gives \(body.outputCount) outputs, expected a condition, \(carriedCount) carried values and what the node's \(node.outputCount) outputs are made of",
+        operatorName: "Loop", input: "body",
+        expected: "at least \(max(carriedCount, node.outputCount) + 1) outputs",
+        actual: "\(body.outputCount)")
+    }
+  }
+
+  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
+    var carried: [ValueType] = []
+    for index in 0..<carriedCount {
+      carried.append(inputs.type(index + 2)?.withoutElements ?? .unknown())
+    }
+    let fixed = [ValueType(dtype: .int64, shape: []), ValueType(dtype: .bool, shape: [])]
+    var results = try body.infer(fixed + carried)
+    // What an iteration changes is unknown in the next one; a change of rank may show another one.
+    for _ in 0..<3 {
+      var isStable = true
+      for index in 0..<carriedCount {
+        let result = results[index + 1]
+        if let before = carried[index].dtype, let after = result.dtype, before != after {
+          throw MartletError(
+            .invalidDType,
+            "Loop: carried value \(index) is \(before) before an iteration and \(after) after it",
+            operatorName: "Loop", input: "v_initial", expected: "\(before)", actual: "\(after)")
+        }
+        let common = carried[index].common(with: result)
+        if common.shape != carried[index].shape || common.dtype != carried[index].dtype {
+          isStable = false
+          carried[index] = ValueType(
+            dtype: carried[index].dtype ?? result.dtype, shape: common.shape)
+        }
+      }
+      if isStable { break }
+      results = try body.infer(fixed + carried)
+    }
+    let scans = results.dropFirst(carriedCount + 1).map { type in
+      ValueType(dtype: type.dtype, shape: type.shape.map { [.unknown] + $0 })
+    }
+    return carried + scans
+  }
+
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    guard bodyIndex < context.regions.count else { throw RegionError.missing("Loop") }
+    let region = context.regions[bodyIndex]
+    let trips = inputs.optional(0) == nil ? Int.max : try inputs.integer(0)
+    var goesOn = inputs.optional(1) == nil ? true : try inputs.condition(1)
+    var carried: [Value?] = []
+    for index in 0..<carriedCount { carried.append(inputs.value(index + 2)) }
+    var scans = [ScanOutput](repeating: ScanOutput(), count: scanCount)
+    var iteration = 0
+    while goesOn, iteration < trips {
+      try context.checkpoint?()
+      if let limit = context.iterationLimit, iteration >= limit {
+        throw MartletError(
+          .cancelled, "Loop: the limit of \(limit) iterations is reached",
+          operatorName: "Loop", expected: "at most \(limit) iterations", actual: "more")
+      }
+      let number = try SmallTensors.scalar(Double(iteration), .int64)
+      let flag = try SmallTensors.scalar(1, .bool)
+      var results = try region.run([.tensor(number), .tensor(flag)] + carried, context)
+      guard results.count > carriedCount + scanCount else { throw RegionError.missing("Loop") }
+      goesOn = try Loop.condition(results[0])
+      for index in 0..<carriedCount {
+        if let before = carried[index]?.tensor, let after = results[index + 1]?.tensor,
+          before.dtype != after.dtype
+        {
+          throw MartletError(
+            .invalidDType,
+            "Loop: carried value \(index) is \(before.dtype) before iteration \(iteration) and \(after.dtype) after it",
+            operatorName: "Loop", input: "v_initial", expected: "\(before.dtype)",
+            actual: "\(after.dtype)")
+        }
+        carried[index] = results[index + 1]
+      }
+      for index in scans.indices {
+        try scans[index].append(results[carriedCount + 1 + index], "Loop", index)
+      }
+      results.removeAll()
+      iteration += 1
+    }
+    for value in carried { context.deliver(value) }
+    guard scanCount > 0 else { return }
+    let types = scans.contains { $0.isEmpty } ? try emptyTypes(carried) : []
+    for index in scans.indices {
+      let output = carriedCount + index
+      if scans[index].isEmpty {
+        context.deliver(try ScanOutput.empty(types[index], output, context))
+      } else {
+        context.deliver(try scans[index].stacked(output, context))
+      }
+    }
+  }
+
+  /// The types of scan outputs when no iteration ran.
+  private func emptyTypes(_ carried: [Value?]) throws(MartletError) -> [ValueType] {
+    let fixed = [ValueType(dtype: .int64, shape: []), ValueType(dtype: .bool, shape: [])]
+    let types = try body.infer(
+      fixed
+        + carried.map { value in
+          value?.tensor.map { ValueType(dtype: $0.dtype, shape: $0.shape.map { .known($0) }) }
+        })
+    return Array(types.dropFirst(carriedCount + 1))
+  }
+
+  private static func condition(_ value: Value?) throws(MartletError) -> Bool {
+    guard let tensor = value?.tensor, tensor.dtype == .bool, tensor.count == 1 else {
+      let actual = value?.summary ?? "nothing"
+      throw MartletError(
+        .invalidShape, "Loop: the body's condition is \(actual), not one bool",
+        operatorName: "Loop", input: "body", expected: "one bool", actual: actual)
+    }
+    return tensor.typed(UInt8.self)[0] != 0
+  }
+}
