@@ -61,9 +61,23 @@ struct ShapePlan {
         if plan.outputOf[result] >= 0 { leaves[holder] = true }
       }
     }
+    // The result whose block each owner shares: its own, or that of an input it is written over.
+    var block = Array(0..<count)
+    for (index, node) in plan.nodes.enumerated() {
+      guard let result = node.results.first, owner[result] == result, !leaves[result],
+        let input = ShapePlan.overwritten(index, plan, record, owner, placement),
+        last[block[input]] == index, !leaves[input]
+      else { continue }
+      block[result] = block[input]
+      last[block[input]] = last[result]
+    }
     var tenants: [ArenaLayout.Tenant] = []
     var tenantOf = [Int?](repeating: nil, count: count)
     for result in 0..<count where owner[result] == result && !leaves[result] {
+      guard block[result] == result else {
+        tenantOf[result] = tenantOf[block[result]]
+        continue
+      }
       guard let layout = record.results[result].requested else { continue }
       tenantOf[result] = tenants.count
       tenants.append(
@@ -75,6 +89,8 @@ struct ShapePlan {
     func offset(_ result: Int) -> Int? { tenantOf[result].map { arena.offsets[$0] } }
     requested = (0..<count).map { owner[$0] == $0 ? offset($0) : nil }
     let delivered = (0..<count).map { result -> Placement? in
+      // What leaves the run is handed over in each.
+      guard plan.outputOf[result] < 0 else { return nil }
       guard let place = placement[result], place.constant == nil else { return placement[result] }
       return owner[result].flatMap { offset($0) }.map {
         Placement(byteOffset: $0 + place.byteOffset, constant: nil)
@@ -103,6 +119,40 @@ struct ShapePlan {
           }
         }
     }
+  }
+
+  /// The owner of the memory that node `index` may write its first result over, where its operator
+  /// permits that and the layouts are the same; whether anybody reads it later is not looked at.
+  private static func overwritten(
+    _ index: Int, _ plan: Plan, _ record: RunRecord, _ owner: [Int?], _ placement: [Placement?]
+  ) -> Int? {
+    let node = plan.nodes[index]
+    let permitted = type(of: node.operation).schema.traits.inPlaceInputs
+    guard !permitted.isEmpty, let result = node.results.first,
+      let wanted = record.results[result].requested
+    else { return nil }
+    func source(_ position: Int) -> Int? {
+      guard position < node.operands.count,
+        case .result(let source) = plan.sources[node.operands.lowerBound + position]
+      else { return nil }
+      return source
+    }
+    for position in permitted.sorted() {
+      guard let source = source(position), let holder = owner[source],
+        let place = placement[source], place.constant == nil, place.byteOffset == 0,
+        record.results[source].dtype == record.results[result].dtype,
+        record.results[holder].dtype == record.results[result].dtype,
+        record.results[holder].requested?.count == wanted.count,
+        let layout = record.results[source].delivered, layout.isContiguous,
+        layout.shape == wanted.shape
+      else { continue }
+      let isShared = node.operands.indices.contains { operand in
+        let other = operand - node.operands.lowerBound
+        return !permitted.contains(other) && source(other).map { owner[$0] == holder } ?? false
+      }
+      if !isShared { return holder }
+    }
+    return nil
   }
 
   private static func byteCount(_ request: (dtype: DType, layout: TensorLayout)) -> Int {

@@ -126,4 +126,33 @@ import Testing
     #expect(text.contains("node \"Add0\": %2 \"Add0\" = Add(%0, %1) : float32[n]"))
     #expect(text.contains("output \"Add0\" = %2"))
   }
+
+  @Test("a chain runs in the memory of one value, and a value read again keeps its own")
+  func inPlace() throws {
+    let executor = Executor(try Plan(chain(50)))
+    let x = try Tensor.floats([100_000], [1])
+    for _ in 0..<3 { #expect(try executor.run([x])[0].floats[99_999] == 51) }
+    // One block for the chain, one for the output.
+    #expect(executor.memoryStatistics.kept < 4 * 260_000)
+
+    var graph = Graph()
+    let input = graph.addInput("x", .float32, [.known(3)])
+    let first = graph.node("Neg", [input])
+    let second = graph.node("Abs", [first])
+    let sum = graph.node("Add", [first, second])
+    graph.output(graph.node("Neg", [graph.node("Mul", [sum, first])]))
+    try graph.inferTypes()
+    #expect(try graph.run([try Tensor.floats([3], [1, -2, 3])])[0].floats == [0, -8, 0])
+  }
+
+  @Test("an output that views a constant is given in every run") func constantView() throws {
+    var graph = Graph()
+    let x = graph.addInput("x", .float32, [.known(2)])
+    let weight = graph.addConstant("w", try Tensor.floats([2, 3], [1, 2, 3, 4, 5, 6]))
+    graph.output(graph.node("Transpose", [weight], ["perm": .ints([1, 0])]))
+    graph.output(graph.node("Neg", [x]))
+    try graph.inferTypes()
+    let results = try graph.run([try Tensor.floats([2], [1, 2])])
+    #expect(results[0].floats == [1, 4, 2, 5, 3, 6])
+  }
 }
