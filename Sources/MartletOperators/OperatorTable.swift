@@ -122,6 +122,10 @@ package enum OperatorTable {
     Transpose.self,
     Trilu.self,
     Unsqueeze.self,
+    // Recurrent
+    GRU.self,
+    LSTM.self,
+    RNN.self,
     // Reduction
     ArgMax.self,
     ArgMin.self,

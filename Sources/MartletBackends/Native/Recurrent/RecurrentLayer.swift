@@ -1,0 +1,156 @@
+import MartletCore
+
+/// The walk over a layer's steps: each one's product of the states and the weights, then the cells row
+/// by row. Nothing is allocated and nothing planned anew from one step to the next.
+struct RecurrentLayer<Rows: RecurrentRows> {
+  private typealias Scalar = Rows.Scalar
+
+  private let problem: RecurrentProblem
+  private let cells: RecurrentCells<Rows>
+  private let steps: Int
+  private let batch: Int
+  private let width: Int
+
+  /// `problem` has been checked.
+  init(_ problem: RecurrentProblem, _ rows: Rows) {
+    self.problem = problem
+    steps = problem.gates.shape[0]
+    batch = problem.gates.shape[1]
+    width = problem.hidden.shape[1]
+    cells = RecurrentCells(
+      rows: rows, width: width,
+      peepholes: problem.peepholes.map { UnsafePointer($0.typed(Scalar.self)) },
+      productBias: problem.productBias.map { UnsafePointer($0.typed(Scalar.self)) })
+  }
+
+  func run(_ workspace: Workspace) throws(MartletError) -> Execution? {
+    let gates = problem.cell.gateCount
+    let dtype = problem.gates.dtype
+    let sums = try workspace.scratch(dtype, [batch, gates * width])
+    let usesReset = problem.cell == .gru(resetsProduct: false)
+    let reset = usesReset ? try workspace.scratch(dtype, [batch, width]) : nil
+    var products: [GEMMProblem] = []
+    for (index, columns) in problem.cell.products.enumerated() {
+      let lhs = index == 0 ? problem.hidden : reset ?? problem.hidden
+      products.append(product(index, columns, lhs: lhs, sums: sums))
+    }
+    let row = { (index: Int, time: Int) -> RecurrentRow<Scalar> in
+      let gates = problem.gates
+      return RecurrentRow(
+        x: UnsafePointer(
+          gates.typed(Scalar.self) + (time * gates.strides[0] + index * gates.strides[1])),
+        sums: sums.typed(Scalar.self) + index * sums.strides[0],
+        hidden: problem.hidden.typed(Scalar.self) + index * width,
+        cells: problem.cells.map { $0.typed(Scalar.self) + index * width },
+        reset: reset.map { $0.typed(Scalar.self) + index * width })
+    }
+    var execution: Execution?
+    var count = batch
+    for step in 0..<steps {
+      while count > 0, length(count - 1) <= step { count -= 1 }
+      if count == 0 { break }
+      for index in products.indices {
+        products[index].m = count
+        let ran = try Backends.run(products[index], pool: workspace.pool)
+        if execution == nil { execution = ran }
+        forEachRow(count, of: step, workspace.pool) { index2, time in
+          let row = row(index2, time)
+          let isLast = finish(row, product: index)
+          if isLast { keep(row.hidden, index2, time) }
+        }
+      }
+    }
+    clear()
+    for tensor in [sums, reset].compactMap({ $0 }) + problem.tensors { tensor.keepAlive() }
+    return execution
+  }
+
+  /// What follows product `index` of a step; whether the row's new state is there.
+  private func finish(_ row: RecurrentRow<Scalar>, product index: Int) -> Bool {
+    switch problem.cell {
+    case .simple: cells.simple(row)
+    case .lstm(let couplesGates): cells.lstm(row, couplesGates: couplesGates)
+    case .gru(resetsProduct: true): cells.gruResettingProduct(row)
+    case .gru(resetsProduct: false):
+      if index == 0 {
+        cells.gruResettingState(row)
+        return false
+      }
+      cells.gruFinish(row)
+    }
+    return true
+  }
+
+  private func product(
+    _ index: Int, _ columns: Range<Int>, lhs: Tensor, sums: Tensor
+  ) -> GEMMProblem {
+    let weight = problem.weights[index]
+    let dtype = sums.dtype
+    var product = GEMMProblem(
+      m: batch, n: columns.count * width, k: width,
+      lhs: MatrixView(lhs.pointer, dtype, rowStride: width),
+      rhs: MatrixView(
+        weight.matrix.pointer, dtype, rowStride: weight.matrix.strides[0],
+        columnStride: weight.matrix.strides[1]),
+      dst: MatrixView(
+        sums.pointer + columns.lowerBound * width * dtype.byteCount, dtype,
+        rowStride: sums.strides[0]),
+      mode: problem.mode)
+    product.packedRHS = weight.packed
+    return product
+  }
+
+  private func length(_ row: Int) -> Int { problem.lengths?[row] ?? steps }
+
+  /// Elements of gates that one thread takes at a time.
+  private static var grain: Int { 1 << 13 }
+
+  /// Calls `body` with each of the first `count` rows that has this step, and its time.
+  private func forEachRow(
+    _ count: Int, of step: Int, _ pool: ThreadPool, _ body: (Int, Int) -> Void
+  ) {
+    func visit(_ row: Int) {
+      let length = length(row)
+      if step < length { body(row, problem.isReverse ? length - 1 - step : step) }
+    }
+    let perChunk = max(1, Self.grain / (problem.cell.gateCount * width))
+    if count <= perChunk {
+      for row in 0..<count { visit(row) }
+    } else {
+      pool.parallelFor((count + perChunk - 1) / perChunk) { chunk in
+        for row in chunk * perChunk..<min((chunk + 1) * perChunk, count) { visit(row) }
+      }
+    }
+  }
+
+  /// Copies a row's new state to the output.
+  private func keep(_ state: UnsafePointer<Scalar>, _ row: Int, _ time: Int) {
+    output(row, time)?.update(from: state, count: width)
+  }
+
+  private func output(_ row: Int, _ time: Int) -> UnsafeMutablePointer<Scalar>? {
+    problem.output.map {
+      $0.typed(Scalar.self) + (time * $0.strides[0] + row * $0.strides[1])
+    }
+  }
+
+  /// Zeros beyond the rows' lengths, and in the states of rows without a step.
+  private func clear() {
+    guard let lengths = problem.lengths else { return }
+    for (row, length) in lengths.enumerated() where length < steps {
+      for time in length..<steps { output(row, time)?.update(repeating: 0, count: width) }
+      guard length == 0 else { continue }
+      for state in [problem.hidden, problem.cells].compactMap({ $0 }) {
+        (state.typed(Scalar.self) + row * width).update(repeating: 0, count: width)
+      }
+    }
+  }
+}
+
+extension RecurrentProblem {
+  /// Whatever a pointer is taken of.
+  fileprivate var tensors: [Tensor] {
+    [gates, hidden] + weights.map(\.matrix)
+      + [productBias, peepholes, cells, output].compactMap { $0 }
+  }
+}
