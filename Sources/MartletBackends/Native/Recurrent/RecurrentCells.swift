@@ -11,6 +11,8 @@ struct RecurrentRow<Scalar> {
   var cells: UnsafeMutablePointer<Scalar>?
   /// The state as the second product of a GRU reads it.
   var reset: UnsafeMutablePointer<Scalar>?
+  /// Where the new state goes too; nil: nowhere.
+  var output: UnsafeMutablePointer<Scalar>?
 }
 
 /// The arithmetic of the cells, one row at a time.
@@ -28,11 +30,15 @@ struct RecurrentCells<Rows: RecurrentRows> {
     rows.clip(width, row.sums)
     rows.activate(0, width, row.sums)
     row.hidden.update(from: row.sums, count: width)
+    keep(row)
   }
+
+  private func keep(_ row: Row) { row.output?.update(from: row.hidden, count: width) }
 
   /// Gates i, o, f, g.
   func lstm(_ row: Row, couplesGates: Bool) {
     guard let cells = row.cells else { return }
+    if !couplesGates, peepholes == nil, rows.lstm(width, row) { return }
     let input = row.sums
     let output = input + width
     let forget = output + width
@@ -62,6 +68,7 @@ struct RecurrentCells<Rows: RecurrentRows> {
     row.hidden.update(from: cells, count: width)
     rows.activate(2, width, row.hidden)
     rows.multiply(width, output, row.hidden, row.hidden)
+    keep(row)
   }
 
   /// gate += weight * cells. The state serves as scratch: the step's product has read it.
@@ -107,5 +114,6 @@ struct RecurrentCells<Rows: RecurrentRows> {
     rows.multiply(width, rest, fresh, fresh)
     rows.multiply(width, update, row.hidden, row.hidden)
     rows.add(width, fresh, row.hidden, row.hidden)
+    keep(row)
   }
 }

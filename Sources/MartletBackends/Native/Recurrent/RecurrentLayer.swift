@@ -29,10 +29,10 @@ struct RecurrentLayer<Rows: RecurrentRows> {
     let sums = try workspace.scratch(dtype, [batch, gates * width])
     let usesReset = problem.cell == .gru(resetsProduct: false)
     let reset = usesReset ? try workspace.scratch(dtype, [batch, width]) : nil
-    var products: [GEMMProblem] = []
+    var products: [RepeatedProduct] = []
     for (index, columns) in problem.cell.products.enumerated() {
       let lhs = index == 0 ? problem.hidden : reset ?? problem.hidden
-      products.append(product(index, columns, lhs: lhs, sums: sums))
+      products.append(RepeatedProduct(product(index, columns, lhs: lhs, sums: sums)))
     }
     let row = { (index: Int, time: Int) -> RecurrentRow<Scalar> in
       let gates = problem.gates
@@ -42,43 +42,33 @@ struct RecurrentLayer<Rows: RecurrentRows> {
         sums: sums.typed(Scalar.self) + index * sums.strides[0],
         hidden: problem.hidden.typed(Scalar.self) + index * width,
         cells: problem.cells.map { $0.typed(Scalar.self) + index * width },
-        reset: reset.map { $0.typed(Scalar.self) + index * width })
+        reset: reset.map { $0.typed(Scalar.self) + index * width }, output: output(index, time))
     }
-    var execution: Execution?
     var count = batch
     for step in 0..<steps {
       while count > 0, length(count - 1) <= step { count -= 1 }
       if count == 0 { break }
       for index in products.indices {
-        products[index].m = count
-        let ran = try Backends.run(products[index], pool: workspace.pool)
-        if execution == nil { execution = ran }
-        forEachRow(count, of: step, workspace.pool) { index2, time in
-          let row = row(index2, time)
-          let isLast = finish(row, product: index)
-          if isLast { keep(row.hidden, index2, time) }
+        try products[index].run(rows: count, workspace.pool)
+        forEachRow(count, of: step, workspace.pool) { number, time in
+          finish(row(number, time), product: index)
         }
       }
     }
     clear()
     for tensor in [sums, reset].compactMap({ $0 }) + problem.tensors { tensor.keepAlive() }
-    return execution
+    return products.first?.execution
   }
 
-  /// What follows product `index` of a step; whether the row's new state is there.
-  private func finish(_ row: RecurrentRow<Scalar>, product index: Int) -> Bool {
+  /// What follows product `index` of a step.
+  private func finish(_ row: RecurrentRow<Scalar>, product index: Int) {
     switch problem.cell {
     case .simple: cells.simple(row)
     case .lstm(let couplesGates): cells.lstm(row, couplesGates: couplesGates)
     case .gru(resetsProduct: true): cells.gruResettingProduct(row)
     case .gru(resetsProduct: false):
-      if index == 0 {
-        cells.gruResettingState(row)
-        return false
-      }
-      cells.gruFinish(row)
+      if index == 0 { cells.gruResettingState(row) } else { cells.gruFinish(row) }
     }
-    return true
   }
 
   private func product(
@@ -123,11 +113,7 @@ struct RecurrentLayer<Rows: RecurrentRows> {
     }
   }
 
-  /// Copies a row's new state to the output.
-  private func keep(_ state: UnsafePointer<Scalar>, _ row: Int, _ time: Int) {
-    output(row, time)?.update(from: state, count: width)
-  }
-
+  /// Where a row's state at a time goes.
   private func output(_ row: Int, _ time: Int) -> UnsafeMutablePointer<Scalar>? {
     problem.output.map {
       $0.typed(Scalar.self) + (time * $0.strides[0] + row * $0.strides[1])
@@ -144,6 +130,32 @@ struct RecurrentLayer<Rows: RecurrentRows> {
         (state.typed(Scalar.self) + row * width).update(repeating: 0, count: width)
       }
     }
+  }
+}
+
+/// The product of a step: planned anew only where the number of rows changes.
+private struct RepeatedProduct {
+  private var problem: GEMMProblem
+  private var prepared: SmallProduct.Prepared?
+  private var preparedRows = 0
+  /// What the first one ran as.
+  private(set) var execution: Execution?
+
+  init(_ problem: GEMMProblem) { self.problem = problem }
+
+  mutating func run(rows: Int, _ pool: ThreadPool) throws(MartletError) {
+    if rows != preparedRows {
+      problem.m = rows
+      preparedRows = rows
+      prepared = try Backends.prepare(problem, pool: pool)
+      if execution == nil { execution = prepared?.execution }
+    }
+    guard prepared == nil else {
+      prepared?.run()
+      return
+    }
+    let ran = try Backends.run(problem, pool: pool)
+    if execution == nil { execution = ran }
   }
 }
 

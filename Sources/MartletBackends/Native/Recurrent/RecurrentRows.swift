@@ -17,6 +17,12 @@ protocol RecurrentRows {
   func clip(_ n: Int, _ values: UnsafeMutablePointer<Scalar>)
   /// The cell's function of this index, in place.
   func activate(_ index: Int, _ n: Int, _ values: UnsafeMutablePointer<Scalar>)
+  /// All of an LSTM's row without peepholes and coupled gates; false: it is left to the others.
+  func lstm(_ n: Int, _ row: RecurrentRow<Scalar>) -> Bool
+}
+
+extension RecurrentRows {
+  func lstm(_ n: Int, _ row: RecurrentRow<Scalar>) -> Bool { false }
 }
 
 /// float32 through the vector functions.
@@ -26,9 +32,13 @@ struct FloatRows: RecurrentRows {
   private let affine: mk_unary_fn
   private let clamp: FloatUnary?
   private let activations: [[FloatUnary]]
+  /// The kernel of a row, of the usual functions and without clipping.
+  private let lstm: (@convention(c) (UnsafePointer<mk_lstm_row>?) -> Void)?
 
   init(_ problem: RecurrentProblem) {
     let kernels = VectorKernels.chosen
+    let isUsual = problem.clip == nil && problem.activations == [[.sigmoid], [.tanh], [.tanh]]
+    lstm = isUsual ? kernels.table.lstm_row : nil
     sum = kernels.binary[Int(MK_BINARY_ADD)]
     product = kernels.binary[Int(MK_BINARY_MUL)]
     affine = kernels.unary[Int(MK_UNARY_AFFINE)]
@@ -54,6 +64,19 @@ struct FloatRows: RecurrentRows {
 
   func activate(_ index: Int, _ n: Int, _ values: UnsafeMutablePointer<Float>) {
     for function in activations[index] { function.run(n, values, values) }
+  }
+
+  func lstm(_ n: Int, _ row: RecurrentRow<Float>) -> Bool {
+    guard let lstm, let cells = row.cells else { return false }
+    var job = mk_lstm_row()
+    job.n = Int64(n)
+    job.x = row.x
+    job.sums = UnsafePointer(row.sums)
+    job.cells = cells
+    job.hidden = row.hidden
+    job.output = row.output
+    lstm(&job)
+    return true
   }
 }
 
