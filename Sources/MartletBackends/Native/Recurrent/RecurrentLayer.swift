@@ -5,18 +5,29 @@ import MartletCore
 struct RecurrentLayer<Rows: RecurrentRows> {
   private typealias Scalar = Rows.Scalar
 
+  /// Owns what the places point into.
   private let problem: RecurrentProblem
+  private let lengths: [Int]?
   private let cells: RecurrentCells<Rows>
   private let steps: Int
   private let batch: Int
   private let width: Int
+  private let gates: Place<Scalar>
+  private let output: Place<Scalar>?
+  private let hidden: UnsafeMutablePointer<Scalar>
+  private let cellStates: UnsafeMutablePointer<Scalar>?
 
   /// `problem` has been checked.
   init(_ problem: RecurrentProblem, _ rows: Rows) {
     self.problem = problem
+    lengths = problem.lengths
     steps = problem.gates.shape[0]
     batch = problem.gates.shape[1]
     width = problem.hidden.shape[1]
+    gates = Place(problem.gates)
+    output = problem.output.map { Place($0) }
+    hidden = problem.hidden.typed(Scalar.self)
+    cellStates = problem.cells?.typed(Scalar.self)
     cells = RecurrentCells(
       rows: rows, width: width,
       peepholes: problem.peepholes.map { UnsafePointer($0.typed(Scalar.self)) },
@@ -24,9 +35,9 @@ struct RecurrentLayer<Rows: RecurrentRows> {
   }
 
   func run(_ workspace: Workspace) throws(MartletError) -> Execution? {
-    let gates = problem.cell.gateCount
+    let gateCount = problem.cell.gateCount
     let dtype = problem.gates.dtype
-    let sums = try workspace.scratch(dtype, [batch, gates * width])
+    let sums = try workspace.scratch(dtype, [batch, gateCount * width])
     let usesReset = problem.cell == .gru(resetsProduct: false)
     let reset = usesReset ? try workspace.scratch(dtype, [batch, width]) : nil
     var products: [RepeatedProduct] = []
@@ -34,24 +45,21 @@ struct RecurrentLayer<Rows: RecurrentRows> {
       let lhs = index == 0 ? problem.hidden : reset ?? problem.hidden
       products.append(RepeatedProduct(product(index, columns, lhs: lhs, sums: sums)))
     }
-    let row = { (index: Int, time: Int) -> RecurrentRow<Scalar> in
-      let gates = problem.gates
-      return RecurrentRow(
-        x: UnsafePointer(
-          gates.typed(Scalar.self) + (time * gates.strides[0] + index * gates.strides[1])),
-        sums: sums.typed(Scalar.self) + index * sums.strides[0],
-        hidden: problem.hidden.typed(Scalar.self) + index * width,
-        cells: problem.cells.map { $0.typed(Scalar.self) + index * width },
-        reset: reset.map { $0.typed(Scalar.self) + index * width }, output: output(index, time))
-    }
+    let sumsStride = gateCount * width
+    let (sumsStart, resetStart) = (sums.typed(Scalar.self), reset?.typed(Scalar.self))
     var count = batch
     for step in 0..<steps {
       while count > 0, length(count - 1) <= step { count -= 1 }
       if count == 0 { break }
       for index in products.indices {
         try products[index].run(rows: count, workspace.pool)
-        forEachRow(count, of: step, workspace.pool) { number, time in
-          finish(row(number, time), product: index)
+        forEachRow(count, of: step, workspace.pool) { row, time in
+          finish(
+            RecurrentRow(
+              x: UnsafePointer(gates.at(time, row)), sums: sumsStart + row * sumsStride,
+              hidden: hidden + row * width, cells: cellStates.map { $0 + row * width },
+              reset: resetStart.map { $0 + row * width }, output: output?.at(time, row)),
+            product: index)
         }
       }
     }
@@ -90,7 +98,7 @@ struct RecurrentLayer<Rows: RecurrentRows> {
     return product
   }
 
-  private func length(_ row: Int) -> Int { problem.lengths?[row] ?? steps }
+  private func length(_ row: Int) -> Int { lengths?[row] ?? steps }
 
   /// Elements of gates that one thread takes at a time.
   private static var grain: Int { 1 << 13 }
@@ -113,23 +121,31 @@ struct RecurrentLayer<Rows: RecurrentRows> {
     }
   }
 
-  /// Where a row's state at a time goes.
-  private func output(_ row: Int, _ time: Int) -> UnsafeMutablePointer<Scalar>? {
-    problem.output.map {
-      $0.typed(Scalar.self) + (time * $0.strides[0] + row * $0.strides[1])
-    }
-  }
-
   /// Zeros beyond the rows' lengths, and in the states of rows without a step.
   private func clear() {
-    guard let lengths = problem.lengths else { return }
+    guard let lengths else { return }
     for (row, length) in lengths.enumerated() where length < steps {
-      for time in length..<steps { output(row, time)?.update(repeating: 0, count: width) }
+      for time in length..<steps { output?.at(time, row).update(repeating: 0, count: width) }
       guard length == 0 else { continue }
-      for state in [problem.hidden, problem.cells].compactMap({ $0 }) {
-        (state.typed(Scalar.self) + row * width).update(repeating: 0, count: width)
-      }
+      (hidden + row * width).update(repeating: 0, count: width)
+      cellStates.map { ($0 + row * width).update(repeating: 0, count: width) }
     }
+  }
+}
+
+/// Where a tensor [steps, batch, elements] has the elements of a step and a row.
+private struct Place<Scalar> {
+  private let start: UnsafeMutablePointer<Scalar>
+  private let timeStride: Int
+  private let rowStride: Int
+
+  init(_ tensor: Tensor) {
+    start = tensor.typed(Scalar.self)
+    (timeStride, rowStride) = (tensor.strides[0], tensor.strides[1])
+  }
+
+  func at(_ time: Int, _ row: Int) -> UnsafeMutablePointer<Scalar> {
+    start + (time * timeStride + row * rowStride)
   }
 }
 
