@@ -165,6 +165,25 @@ def test_rows_do_not_depend_on_the_batch_or_threads(op):
     np.testing.assert_array_equal(one, whole[:, :, 4:5])
 
 
+@pytest.mark.parametrize("op", GATES)
+def test_bf16_mode_is_near_float32(op):
+    rng = np.random.default_rng(6)
+    width, gates = 48, GATES[op]
+    x = rng.standard_normal((4, 3, 32)).astype(np.float32)
+    w = (rng.standard_normal((2, gates * width, 32)) * 0.2).astype(np.float32)
+    r = (rng.standard_normal((2, gates * width, width)) * 0.1).astype(np.float32)
+    model, feeds = model_of(op, [x, w, r], ["y", "h"], constants=(1, 2), direction="bidirectional")
+    want = ran(model, feeds)
+    with martlet.fast_math("BF16"):
+        got, alone = (
+            ran(model, feeds),
+            ran(*model_of(op, [x[:, 1:2], w, r], ["y", "h"], direction="bidirectional")),
+        )
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0.03, atol=0.03)
+    np.testing.assert_array_equal(alone[0], got[0][:, :, 1:2])
+
+
 def test_a_form_of_opset_1():
     """`output_sequence` asked for Y, which is there where somebody reads it."""
     inputs, _, _ = configuration("LSTM", 3)
