@@ -25,6 +25,13 @@ package enum Backends {
     return try native.run(problem, pool: pool)
   }
 
+  /// `problem` for many runs on the same memory; nil where `run` does as well.
+  static func prepare(_ problem: GEMMProblem, pool: ThreadPool) throws(MartletError)
+    -> SmallProduct.Prepared?
+  {
+    try preferredBackend() == nil ? try native.prepare(problem, pool: pool) : nil
+  }
+
   /// Packs `rhs` (k by n, f32 or bf16) once for many products under `mode`; with `matrixStrides`,
   /// in elements, a matrix for each index of those axes, the last moving fastest.
   package static func pack(

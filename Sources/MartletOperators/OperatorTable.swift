@@ -127,6 +127,10 @@ package enum OperatorTable {
     Transpose.self,
     Trilu.self,
     Unsqueeze.self,
+    // Recurrent
+    GRU.self,
+    LSTM.self,
+    RNN.self,
     // Reduction
     ArgMax.self,
     ArgMin.self,

@@ -915,6 +915,40 @@ static void test_pool(void) {
   }
 }
 
+// ---------------------------------------------------------------------------- recurrent
+
+static void test_lstm_row(int round) {
+  const int64_t n = 1 + random_below(round < 100 ? 40 : 300);
+  const bool at_end = round % 2;
+  float *x = slot_memory(X, 4 * n * 4, at_end), *sums = slot_memory(Y, 4 * n * 4, at_end);
+  float *cells = slot_memory(OUT, n * 4, at_end), *hidden = slot_memory(SCALE, n * 4, at_end);
+  float *output = round % 3 ? slot_memory(BIAS, n * 4, at_end) : NULL;
+  float *old = malloc((size_t)n * 4);
+  for (int64_t j = 0; j < 4 * n; j++) {
+    x[j] = 5 * random_unit();
+    sums[j] = 2 * random_unit();
+  }
+  for (int64_t j = 0; j < n; j++) old[j] = cells[j] = 3 * random_unit();
+  const mk_lstm_row row = {
+    .n = n, .x = x, .sums = sums, .cells = cells, .hidden = hidden, .output = output};
+  table->lstm_row(&row);
+  double worst = 0;
+  for (int64_t j = 0; j < n; j++) {
+    double gate[4];
+    for (int g = 0; g < 4; g++) {
+      const double v = (double)x[g * n + j] + (double)sums[g * n + j];
+      gate[g] = g == 3 ? tanh(v) : 1 / (1 + exp(-v));
+    }
+    const double c = gate[2] * (double)old[j] + gate[0] * gate[3];
+    worst = fmax(worst, fmax(fabs(cells[j] - c), fabs(hidden[j] - gate[1] * tanh(c))));
+    if (output && output[j] != hidden[j]) worst = INFINITY;
+  }
+  check(worst <= 0x1p-19 && fringe_is_whole(OUT) && fringe_is_whole(SCALE) &&
+            (!output || fringe_is_whole(BIAS)),
+        "lstm_row of %lld: error %g", (long long)n, worst);
+  free(old);
+}
+
 void test_vectors(const mk_isa *isa, bool fused) {
   table = isa->vectors;
   begin_section(isa->name, "unary");
@@ -931,6 +965,8 @@ void test_vectors(const mk_isa *isa, bool fused) {
     return;
   begin_section(isa->name, "rows");
   test_rows();
+  begin_section(isa->name, "recurrent");
+  for (int round = 0; round < 200; round++) test_lstm_row(round);
   begin_section(isa->name, "attention");
   for (int round = 0; round < 300; round++) test_attention_softmax(round);
   for (int round = 0; round < 100; round++) test_attention_merge(round);

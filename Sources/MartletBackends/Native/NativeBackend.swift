@@ -35,6 +35,14 @@ struct NativeBackend: Backend {
     }
   }
 
+  /// `problem` for many runs on the same memory; nil where that spares nothing.
+  func prepare(_ problem: GEMMProblem, pool: ThreadPool) throws(MartletError)
+    -> SmallProduct.Prepared?
+  {
+    try problem.validate()
+    return forced == nil ? SmallProduct.prepare(problem, kernels: kernels, pool: pool) : nil
+  }
+
   /// Packs `rhs` for products under `mode`; with `matrixStrides`, in elements, a matrix for each
   /// index of those axes, the last moving fastest.
   ///

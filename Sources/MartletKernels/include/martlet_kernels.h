@@ -525,6 +525,19 @@ typedef struct mk_few_rows {
   float alpha;
 } mk_few_rows;
 
+// --------------------------------------------------------------------- recurrent layers
+
+// One row of an LSTM's step, gates of n elements in the order i, o, f, g, `sums` the state's part:
+//   i, o, f = sigmoid(x + sums);  g = tanh(x + sums);  c = f c + i g;  h = o tanh(c)
+// The bits are those of the elementwise functions one after another.
+typedef struct mk_lstm_row {
+  int64_t n;
+  const float *x, *sums;      // [4 n]
+  float *cells;               // [n], updated
+  float *hidden;              // [n], written
+  float *output;              // a copy of hidden, or null
+} mk_lstm_row;
+
 // Every instruction set's table has every function, which VectorTablesTests proves.
 typedef struct mk_vector_table {
   mk_unary_fn _Nonnull unary[MK_UNARY_COUNT];
@@ -559,6 +572,7 @@ typedef struct mk_vector_table {
   void (*_Nonnull attention_finish)(int64_t rows, int64_t width, const float *src,
                                     int64_t src_stride, const float *sum, float *dst,
                                     int64_t dst_stride);
+  void (*_Nonnull lstm_row)(const mk_lstm_row *);
 } mk_vector_table;
 
 // Plain C, on every processor.

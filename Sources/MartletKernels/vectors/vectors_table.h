@@ -3,6 +3,7 @@
 #include "vectors_conv.h"
 #include "vectors_norm.h"
 #include "vectors_pool.h"
+#include "vectors_recurrent.h"
 #include "vectors_winograd.h"
 
 const mk_vector_table MK_VECTOR_TABLE = {
@@ -82,4 +83,5 @@ const mk_vector_table MK_VECTOR_TABLE = {
   .attention_products = attention_products,
   .attention_mixtures = attention_mixtures,
   .attention_finish = attention_finish,
+  .lstm_row = lstm_row,
 };

@@ -12,7 +12,6 @@ enum SmallProduct {
     guard let row = row(problem, kernels: kernels, threads: pool.threadCount),
       let kernel = row.small, GEMMTuning.isEmpty
     else { return nil }
-    let (lhsBytes, dstBytes) = (problem.lhs.dtype.byteCount, problem.dst.dtype.byteCount)
     var epilogue = mk_epilogue()
     epilogue.alpha = problem.epilogue.alpha
     epilogue.bias_n = problem.epilogue.columnBias
@@ -22,25 +21,7 @@ enum SmallProduct {
     let isPlain =
       epilogue.alpha == 1 && epilogue.bias_n == nil && epilogue.bias_m == nil
       && problem.epilogue.activation == .none
-    var job = mk_gemm_stream()
-    job.m = Int64(problem.m)
-    job.n = Int64(problem.n)
-    job.k = Int64(problem.k)
-    job.lhs = UnsafeRawPointer(problem.lhs.pointer)
-    job.lhs_stride = Int64(problem.lhs.rowStride &* lhsBytes)
-    if row.lhs != problem.lhs.dtype { job.flags = UInt32(MK_ROUND_LHS) }
-    job.l1_rows = l1Rows(problem, row)
-    if let packed = problem.packedRHS {
-      job.rhs = UnsafeRawPointer(packed.storage.base)
-      job.rhs_panel_stride = Int64(packed.panelStride)
-    } else {
-      job.rhs = UnsafeRawPointer(problem.rhs.pointer)
-      job.rhs_panel_stride = Int64(row.nr * 4)
-      job.rhs_line_stride = Int64(problem.rhs.rowStride &* 4)
-    }
-    job.dst = problem.dst.pointer
-    job.dst_stride = Int64(problem.dst.rowStride &* dstBytes)
-
+    var job = job(problem, row)
     let rows = rowsOfItem(problem, row, pool)
     withUnsafeMutablePointer(to: &epilogue) { epilogue in
       if !isPlain { job.epilogue = UnsafePointer(epilogue) }
@@ -60,6 +41,68 @@ enum SmallProduct {
         }
       }
     }
+    return execution(problem, row, kernels)
+  }
+
+  /// A product without an epilogue as the one call that it is, for memory that stays where it is.
+  struct Prepared {
+    let execution: Execution
+    private let kernel: GEMMRow.Stream
+    private var job: mk_gemm_stream
+    // What `job` points into.
+    private let packed: PackedMatrix?
+
+    fileprivate init(
+      _ job: mk_gemm_stream, _ kernel: @escaping GEMMRow.Stream, _ execution: Execution,
+      packed: PackedMatrix?
+    ) {
+      (self.job, self.kernel, self.execution, self.packed) = (job, kernel, execution, packed)
+    }
+
+    mutating func run() { kernel(&job) }
+  }
+
+  /// `problem`, which is valid, for many runs; nil where `run` would not take it, would share it
+  /// among threads, or where it has an epilogue.
+  static func prepare(
+    _ problem: GEMMProblem, kernels: KernelSet, pool: ThreadPool
+  ) -> Prepared? {
+    let epilogue = problem.epilogue
+    guard epilogue.alpha == 1, epilogue.columnBias == nil, epilogue.rowBias == nil,
+      epilogue.activation == .none,
+      let row = row(problem, kernels: kernels, threads: pool.threadCount),
+      let kernel = row.small, GEMMTuning.isEmpty, rowsOfItem(problem, row, pool) >= problem.m
+    else { return nil }
+    return Prepared(
+      job(problem, row), kernel, execution(problem, row, kernels), packed: problem.packedRHS)
+  }
+
+  private static func job(_ problem: GEMMProblem, _ row: GEMMRow) -> mk_gemm_stream {
+    let (lhsBytes, dstBytes) = (problem.lhs.dtype.byteCount, problem.dst.dtype.byteCount)
+    var job = mk_gemm_stream()
+    job.m = Int64(problem.m)
+    job.n = Int64(problem.n)
+    job.k = Int64(problem.k)
+    job.lhs = UnsafeRawPointer(problem.lhs.pointer)
+    job.lhs_stride = Int64(problem.lhs.rowStride &* lhsBytes)
+    if row.lhs != problem.lhs.dtype { job.flags = UInt32(MK_ROUND_LHS) }
+    job.l1_rows = l1Rows(problem, row)
+    if let packed = problem.packedRHS {
+      job.rhs = UnsafeRawPointer(packed.storage.base)
+      job.rhs_panel_stride = Int64(packed.panelStride)
+    } else {
+      job.rhs = UnsafeRawPointer(problem.rhs.pointer)
+      job.rhs_panel_stride = Int64(row.nr * 4)
+      job.rhs_line_stride = Int64(problem.rhs.rowStride &* 4)
+    }
+    job.dst = problem.dst.pointer
+    job.dst_stride = Int64(problem.dst.rowStride &* dstBytes)
+    return job
+  }
+
+  private static func execution(
+    _ problem: GEMMProblem, _ row: GEMMRow, _ kernels: KernelSet
+  ) -> Execution {
     if row.lhs == .bfloat16 {
       return Execution(backend: "native", kernel: row.name, precision: "bf16", reason: "")
     }

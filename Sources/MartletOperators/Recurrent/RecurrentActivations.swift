@@ -1,0 +1,93 @@
+import MartletBackends
+import MartletCore
+
+/// The functions that LSTM, GRU and RNN may apply, by their names in ONNX.
+enum RecurrentActivations {
+  static let names = [
+    "Affine", "Elu", "HardSigmoid", "LeakyRelu", "Relu", "ScaledTanh", "Sigmoid", "Softplus",
+    "Softsign", "Tanh", "ThresholdedRelu",
+  ]
+
+  /// The attributes `activations`, `activation_alpha` and `activation_beta`: for each direction its
+  /// functions, each as functions applied one after another.
+  ///
+  /// Names are taken in any case. A function takes the next alpha, and the next beta, if it has such
+  /// a parameter, and its operator's default where none is left: Affine 1 and 0, Elu 1, HardSigmoid
+  /// 0.2 and 0.5, LeakyRelu 0.01, ScaledTanh 1 and 1, ThresholdedRelu 1. `ignoresRest`: functions
+  /// for a second direction, which RNN's own default names, are read over where there is none.
+  static func parse(
+    _ attributes: Attributes, defaults: [String], directions: Int, ignoresRest: Bool
+  ) throws(MartletError) -> [[[UnaryFunction]]] {
+    var names = try attributes.optionalStrings("activations") ?? []
+    let count = defaults.count * directions
+    if names.isEmpty { names = (0..<directions).flatMap { _ in defaults } }
+    if ignoresRest, directions == 1, names.count == 2 * count { names = Array(names.prefix(count)) }
+    guard names.count == count else {
+      throw MartletError(
+        .invalidArgument,
+        "\(attributes.operatorName): expected \(count) activations, got \(names.count)",
+        operatorName: attributes.operatorName, input: "activations", expected: "\(count) names",
+        actual: "\(names.count)")
+    }
+    var alphas = (try attributes.optionalFloats("activation_alpha") ?? [])[...]
+    var betas = (try attributes.optionalFloats("activation_beta") ?? [])[...]
+    var functions: [[UnaryFunction]] = []
+    for name in names {
+      functions.append(
+        try function(
+          name, alpha: { alphas.popFirst() ?? $0 }, beta: { betas.popFirst() ?? $0 },
+          attributes.operatorName))
+    }
+    return (0..<directions).map {
+      Array(functions[$0 * defaults.count..<($0 + 1) * defaults.count])
+    }
+  }
+
+  /// `alpha` and `beta` give the next parameter, or the default that they are called with.
+  private static func function(
+    _ name: String, alpha: (Float) -> Float, beta: (Float) -> Float, _ operatorName: String
+  ) throws(MartletError) -> [UnaryFunction] {
+    switch name.asciiLowercased {
+    case "affine": return [.affine(scale: alpha(1), offset: beta(0))]
+    case "elu": return [.elu(alpha: alpha(1))]
+    case "hardsigmoid": return [.hardSigmoid(alpha: alpha(0.2), beta: beta(0.5))]
+    case "leakyrelu": return [.leakyRelu(slope: alpha(0.01))]
+    case "relu": return [.relu]
+    case "scaledtanh":
+      return [
+        .affine(scale: beta(1), offset: 0), .tanh, .affine(scale: alpha(1), offset: 0),
+      ]
+    case "sigmoid": return [.sigmoid]
+    case "softplus": return [.softplus]
+    case "softsign": return [.softsign]
+    case "tanh": return [.tanh]
+    case "thresholdedrelu": return [.thresholdedRelu(alpha: alpha(1))]
+    default:
+      throw MartletError(
+        .invalidArgument, "\(operatorName): activations: unknown function '\(name)'",
+        operatorName: operatorName, input: "activations",
+        expected: names.joined(separator: ", "), actual: name)
+    }
+  }
+}
+
+extension String {
+  /// With A to Z in lower case; other characters stay.
+  fileprivate var asciiLowercased: String {
+    String(decoding: utf8.map { 65...90 ~= $0 ? $0 + 32 : $0 }, as: UTF8.self)
+  }
+}
+
+extension Attributes {
+  fileprivate func optionalStrings(_ name: String) throws(MartletError) -> [String]? {
+    switch values[name] {
+    case nil: return nil
+    case .strings(let value): return value
+    case .string(let value): return [value]
+    default:
+      throw MartletError(
+        .invalidArgument, "\(operatorName): attribute '\(name)' must be a list of strings",
+        operatorName: operatorName, input: name, expected: "a list of strings")
+    }
+  }
+}
