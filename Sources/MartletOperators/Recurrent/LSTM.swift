@@ -39,7 +39,7 @@ package struct LSTM: Operator {
     try layers.infer(inputs)
   }
 
-  package func run(_ inputs: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     try layers.run(inputs, context)
   }
 }

@@ -77,13 +77,12 @@ struct RecurrentCall {
   }
 
   /// Y, Y_h and Y_c as far as they are outputs.
-  func results(_ context: RunContext) throws(MartletError) -> [Tensor] {
-    var results = [try context.finish(y, as: resultType)]
+  func deliver(_ context: RunContext) throws(MartletError) {
+    context.deliver(try context.finish(y, as: resultType))
     for (index, state) in [hidden, cells].enumerated() {
       guard let state, index + 1 < outputCount else { continue }
-      results.append(try result(state, output: index + 1, context))
+      context.deliver(try result(state, output: index + 1, context))
     }
-    return results
   }
 
   private func result(

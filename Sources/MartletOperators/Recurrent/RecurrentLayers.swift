@@ -29,12 +29,11 @@ struct RecurrentLayers: Sendable {
     return shapes.outputs.prefix(outputCount).map { ValueType(dtype: dtype, shape: $0) }
   }
 
-  func run(_ tensors: [Tensor?], _ context: RunContext) throws(MartletError) -> [Tensor] {
-    let inputs = Inputs(tensors, schema)
+  func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let x = try inputs.float(0)
     for index in 1...2 { _ = try inputs.required(index, like: x.dtype) }
-    let types = tensors.map { tensor in
-      tensor.map { ValueType(dtype: $0.dtype, shape: $0.shape.map { .known($0) }) }
+    let types = (0..<inputs.count).map { index in
+      inputs.optional(index).map { ValueType(dtype: $0.dtype, shape: $0.shape.map { .known($0) }) }
     }
     let shapes = try RecurrentShapes(types, schema, attributes, gates: cell.gateCount)
     let lengths = try inputs.optionalIntegers(4)
@@ -65,7 +64,7 @@ struct RecurrentLayers: Sendable {
       problem.peepholes = call.peepholes?.selected(axis: 0, direction)
       if let execution = try Backends.run(problem, context.workspace) { context.note(execution) }
     }
-    return try call.results(context)
+    try call.deliver(context)
   }
 
   /// The inputs' part of the gates, [steps, batch, G·H].

@@ -15,7 +15,7 @@ struct RecurrentWeights: Sendable {
     _ node: OperatorNode, _ cell: RecurrentCell, directions: Int
   ) throws(MartletError) {
     products = cell.products
-    let workspace = Workspace(pool: .shared, memory: MemoryRecycler())
+    let workspace = Workspace(pool: .shared, memory: RunMemory())
     var constants: [Tensor?] = [nil, nil, nil]
     for index in 1...2 {
       guard let constant = node.constant(index), constant.dtype.isFloatingPoint else { continue }

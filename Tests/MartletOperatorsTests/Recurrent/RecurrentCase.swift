@@ -141,7 +141,7 @@ struct RecurrentCase {
       tensor.map { ValueType(dtype: $0.dtype, shape: $0.shape.map { .known($0) }) }
     }
     let inferred = try made.infer(types)
-    let results = try made.run(inputs, context)
+    let results = try made.results(inputs, context)
     #expect(inferred.map(\.shape) == results.map { $0.shape.map { .known($0) } }, "\(self)")
     #expect(inferred.map(\.dtype) == results.map(\.dtype), "\(self)")
     return results
