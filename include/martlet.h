@@ -723,8 +723,8 @@ typedef struct martlet_value_info {
   martlet_dtype dtype;        /* MARTLET_DTYPE_UNKNOWN when the model does not say */
   int32_t rank;               /* -1 when the model does not say */
   const int64_t *shape;       /* rank extents; -1 where known at run time only; NULL if rank < 1 */
-  const char *const *symbols; /* rank names of extents that go by a name, NULL elsewhere; NULL if
-                                 rank < 1 */
+  const char *const *symbols; /* rank names of extents that go by a name or are computed from such
+                                 ("past + 1"), NULL elsewhere; NULL if rank < 1 */
 } martlet_value_info;
 
 /** How many inputs a run takes, into *count. */

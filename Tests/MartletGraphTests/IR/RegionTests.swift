@@ -120,6 +120,21 @@ import Testing
     #expect(cleaned.nodeCount == 2)
   }
 
+  @Test("a plan gives a node what its regions capture, after its inputs")
+  func plan() throws {
+    var (graph, condition, x) = base()
+    let hidden = graph.node("Neg", [x])
+    let branch = Graph.region("then_branch", captures: [hidden, x]) { _, inputs in [inputs[0]] }
+    graph.output(graph.choice(condition, [branch]))
+    try graph.inferTypes()
+    let plan = try Plan(graph)
+    #expect(plan.nodes[1].operands.count == 3)
+    #expect(plan.readers[0].map(\.node) == [1])
+    #expect(plan.readers[0].map(\.position) == [1])
+    #expect(plan.inputReaders[1].map(\.node) == [0, 1])
+    #expect(plan.inputReaders[1].map(\.position) == [0, 2])
+  }
+
   @Test("nodes with regions are not shared; what they capture is")
   func sharing() throws {
     var (graph, condition, x) = base()
