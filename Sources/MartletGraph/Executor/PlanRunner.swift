@@ -44,6 +44,11 @@ final class PlanRunner {
     nanoseconds = [Int64](repeating: 0, count: plan.nodes.count)
   }
 
+  /// A caller's progress function is called this often at most, and the clock read for it once in so
+  /// many nodes: both together cost a small node as much as its work.
+  private static let reportingInterval: Int64 = 500_000
+  private static let reportingStride = 8
+
   /// The block in which results may lie that the next run writes over.
   var arena: Storage? { layouts.arena }
 
@@ -77,9 +82,11 @@ final class PlanRunner {
   private func runNodes(_ progress: ProgressCallback?) throws(MartletError) {
     let plan = plan
     let isProfiling = isProfiling
+    var nextReport: Int64 = 0
     for index in plan.nodes.indices {
-      if progress != nil {
+      if progress != nil, index % PlanRunner.reportingStride == 0, mp_now_ns() >= nextReport {
         try Progress.report("run", index, of: plan.nodes.count, to: progress)
+        nextReport = mp_now_ns() + PlanRunner.reportingInterval
       }
       if layouts.isSkipped(index), !frames.isLoose(index) { continue }
       let results = plan.nodes[index].results
