@@ -10,8 +10,7 @@ package final class RunMemory {
     /// The tensors of all nodes, node after node.
     package var tensors: [Tensor] = []
     /// The current node's part of `tensors` that is not yet taken.
-    package var next = 0
-    package var end = 0
+    package var range = 0..<0
 
     package init() {}
   }
@@ -32,9 +31,9 @@ package final class RunMemory {
 
   /// Contiguous and uninitialised, for the duration of the current node.
   package func scratch(_ dtype: DType, _ shape: [Int]) throws(MartletError) -> Tensor {
-    if planned.next < planned.end {
-      let tensor = planned.tensors[planned.next]
-      planned.next += 1
+    if let next = planned.range.first {
+      let tensor = planned.tensors[next]
+      planned.range = next + 1..<planned.range.upperBound
       if tensor.dtype == dtype && tensor.shape == shape { return tensor }
     }
     let tensor = try fresh(dtype, shape)

@@ -31,6 +31,7 @@ package final class RunContext {
   package var iterationLimit: Int?
   /// What the current node's matrix work ran as; the executor collects and clears it.
   package var executions: [Execution] = []
+  package var hasExecutions: Bool { !executions.isEmpty }
 
   package init(
     mode: MathMode, pool: ThreadPool = .shared, memory: RunMemory = RunMemory(),
@@ -54,6 +55,12 @@ package final class RunContext {
       handedOut.removeAll()
       memory.recorded = []
     }
+  }
+
+  /// Whether the current node delivered the very tensor `expected` as result `position`.
+  package func isResult(_ position: Int, _ expected: Tensor?) -> Bool {
+    guard let expected, case .tensor(let tensor)? = results[position] else { return false }
+    return tensor.isSamePlace(as: expected)
   }
 
   /// Memory for output `index` of the current node, contiguous and uninitialised: its place, where

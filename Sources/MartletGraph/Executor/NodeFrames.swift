@@ -5,7 +5,7 @@ import MartletOperators
 ///
 /// An operand is *bound* to what it is in every run (a constant, or a tensor that a `ShapePlan` has
 /// laid out), and otherwise gets the value of this run, which it lets go of once its node has run.
-struct NodeFrames {
+final class NodeFrames {
   private let plan: Plan
   let inputs: [Inputs]
   /// By operand.
@@ -34,10 +34,11 @@ struct NodeFrames {
   }
 
   /// Whether node `index` has operands that are of this run alone.
+  @inline(__always)
   func isLoose(_ index: Int) -> Bool { loose[index] > 0 }
 
   /// Hands a value of this run to its readers.
-  mutating func give(_ value: Value?, to readers: [Plan.Reader]) {
+  func give(_ value: Value?, to readers: [Plan.Reader]) {
     for reader in readers {
       if reader.node < 0 {
         outputs[reader.position] = value
@@ -49,7 +50,7 @@ struct NodeFrames {
   }
 
   /// Makes a value what its readers read in every run; nil undoes that.
-  mutating func bind(_ value: Value?, to readers: [Plan.Reader]) {
+  func bind(_ value: Value?, to readers: [Plan.Reader]) {
     for reader in readers where reader.node >= 0 {
       bound[plan.nodes[reader.node].operands.lowerBound + reader.position] = value
       inputs[reader.node].values[reader.position] = value
@@ -57,8 +58,12 @@ struct NodeFrames {
   }
 
   /// Lets go of the values of this run that node `index` has read.
-  mutating func release(_ index: Int) {
-    guard loose[index] > 0 else { return }
+  @inline(__always)
+  func release(_ index: Int) {
+    if loose[index] > 0 { letGo(index) }
+  }
+
+  private func letGo(_ index: Int) {
     loose[index] = 0
     let first = plan.nodes[index].operands.lowerBound
     let node = inputs[index]
@@ -66,7 +71,7 @@ struct NodeFrames {
   }
 
   /// Lets go of all values of this run.
-  mutating func releaseAll() {
+  func releaseAll() {
     for index in loose.indices { release(index) }
     for index in outputs.indices { outputs[index] = nil }
   }

@@ -15,6 +15,7 @@ package final class Plan: Sendable {
     let hasOutput: Bool
     /// Its subgraphs, and which of its operands each captures.
     let regions: [PreparedRegion]
+    let hasRegions: Bool
   }
 
   struct PreparedRegion: Sendable {
@@ -123,7 +124,8 @@ package final class Plan: Sendable {
         PreparedNode(
           operation: operation, operands: firstOperand..<sources.count,
           results: firstResult..<results.count,
-          hasOutput: node.outputs.contains { outputOf[$0] != nil }, regions: regions))
+          hasOutput: node.outputs.contains { outputOf[$0] != nil }, regions: regions,
+          hasRegions: !regions.isEmpty))
     }
     var outputSources: [Source] = []
     for (index, output) in graph.outputs.enumerated() {

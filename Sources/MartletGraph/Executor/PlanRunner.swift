@@ -8,8 +8,8 @@ import MartletPlatform
 final class PlanRunner {
   let plan: Plan
   let context: RunContext
-  private(set) var frames: NodeFrames
-  private var layouts: ShapeLayouts
+  private let frames: NodeFrames
+  private let layouts: ShapeLayouts
   /// By node: its regions.
   private let regions: [Int: [RegionRun]]
   private(set) var executions: [[Execution]]
@@ -59,7 +59,7 @@ final class PlanRunner {
     _ inputs: [Value?], destinations: [Tensor?], mode: MathMode, progress: ProgressCallback?
   ) throws(MartletError) {
     context.mode = mode
-    try layouts.prepare(inputs, &frames, context)
+    try layouts.prepare(inputs, frames, context)
     defer { layouts.finish(context) }
     if !destinations.isEmpty {
       for (result, output) in plan.outputResults { context.places[result] = destinations[output] }
@@ -80,58 +80,69 @@ final class PlanRunner {
   // MARK: - The loop
 
   private func runNodes(_ progress: ProgressCallback?) throws(MartletError) {
-    let plan = plan
+    // What the loop reads at each node, out of their owners.
+    let nodes = plan.nodes
+    let arguments = frames.inputs
+    let isSkipped = layouts.active?.plan.isSkipped
+    let scratch = layouts.active?.scratch
+    let values = layouts.active?.values
     let isProfiling = isProfiling
     var nextReport: Int64 = 0
-    for index in plan.nodes.indices {
+    for index in nodes.indices {
       if progress != nil, index % PlanRunner.reportingStride == 0, mp_now_ns() >= nextReport {
-        try Progress.report("run", index, of: plan.nodes.count, to: progress)
+        try Progress.report("run", index, of: nodes.count, to: progress)
         nextReport = mp_now_ns() + PlanRunner.reportingInterval
       }
-      if layouts.isSkipped(index), !frames.isLoose(index) { continue }
-      let results = plan.nodes[index].results
-      context.begin(places: results, areGiven: plan.nodes[index].hasOutput)
-      layouts.begin(index, context)
-      if !plan.nodes[index].regions.isEmpty { enterRegions(index, progress) }
+      if let isSkipped, isSkipped[index], !frames.isLoose(index) { continue }
+      context.begin(places: nodes[index].results, areGiven: nodes[index].hasOutput)
+      if let scratch { context.memory.planned.range = scratch[index] }
+      if nodes[index].hasRegions { enterRegions(index, progress) }
       let start = isProfiling ? mp_now_ns() : 0
       do throws(MartletError) {
-        try plan.nodes[index].operation.run(frames.inputs[index], context)
+        try nodes[index].operation.run(arguments[index], context)
         if isProfiling { nanoseconds[index] += mp_now_ns() - start }
-        try handOn(results)
+        try handOn(nodes[index].results, values)
       } catch {
         throw error.at(plan.graph.nodes[index])
       }
-      if context.isRecording { layouts.note(plan.nodes[index], frames.inputs[index], context) }
-      if !context.executions.isEmpty || !executions[index].isEmpty {
-        if executions[index] != context.executions { executions[index] = context.executions }
-        context.executions.removeAll(keepingCapacity: true)
-      }
+      if context.isRecording { layouts.note(nodes[index], arguments[index], context) }
+      if context.hasExecutions || !executions[index].isEmpty { keepExecutions(index) }
       frames.release(index)
     }
     context.regions = []
     if isProfiling { profiledRuns += 1 }
     if progress != nil {
-      try Progress.report("run", plan.nodes.count, of: plan.nodes.count, to: progress)
+      try Progress.report("run", nodes.count, of: nodes.count, to: progress)
     }
   }
 
   /// Gives the current node's results to their readers, which have those that were laid out already.
   @inline(__always)
-  private func handOn(_ results: Range<Int>) throws(MartletError) {
+  private func handOn(_ results: Range<Int>, _ values: [Tensor?]?) throws(MartletError) {
     guard context.results.count >= results.count else {
       throw MartletError(
         .invalidModel,
         "the node names \(results.count) outputs, the operator gives \(context.results.count)",
         expected: "at most \(context.results.count) outputs", actual: "\(results.count)")
     }
-    for (position, result) in results.enumerated() {
-      guard case .tensor(let tensor)? = context.results[position] else {
-        frames.give(context.results[position], to: plan.readers[result])
-        continue
-      }
-      if layouts.holds(tensor, result) { continue }
-      frames.give(.tensor(try layouts.lasting(tensor, context)), to: plan.readers[result])
+    for position in 0..<results.count {
+      let result = results.lowerBound + position
+      if let values, context.isResult(position, values[result]) { continue }
+      try giveResult(position, result)
     }
+  }
+
+  private func giveResult(_ position: Int, _ result: Int) throws(MartletError) {
+    var value = context.results[position]
+    if case .tensor(let tensor)? = value {
+      value = .tensor(try layouts.lasting(tensor, context))
+    }
+    frames.give(value, to: plan.readers[result])
+  }
+
+  private func keepExecutions(_ index: Int) {
+    if executions[index] != context.executions { executions[index] = context.executions }
+    context.executions.removeAll(keepingCapacity: true)
   }
 
   /// Makes the node's regions ready for its operator to run.
@@ -197,7 +208,7 @@ final class PlanRunner {
 
   /// Gives memory kept for the next run back to the system.
   func trimMemory() {
-    layouts.forget(&frames, context)
+    layouts.forget(frames, context)
     context.memory.recycler.trim()
     for region in regions.values.joined() { region.runner.trimMemory() }
   }

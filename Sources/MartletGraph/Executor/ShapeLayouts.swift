@@ -6,7 +6,7 @@ import MartletOperators
 ///
 /// One arena serves all layouts; it is as large as the largest of those in use. Of records and plans
 /// the `limit` that were used last are kept.
-struct ShapeLayouts {
+final class ShapeLayouts {
   private enum State {
     case recorded(RunRecord)
     case planned(ShapePlan)
@@ -19,14 +19,17 @@ struct ShapeLayouts {
   private var known: [(shapes: [[Int]?], state: State)] = []
   private var recording: (shapes: [[Int]?], record: RunRecord)?
   /// What the frames are bound to.
-  private var active: Active?
+  private(set) var active: Active?
   private(set) var arena: Storage?
 
-  private struct Active {
+  /// A layout with its tensors in the arena.
+  struct Active {
     let shapes: [[Int]?]
     let plan: ShapePlan
+    /// By result: where its node writes it, and what its readers are bound to.
     let places: [Tensor?]
     let values: [Tensor?]
+    /// By node: its part of the planned scratch.
     let scratch: [Range<Int>]
   }
 
@@ -35,8 +38,8 @@ struct ShapeLayouts {
   // MARK: - Around a run
 
   /// Makes ready for a run with these inputs: binds the layout of their shapes or starts recording.
-  mutating func prepare(
-    _ inputs: [Value?], _ frames: inout NodeFrames, _ context: RunContext
+  func prepare(
+    _ inputs: [Value?], _ frames: NodeFrames, _ context: RunContext
   ) throws(MartletError) {
     if let active, ShapeLayouts.match(active.shapes, inputs) {
       context.places = active.places
@@ -44,7 +47,7 @@ struct ShapeLayouts {
     }
     let index = known.lastIndex { ShapeLayouts.match($0.shapes, inputs) }
     guard let index else {
-      unbind(&frames, context)
+      unbind(frames, context)
       context.places = [Tensor?](repeating: nil, count: plan.readers.count)
       recording = (inputs.map { $0?.tensor?.shape }, RunRecord())
       context.isRecording = true
@@ -57,12 +60,12 @@ struct ShapeLayouts {
     case .recorded(let record): layout = ShapePlan(record, plan)
     }
     known.append((entry.shapes, .planned(layout)))
-    try bind(layout, entry.shapes, &frames, context)
+    try bind(layout, entry.shapes, frames, context)
     context.places = active?.places ?? []
   }
 
   /// Ends a run, of which the record is kept if it came to its end.
-  mutating func finish(_ context: RunContext) {
+  func finish(_ context: RunContext) {
     context.places = []
     context.isRecording = false
     guard let recording else { return }
@@ -73,8 +76,8 @@ struct ShapeLayouts {
   }
 
   /// Gives up the arena and all that is known.
-  mutating func forget(_ frames: inout NodeFrames, _ context: RunContext) {
-    unbind(&frames, context)
+  func forget(_ frames: NodeFrames, _ context: RunContext) {
+    unbind(frames, context)
     arena = nil
     known = []
   }
@@ -90,10 +93,10 @@ struct ShapeLayouts {
     return true
   }
 
-  private mutating func bind(
-    _ layout: ShapePlan, _ shapes: [[Int]?], _ frames: inout NodeFrames, _ context: RunContext
+  private func bind(
+    _ layout: ShapePlan, _ shapes: [[Int]?], _ frames: NodeFrames, _ context: RunContext
   ) throws(MartletError) {
-    unbind(&frames, context)
+    unbind(frames, context)
     // What runs before this one kept is of no use any more.
     context.memory.recycler.restart()
     if (arena?.byteCount ?? -1) < layout.arenaBytes {
@@ -112,7 +115,7 @@ struct ShapeLayouts {
       scratch: scratch.ranges)
   }
 
-  private mutating func unbind(_ frames: inout NodeFrames, _ context: RunContext) {
+  private func unbind(_ frames: NodeFrames, _ context: RunContext) {
     guard let active else { return }
     for (result, value) in active.values.enumerated() where value != nil {
       frames.bind(nil, to: plan.readers[result])
@@ -123,24 +126,6 @@ struct ShapeLayouts {
 
   // MARK: - Within a run
 
-  /// Whether node `index` has nothing to do: its results are views that are bound.
-  func isSkipped(_ index: Int) -> Bool { active?.plan.isSkipped[index] ?? false }
-
-  /// Goes on to node `index`.
-  func begin(_ index: Int, _ context: RunContext) {
-    guard let active else { return }
-    let range = active.scratch[index]
-    context.memory.planned.next = range.lowerBound
-    context.memory.planned.end = range.upperBound
-  }
-
-  /// Whether `tensor` is what the readers of `result` are bound to.
-  func holds(_ tensor: Tensor, _ result: Int) -> Bool {
-    guard let value = active?.values[result] else { return false }
-    return value.storage === tensor.storage && value.byteOffset == tensor.byteOffset
-      && value.layout.isEqual(tensor.layout)
-  }
-
   /// `tensor` itself, unless it lies in the arena, where it has no place of its own: then a copy.
   func lasting(_ tensor: Tensor, _ context: RunContext) throws(MartletError) -> Tensor {
     guard let arena, tensor.storage === arena else { return tensor }
@@ -150,7 +135,7 @@ struct ShapeLayouts {
   }
 
   /// Writes down what a node has just done.
-  mutating func note(_ node: Plan.PreparedNode, _ inputs: Inputs, _ context: RunContext) {
+  func note(_ node: Plan.PreparedNode, _ inputs: Inputs, _ context: RunContext) {
     recording?.record.note(node, inputs, context)
   }
 }
