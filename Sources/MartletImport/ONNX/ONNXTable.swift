@@ -177,7 +177,7 @@ enum ONNXTable {
     .same("RoiAlign"),
     .same("RotaryEmbedding"),
     .same("Round"),
-    .rewritten("Scan", ControlFlow.convert),
+    .rewritten("Scan", ScanForms.convert),
     .renamed("Scatter", "ScatterElements"),
     .same("ScatterElements"),
     .same("ScatterND"),
