@@ -131,14 +131,14 @@ struct ShapePlan {
     guard !permitted.isEmpty, let result = node.results.first,
       let wanted = record.results[result].requested
     else { return nil }
-    func source(_ position: Int) -> Int? {
+    func producer(_ position: Int) -> Int? {
       guard position < node.operands.count,
         case .result(let source) = plan.sources[node.operands.lowerBound + position]
       else { return nil }
       return source
     }
     for position in permitted.sorted() {
-      guard let source = source(position), let holder = owner[source],
+      guard let source = producer(position), let holder = owner[source],
         let place = placement[source], place.constant == nil, place.byteOffset == 0,
         record.results[source].dtype == record.results[result].dtype,
         record.results[holder].dtype == record.results[result].dtype,
@@ -148,7 +148,7 @@ struct ShapePlan {
       else { continue }
       let isShared = node.operands.indices.contains { operand in
         let other = operand - node.operands.lowerBound
-        return !permitted.contains(other) && source(other).map { owner[$0] == holder } ?? false
+        return !permitted.contains(other) && producer(other).map { owner[$0] == holder } ?? false
       }
       if !isShared { return holder }
     }
