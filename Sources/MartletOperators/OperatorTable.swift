@@ -82,6 +82,7 @@ package enum OperatorTable {
     Scan.self,
     // Convolution
     Conv.self,
+    ConvTranspose.self,
     // LinearAlgebra
     Attention.self,
     Einsum.self,
