@@ -82,6 +82,7 @@ package enum OperatorTable {
     Scan.self,
     // Convolution
     Conv.self,
+    ConvTranspose.self,
     // LinearAlgebra
     Attention.self,
     Einsum.self,
@@ -127,6 +128,13 @@ package enum OperatorTable {
     Transpose.self,
     Trilu.self,
     Unsqueeze.self,
+    // Random
+    Bernoulli.self,
+    Multinomial.self,
+    RandomNormal.self,
+    RandomNormalLike.self,
+    RandomUniform.self,
+    RandomUniformLike.self,
     // Recurrent
     GRU.self,
     LSTM.self,

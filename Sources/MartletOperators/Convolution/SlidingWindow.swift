@@ -40,20 +40,24 @@ struct SlidingWindow: Sendable {
         operatorName: operatorName, input: "auto_pad",
         expected: "NOTSET, VALID, SAME_UPPER or SAME_LOWER", actual: other)
     }
-    func list(_ name: String, atLeast least: Int) throws(MartletError) -> [Int]? {
-      guard let values = try attributes.optionalInts(name) else { return nil }
-      guard values.allSatisfy({ (least...SlidingWindow.limit).contains($0) }) else {
-        throw MartletError(
-          .invalidArgument, "\(attributes.operatorName): \(name) \(Shape.text(values))",
-          operatorName: attributes.operatorName, input: name, expected: "values from \(least) on",
-          actual: Shape.text(values))
-      }
-      return values
+    kernelShape = try Self.list(attributes, "kernel_shape", atLeast: 1)
+    strides = try Self.list(attributes, "strides", atLeast: 1)
+    dilations = try Self.list(attributes, "dilations", atLeast: 1)
+    pads = try Self.list(attributes, "pads", atLeast: 0)
+  }
+
+  /// A list of numbers from `least` on.
+  static func list(
+    _ attributes: Attributes, _ name: String, atLeast least: Int
+  ) throws(MartletError) -> [Int]? {
+    guard let values = try attributes.optionalInts(name) else { return nil }
+    guard values.allSatisfy({ (least...limit).contains($0) }) else {
+      throw MartletError(
+        .invalidArgument, "\(attributes.operatorName): \(name) \(Shape.text(values))",
+        operatorName: attributes.operatorName, input: name, expected: "values from \(least) on",
+        actual: Shape.text(values))
     }
-    kernelShape = try list("kernel_shape", atLeast: 1)
-    strides = try list("strides", atLeast: 1)
-    dilations = try list("dilations", atLeast: 1)
-    pads = try list("pads", atLeast: 0)
+    return values
   }
 
   /// The window over given extents; every array has one entry per spatial axis.
@@ -107,7 +111,8 @@ struct SlidingWindow: Sendable {
     return Inference.plus(Inference.divided(room, by: stride), .known(1))
   }
 
-  private func unresolved(rank: Int, kernel: [Int]) throws(MartletError) -> Resolved {
+  /// The window before it is placed: pads as they are given, no output extents.
+  func unresolved(rank: Int, kernel: [Int]) throws(MartletError) -> Resolved {
     guard (1...3).contains(rank) else {
       throw MartletError(
         .unsupported, "\(operatorName): \(rank) spatial axes", operatorName: operatorName,
