@@ -810,7 +810,8 @@ martlet_status martlet_context_run_named(martlet_context *context, const char *c
                                          size_t output_count);
 
 /**
- * Sets who is told about the progress of runs, and may cancel them between two nodes.
+ * Sets who is told about the progress of runs, twice a millisecond at most, and may cancel them
+ * between two nodes and between two iterations of a loop.
  *
  * progress: NULL: nobody.  user: passed to it; may be NULL.
  */
