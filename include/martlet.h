@@ -866,7 +866,7 @@ martlet_status martlet_context_profile(const martlet_context *context, const cha
 martlet_status martlet_context_memory(const martlet_context *context, int64_t *live_bytes,
                                       int64_t *kept_bytes, int64_t *peak_bytes);
 
-/** Gives the memory that is kept for the next run back to the system. */
+/** Gives the memory that is kept for the next run back to the system; during a run it does nothing. */
 martlet_status martlet_context_trim(martlet_context *context);
 
 #ifdef __cplusplus

@@ -31,7 +31,7 @@ package final class RunMemory {
 
   /// Contiguous and uninitialised, for the duration of the current node.
   package func scratch(_ dtype: DType, _ shape: [Int]) throws(MartletError) -> Tensor {
-    if let next = planned.range.first {
+    if let next = planned.range.first, next < planned.tensors.count {
       let tensor = planned.tensors[next]
       planned.range = next + 1..<planned.range.upperBound
       if tensor.dtype == dtype && tensor.shape == shape { return tensor }

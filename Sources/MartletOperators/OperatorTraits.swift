@@ -11,7 +11,7 @@ package struct OperatorTraits: Sendable, ExpressibleByArrayLiteral {
     case view(of: Int)
     /// Output 0 may be written over one of these inputs where that is contiguous and has the
     /// output's shape and dtype, and nothing else reads its memory: no later node, and no other
-    /// input of this node that is not in the list too.
+    /// input of this node but one in the list that is the very same tensor.
     case inPlace(with: [Int])
     /// These inputs are read byte by byte or with loads for any address.
     case anyAddress(inputs: [Int])

@@ -27,8 +27,6 @@ package final class RunContext {
   package var regions: [any RegionRunner] = []
   /// Called by what may take long within one node; throws `cancelled` when the caller says so.
   package var checkpoint: (() throws(MartletError) -> Void)?
-  /// The most iterations that a loop may make; nil: any number.
-  package var iterationLimit: Int?
   /// What the current node's matrix work ran as; the executor collects and clears it.
   package var executions: [Execution] = []
   package var hasExecutions: Bool { !executions.isEmpty }

@@ -131,6 +131,11 @@ package final class Executor: @unchecked Sendable {
 
   package var memoryStatistics: MemoryStatistics { runner.memoryStatistics }
 
-  /// Gives memory kept for the next run back to the system.
-  package func trimMemory() { runner.trimMemory() }
+  /// Gives memory kept for the next run back to the system; nothing while a run is under way, which
+  /// a progress function may be called from.
+  package func trimMemory() {
+    guard !busy.exchange(true, ordering: .acquiring) else { return }
+    defer { busy.store(false, ordering: .releasing) }
+    runner.trimMemory()
+  }
 }

@@ -119,6 +119,8 @@ package final class Plan: Sendable {
           throw error.at(node)
         }
         firstCapture = end
+        // What a branch gives may be a constant of its own.
+        if let plan = regions.last?.plan { constantStorages.formUnion(plan.constantStorages) }
       }
       nodes.append(
         PreparedNode(

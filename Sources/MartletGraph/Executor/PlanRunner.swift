@@ -60,7 +60,11 @@ final class PlanRunner {
   ) throws(MartletError) {
     context.mode = mode
     try layouts.prepare(inputs, frames, context)
-    defer { layouts.finish(context) }
+    defer {
+      layouts.finish(context)
+      context.regions = []
+      context.checkpoint = nil
+    }
     if !destinations.isEmpty {
       for (result, output) in plan.outputResults { context.places[result] = destinations[output] }
     }
@@ -109,7 +113,6 @@ final class PlanRunner {
       if context.hasExecutions || !executions[index].isEmpty { keepExecutions(index) }
       frames.release(index)
     }
-    context.regions = []
     if isProfiling { profiledRuns += 1 }
     if progress != nil {
       try Progress.report("run", nodes.count, of: nodes.count, to: progress)
@@ -148,17 +151,16 @@ final class PlanRunner {
   /// Makes the node's regions ready for its operator to run.
   private func enterRegions(_ index: Int, _ progress: ProgressCallback?) {
     guard let own = regions[index] else { return }
-    if let progress {
-      let total = plan.nodes.count
-      context.checkpoint = { () throws(MartletError) in
-        try Progress.report("run", index, of: total, to: progress)
-      }
-    }
-    for region in own {
-      region.runner.context.iterationLimit = context.iterationLimit
-      region.runner.context.checkpoint = context.checkpoint
-    }
     context.regions = own
+    // Inside a region the checkpoint is that of the run around it.
+    guard let progress else { return }
+    let total = plan.nodes.count
+    var nextReport: Int64 = 0
+    context.checkpoint = { () throws(MartletError) in
+      guard mp_now_ns() >= nextReport else { return }
+      try Progress.report("run", index, of: total, to: progress)
+      nextReport = mp_now_ns() + PlanRunner.reportingInterval
+    }
   }
 
   // MARK: - Reports
@@ -229,6 +231,7 @@ final class RegionRun: RegionRunner {
 
   func run(_ inputs: [Value?], _ context: RunContext) throws(MartletError) -> [Value?] {
     defer { runner.release() }
+    runner.context.checkpoint = context.checkpoint
     try runner.run(
       inputs + arguments.values[captures], destinations: [], mode: context.mode, progress: nil)
     var results: [Value?] = []

@@ -103,7 +103,7 @@ struct ShapePlan {
     }
     arenaBytes = scratchOffset + (scratchBytes.max() ?? 0)
     isSkipped = plan.nodes.map { node in
-      guard !node.results.isEmpty else { return false }
+      guard !node.results.isEmpty, !node.hasRegions else { return false }
       let areViews = node.results.allSatisfy { result in
         if case .view(of: 0) = record.results[result].origin {
           delivered[result] != nil
@@ -146,9 +146,14 @@ struct ShapePlan {
         let layout = record.results[source].delivered, layout.isContiguous,
         layout.shape == wanted.shape
       else { continue }
+      // Another operand on the same memory must be that very tensor, read element by element too.
       let isShared = node.operands.indices.contains { operand in
         let other = operand - node.operands.lowerBound
-        return !permitted.contains(other) && producer(other).map { owner[$0] == holder } ?? false
+        guard let second = producer(other), owner[second] == holder else { return false }
+        let isSame =
+          placement[second]?.byteOffset == 0
+          && record.results[second].delivered.map { $0.isEqual(layout) } ?? false
+        return !permitted.contains(other) || !isSame
       }
       if !isShared { return holder }
     }

@@ -6,11 +6,16 @@ import MartletCore
 /// Inputs: M (int64, the most iterations; absent: no bound), cond (bool; absent: true), then the
 /// carried values. The body takes (iteration, cond, carried...) and gives (cond, carried..., scan
 /// outputs...); scan outputs of all iterations are stacked along a new first axis. Carried values may
-/// change their shape, not their dtype. Source: ONNX Loop-25.
+/// change their shape, not their dtype. The body's condition ends the loop also where `cond` is absent,
+/// as in ONNX Runtime. A loop without a bound goes on until its condition, or a progress function,
+/// ends it. Source: ONNX Loop-25.
 package struct Loop: Operator {
   package static let schema = OperatorSchema(
     name: "Loop", inputs: ["M", "cond", "v_initial"], requiredInputs: 0, isVariadic: true,
     outputs: ["v_final_and_scan_outputs"])
+
+  /// How often the body is asked for types that hold in every iteration.
+  private static let inferenceRounds = 6
 
   private let body: any RegionDescription
   private let bodyIndex: Int
@@ -46,9 +51,11 @@ package struct Loop: Operator {
     }
     let fixed = [ValueType(dtype: .int64, shape: []), ValueType(dtype: .bool, shape: [])]
     var results = try body.infer(fixed + carried)
-    // What an iteration changes is unknown in the next one; a change of rank may show another one.
-    for _ in 0..<3 {
-      var isStable = true
+    // What an iteration changes is unknown in the next one, and so on from value to value.
+    var isStable = false
+    var rounds = min(carriedCount + 1, Loop.inferenceRounds)
+    while !isStable {
+      isStable = true
       for index in 0..<carriedCount {
         let result = results[index + 1]
         if let before = carried[index].dtype, let after = result.dtype, before != after {
@@ -65,6 +72,12 @@ package struct Loop: Operator {
         }
       }
       if isStable { break }
+      rounds -= 1
+      if rounds == 0 {
+        // Nothing is known of shapes that may yet change: that holds in every iteration.
+        carried = carried.map { ValueType(dtype: $0.dtype, shape: nil) }
+        isStable = true
+      }
       results = try body.infer(fixed + carried)
     }
     let scans = results.dropFirst(carriedCount + 1).map { type in
@@ -84,11 +97,6 @@ package struct Loop: Operator {
     var iteration = 0
     while goesOn, iteration < trips {
       try context.checkpoint?()
-      if let limit = context.iterationLimit, iteration >= limit {
-        throw MartletError(
-          .cancelled, "Loop: the limit of \(limit) iterations is reached",
-          operatorName: "Loop", expected: "at most \(limit) iterations", actual: "more")
-      }
       let number = try SmallTensors.scalar(Double(iteration), .int64)
       let flag = try SmallTensors.scalar(1, .bool)
       var results = try region.run([.tensor(number), .tensor(flag)] + carried, context)

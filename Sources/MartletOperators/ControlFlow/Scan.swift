@@ -102,7 +102,7 @@ package struct Scan: Operator {
             .invalidDType, "Scan: state \(index) is \(x) before a step and \(y) after it",
             operatorName: "Scan", expected: "\(x)", actual: "\(y)")
         }
-        types.append((before ?? .unknown()).completed(by: result))
+        types.append((before ?? .unknown()).completed(by: result.withoutElements))
         continue
       }
       var type = ValueType(dtype: result.dtype, shape: nil)
@@ -183,7 +183,9 @@ package struct Scan: Operator {
     for (index, output) in outputs.enumerated() {
       let place = stateCount + index
       if output.isEmpty {
-        context.deliver(try ScanOutput.empty(types[index], place, context))
+        let axis = try Shape.normalizedAxis(
+          outputAxes[index], rank: (types[index].rank ?? 0) + 1, operatorName: "Scan")
+        context.deliver(try ScanOutput.empty(types[index], place, axis: axis, context))
         continue
       }
       let axis = try Shape.normalizedAxis(

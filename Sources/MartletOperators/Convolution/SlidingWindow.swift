@@ -25,6 +25,8 @@ struct SlidingWindow: Sendable {
   private let roundsUp: Bool
   /// No extent, step or padding exceeds this, so that window arithmetic cannot overflow.
   private static let limit = 1 << 30
+  /// No extent of an input exceeds this: sums of it, a reach and paddings stay in range.
+  private static let longest = Int.max / 4
 
   init(_ attributes: Attributes, roundsUp: Bool = false) throws(MartletError) {
     operatorName = attributes.operatorName
@@ -151,6 +153,11 @@ struct SlidingWindow: Sendable {
   ) throws(MartletError) -> (output: Int, begin: Int, end: Int) {
     let stride = window.strides[axis]
     let reach = (window.kernel[axis] - 1) * window.dilations[axis] + 1
+    guard extent <= SlidingWindow.longest else {
+      throw .shape(
+        operatorName, "the input is too long along spatial axis \(axis)",
+        expected: "at most \(SlidingWindow.longest)", actual: "\(extent)")
+    }
     var begin = window.begin[axis]
     var end = window.end[axis]
     if autoPad == .sameUpper || autoPad == .sameLower {

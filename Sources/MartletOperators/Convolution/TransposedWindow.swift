@@ -96,9 +96,10 @@ struct TransposedWindow: Sendable {
   ) throws(MartletError) -> (output: Int, begin: Int) {
     let (scaled, overflows) = extent.multipliedReportingOverflow(by: window.strides[axis])
     let (natural, overflowsToo) = scaled.addingReportingOverflow(constantPart(axis, window))
-    guard !overflows, !overflowsToo else {
+    // Room for the pads, which are added back below.
+    guard !overflows, !overflowsToo, natural < Int.max / 4 else {
       throw .shape(
-        name, "Y along spatial axis \(axis)", expected: "an extent below 2^63",
+        name, "Y along spatial axis \(axis)", expected: "an extent below 2^61",
         actual: "\(extent) pixels at stride \(window.strides[axis])", input: "X")
     }
     guard let output = given(axis) ?? (isSame ? scaled : nil) else {

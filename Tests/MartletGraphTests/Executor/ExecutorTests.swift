@@ -155,4 +155,36 @@ import Testing
     let results = try graph.run([try Tensor.floats([2], [1, 2])])
     #expect(results[0].floats == [1, 4, 2, 5, 3, 6])
   }
+
+  @Test("nothing is written over that another operand still views") func viewsOfOneBlock() throws {
+    var graph = Graph()
+    let x = graph.addInput("x", .float32, [.known(4), .known(3)])
+    let first = graph.node("Relu", [x])
+    let bounds = try [0, 1, 0].map { graph.addConstant("c\($0)", try .int64s([$0])) }
+    let row = graph.node("Slice", [first, bounds[0], bounds[1], bounds[2]])
+    let difference = graph.node("Sub", [first, row])
+    let square = graph.node("Mul", [difference, difference])
+    let turned = graph.node("Transpose", [square], ["perm": .ints([1, 0])])
+    let back = graph.node("Reshape", [turned, graph.addConstant("s", try .int64s([4, 3]))])
+    graph.output(graph.node("Neg", [graph.node("Add", [square, back])]))
+    try graph.inferTypes()
+    let input = try Tensor.floats([4, 3], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+    let result = try graph.run([input])[0].floats
+    // square = [0,0,0, 9,9,9, 36,36,36, 81,81,81]; its columns one after another are added.
+    #expect(result == [0, -9, -36, -90, -9, -18, -72, -117, -36, -90, -117, -162])
+  }
+
+  @Test("memory may be given back from within a run, and a context goes on") func trimWithin()
+    throws
+  {
+    let executor = Executor(try Plan(chain(40)))
+    let x = try Tensor.floats([100], [1])
+    for _ in 0..<4 {
+      let result = try executor.run([x]) { _ in
+        executor.trimMemory()
+        return true
+      }
+      #expect(result[0].floats[99] == 41)
+    }
+  }
 }

@@ -164,4 +164,25 @@ import Testing
       #expect(error?.message.hasPrefix("Conv") == true)
     }
   }
+
+  @Test(
+    "extents that a file declares and that no memory holds are refused, not added up",
+    arguments: [Int.max, Int.max / 2, 1 << 33])
+  func hugeExtents(_ extent: Int) throws {
+    let image = ValueType(dtype: .float32, shape: [.known(1), .known(1), .known(extent)])
+    let weight = ValueType(dtype: .float32, shape: [.known(1), .known(1), .known(3)])
+    for padding in [1, 1 << 30] {
+      var attributes: [String: AttributeValue] = ["pads": .ints([padding, padding])]
+      _ = try? infer("Conv", [image, weight], attributes)
+      attributes["strides"] = .ints([1 << 30])
+      attributes["dilations"] = .ints([1 << 30])
+      attributes["output_shape"] = .ints([1])
+      _ = try? infer("ConvTranspose", [image, weight], attributes)
+    }
+    guard extent > 1 << 61 else { return }
+    let error = #expect(throws: MartletError.self) {
+      try infer("Conv", [image, weight], ["pads": .ints([1, 1])])
+    }
+    #expect(error?.code == .invalidShape)
+  }
 }
