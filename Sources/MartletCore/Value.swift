@@ -34,18 +34,3 @@ package final class ValueSequence: Sendable {
     self.dtype = dtype ?? elements.first?.tensor?.dtype
   }
 }
-
-/// The static kind of a value.
-package indirect enum ValueKind: Sendable, Equatable {
-  case tensor
-  case sequence(ValueKind)
-  case optional(ValueKind)
-
-  package var description: String {
-    switch self {
-    case .tensor: "tensor"
-    case .sequence(let element): "sequence(\(element.description))"
-    case .optional(let value): "optional(\(value.description))"
-    }
-  }
-}

@@ -19,8 +19,8 @@ package protocol Operator: Sendable {
   /// Computes the outputs and hands them to `context.deliver`, in order.
   ///
   /// Inputs may have any strides. An output may be a view of an input, if the schema says so.
-  /// Outputs that are computed come from `context.output`, scratch from `context.scratch`, and
-  /// scratch is never delivered. Results must not depend on threads or batch.
+  /// Outputs that are computed come from `context.output`, scratch from `context.scratch`; scratch
+  /// that is delivered all the same is copied. Results must not depend on threads or batch.
   func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError)
 }
 

@@ -1,5 +1,4 @@
 import MartletCore
-import Synchronization
 
 /// All operators, one line each.
 package enum OperatorTable {
@@ -186,18 +185,8 @@ package enum OperatorTable {
   private static let byName: [String: any Operator.Type] = Dictionary(
     all.map { ($0.schema.name, $0) }, uniquingKeysWith: { first, _ in first })
 
-  private static let added = Mutex<[String: any Operator.Type]>([:])
-
   /// The operator of this name, or nil.
-  package static func lookup(_ name: String) -> (any Operator.Type)? {
-    byName[name] ?? added.withLock { $0[name] }
-  }
-
-  /// Makes an operator known by its schema's name that the table does not have; one in the table
-  /// stands. For operators from outside, as those of tests.
-  package static func add(_ type: any Operator.Type) {
-    added.withLock { $0[type.schema.name] = type }
-  }
+  package static func lookup(_ name: String) -> (any Operator.Type)? { byName[name] }
 
   /// Makes the operator `name` for a node; throws `notFound` for an unknown name and
   /// `invalidArgument` for a wrong number of inputs or an unknown attribute.

@@ -29,7 +29,6 @@ package final class RunContext {
   package var checkpoint: (() throws(MartletError) -> Void)?
   /// What the current node's matrix work ran as; the executor collects and clears it.
   package var executions: [Execution] = []
-  package var hasExecutions: Bool { !executions.isEmpty }
 
   package init(
     mode: MathMode, pool: ThreadPool = .shared, memory: RunMemory = RunMemory(),

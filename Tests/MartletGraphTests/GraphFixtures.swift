@@ -5,6 +5,20 @@ import Testing
 @testable import MartletGraph
 
 extension Tensor {
+  /// A scalar.
+  static func int64(_ value: Int) throws -> Tensor {
+    let tensor = try Tensor(uninitialized: .int64, [])
+    tensor.typed(Int64.self)[0] = Int64(value)
+    return tensor
+  }
+
+  /// A scalar.
+  static func flag(_ value: Bool) throws -> Tensor {
+    let tensor = try Tensor(uninitialized: .bool, [])
+    tensor.typed(UInt8.self)[0] = value ? 1 : 0
+    return tensor
+  }
+
   /// The elements in order, byte by byte.
   func bytes() throws -> [UInt8] {
     let dense = isContiguous ? self : try copied()

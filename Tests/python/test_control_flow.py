@@ -100,22 +100,25 @@ def test_loops_that_carry_and_stack(grows):
     check(loop_model(grows), *feeds)
 
 
-def test_a_limitless_loop_is_stopped_by_its_context():
+def test_a_count_beyond_reach_ends_by_the_condition():
     body = helper.make_graph(
-        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Neg", ["s"], ["t"])],
+        [helper.make_node("Less", ["i", "last"], ["on"]), helper.make_node("Neg", ["s"], ["t"])],
         "body",
         [info("i", INT64, []), info("go", BOOL, []), info("s")],
         [info("on", BOOL, []), info("t")],
     )
-    model = martlet.load(
-        serialised(
-            [helper.make_node("Loop", ["trips", "go", "x"], ["y"], body=body)],
-            [info("x", FLOAT, [2]), info("trips", INT64, []), info("go", BOOL, [])],
-            [info("y")],
-        )
+    model = serialised(
+        [helper.make_node("Loop", ["trips", "go", "x"], ["y"], body=body)],
+        [info("x", FLOAT, [2]), info("trips", INT64, []), info("go", BOOL, [])],
+        [info("y")],
+        [("last", np.array(6))],
     )
-    feed = {"x": np.ones(2, np.float32), "trips": np.array(2**63 - 1), "go": np.array(False)}
-    np.testing.assert_array_equal(model.run(feed)["y"].numpy(), [1, 1])
+    feeds = [
+        {"x": np.ones(2, np.float32), "trips": np.array(2**63 - 1), "go": np.array(go)}
+        for go in (True, False)
+    ]
+    check(model, *feeds)
+    assert martlet.load(model).run(feeds[0])["y"].tolist() == [-1, -1]
 
 
 @pytest.mark.parametrize("opset", [8, 9, 18])

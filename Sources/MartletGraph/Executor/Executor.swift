@@ -1,7 +1,4 @@
-import MartletBackends
 import MartletCore
-import MartletOperators
-import MartletPlatform
 import Synchronization
 
 /// Runs a plan: one per thread at a time, with memory of its own that it reuses from run to run.
@@ -131,8 +128,8 @@ package final class Executor: @unchecked Sendable {
 
   package var memoryStatistics: MemoryStatistics { runner.memoryStatistics }
 
-  /// Gives memory kept for the next run back to the system; nothing while a run is under way, which
-  /// a progress function may be called from.
+  /// Gives memory kept for the next run back to the system. While a run is under way (as when its
+  /// progress function calls this) it does nothing.
   package func trimMemory() {
     guard !busy.exchange(true, ordering: .acquiring) else { return }
     defer { busy.store(false, ordering: .releasing) }

@@ -15,7 +15,7 @@ package final class Plan: Sendable {
     let hasOutput: Bool
     /// Its subgraphs, and which of its operands each captures.
     let regions: [PreparedRegion]
-    let hasRegions: Bool
+    var hasRegions: Bool { !regions.isEmpty }
   }
 
   struct PreparedRegion: Sendable {
@@ -126,8 +126,7 @@ package final class Plan: Sendable {
         PreparedNode(
           operation: operation, operands: firstOperand..<sources.count,
           results: firstResult..<results.count,
-          hasOutput: node.outputs.contains { outputOf[$0] != nil }, regions: regions,
-          hasRegions: !regions.isEmpty))
+          hasOutput: node.outputs.contains { outputOf[$0] != nil }, regions: regions))
     }
     var outputSources: [Source] = []
     for (index, output) in graph.outputs.enumerated() {

@@ -34,7 +34,9 @@ struct ScanOutput {
   func stacked(
     _ output: Int, axis: Int = 0, isReversed: Bool = false, _ context: RunContext
   ) throws(MartletError) -> Tensor {
-    guard let first = parts.first else { return try Tensor(uninitialized: .float32, [0]) }
+    guard let first = parts.first else {
+      throw MartletError(.internalError, "a scan output without parts was to be stacked")
+    }
     var shape = first.shape
     shape.insert(parts.count, at: axis)
     let result = try context.output(output, first.dtype, shape)

@@ -2,7 +2,7 @@ import MartletBackends
 import MartletCore
 
 /// What RandomNormal, RandomUniform and their Like forms share.
-private struct RandomTensor: Sendable {
+package struct RandomTensor: Sendable {
   static let normal = [
     "mean": "The mean (0).", "scale": "The standard deviation (1).",
   ].merging(RandomSource.attribute) { first, _ in first }
@@ -42,21 +42,6 @@ private struct RandomTensor: Sendable {
     context.deliver(output)
   }
 
-  func inferLike(_ inputs: [ValueType?]) -> [ValueType] {
-    [ValueType(dtype: dtype ?? inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)]
-  }
-
-  func runLike(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    let input = try inputs.required(0)
-    if let dtype { return try run(dtype, input.shape, context) }
-    guard input.dtype.isFloatingPoint else {
-      throw .dtype(
-        operatorName, "input", expected: "a floating-point type, or the attribute dtype",
-        actual: input.dtype)
-    }
-    try run(input.dtype, input.shape, context)
-  }
-
   /// The attribute `shape`.
   static func shape(_ attributes: Attributes) throws(MartletError) -> [Int] {
     guard let shape = try attributes.optionalInts("shape") else {
@@ -75,90 +60,95 @@ private struct RandomTensor: Sendable {
   }
 }
 
+/// Random numbers in a shape that an attribute gives.
+package protocol ShapedRandomOperator: Operator {
+  var tensor: RandomTensor { get }
+  var shape: [Int] { get }
+}
+
+extension ShapedRandomOperator {
+  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
+    [ValueType(dtype: tensor.dtype ?? .float32, shape: shape.map { .known($0) })]
+  }
+
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    try tensor.run(tensor.dtype ?? .float32, shape, context)
+  }
+}
+
+/// Random numbers in the shape of the input, and in its dtype where the attribute gives none.
+package protocol RandomLikeOperator: Operator {
+  var tensor: RandomTensor { get }
+}
+
+extension RandomLikeOperator {
+  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
+    [ValueType(dtype: tensor.dtype ?? inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)]
+  }
+
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let input = try inputs.required(0)
+    guard let dtype = tensor.dtype ?? (input.dtype.isFloatingPoint ? input.dtype : nil) else {
+      throw .dtype(
+        Self.schema.name, "input", expected: "a floating-point type, or the attribute dtype",
+        actual: input.dtype)
+    }
+    try tensor.run(dtype, input.shape, context)
+  }
+}
+
 /// Normally distributed numbers. Source: ONNX RandomNormal-22.
-package struct RandomNormal: Operator {
+package struct RandomNormal: ShapedRandomOperator {
   package static let schema = OperatorSchema(
     name: "RandomNormal", inputs: [],
     attributes: RandomTensor.normal.merging(RandomTensor.given) { first, _ in first },
     traits: [.random])
-  private let tensor: RandomTensor
-  private let shape: [Int]
+  package let tensor: RandomTensor
+  package let shape: [Int]
 
   package init(_ node: OperatorNode) throws(MartletError) {
     tensor = try RandomTensor(node.attributes, isNormal: true)
     shape = try RandomTensor.shape(node.attributes)
-  }
-
-  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
-    [ValueType(dtype: tensor.dtype ?? .float32, shape: shape.map { .known($0) })]
-  }
-
-  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    try tensor.run(tensor.dtype ?? .float32, shape, context)
   }
 }
 
 /// Normally distributed numbers in the input's shape. Source: ONNX RandomNormalLike-22.
-package struct RandomNormalLike: Operator {
+package struct RandomNormalLike: RandomLikeOperator {
   package static let schema = OperatorSchema(
     name: "RandomNormalLike", inputs: ["input"],
     attributes: RandomTensor.normal.merging(RandomTensor.like) { first, _ in first },
     traits: [.random])
-  private let tensor: RandomTensor
+  package let tensor: RandomTensor
 
   package init(_ node: OperatorNode) throws(MartletError) {
     tensor = try RandomTensor(node.attributes, isNormal: true)
   }
-
-  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
-    tensor.inferLike(inputs)
-  }
-
-  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    try tensor.runLike(inputs, context)
-  }
 }
 
 /// Numbers from low up to, but not, high; each equally likely. Source: ONNX RandomUniform-22.
-package struct RandomUniform: Operator {
+package struct RandomUniform: ShapedRandomOperator {
   package static let schema = OperatorSchema(
     name: "RandomUniform", inputs: [],
     attributes: RandomTensor.uniform.merging(RandomTensor.given) { first, _ in first },
     traits: [.random])
-  private let tensor: RandomTensor
-  private let shape: [Int]
+  package let tensor: RandomTensor
+  package let shape: [Int]
 
   package init(_ node: OperatorNode) throws(MartletError) {
     tensor = try RandomTensor(node.attributes, isNormal: false)
     shape = try RandomTensor.shape(node.attributes)
   }
-
-  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
-    [ValueType(dtype: tensor.dtype ?? .float32, shape: shape.map { .known($0) })]
-  }
-
-  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    try tensor.run(tensor.dtype ?? .float32, shape, context)
-  }
 }
 
 /// Uniformly distributed numbers in the input's shape. Source: ONNX RandomUniformLike-22.
-package struct RandomUniformLike: Operator {
+package struct RandomUniformLike: RandomLikeOperator {
   package static let schema = OperatorSchema(
     name: "RandomUniformLike", inputs: ["input"],
     attributes: RandomTensor.uniform.merging(RandomTensor.like) { first, _ in first },
     traits: [.random])
-  private let tensor: RandomTensor
+  package let tensor: RandomTensor
 
   package init(_ node: OperatorNode) throws(MartletError) {
     tensor = try RandomTensor(node.attributes, isNormal: false)
-  }
-
-  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
-    tensor.inferLike(inputs)
-  }
-
-  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    try tensor.runLike(inputs, context)
   }
 }

@@ -16,7 +16,7 @@ import MartletCore
 ///
 /// Complexity: 2·steps·batch·4·H·(input + H) floating-point operations per direction; scratch for
 /// steps·batch·4·H elements. Source: ONNX LSTM-22.
-package struct LSTM: Operator {
+package struct LSTM: RecurrentOperator {
   package static let schema = OperatorSchema(
     name: "LSTM",
     inputs: ["X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"],
@@ -25,7 +25,7 @@ package struct LSTM: Operator {
       "input_forget": "Whether the forget gate is 1 less the input gate (0)."
     ]) { first, _ in first })
 
-  private let layers: RecurrentLayers
+  package let layers: RecurrentLayers
 
   package init(_ node: OperatorNode) throws(MartletError) {
     let couplesGates = try node.attributes.bool("input_forget", default: false)
@@ -33,13 +33,5 @@ package struct LSTM: Operator {
       node.attributes, defaults: ["Sigmoid", "Tanh", "Tanh"])
     layers = try RecurrentLayers(
       Self.schema, .lstm(couplesGates: couplesGates), attributes, node)
-  }
-
-  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
-    try layers.infer(inputs)
-  }
-
-  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    try layers.run(inputs, context)
   }
 }

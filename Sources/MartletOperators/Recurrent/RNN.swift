@@ -12,24 +12,16 @@ import MartletCore
 ///
 /// Complexity: 2·steps·batch·H·(input + H) floating-point operations per direction; scratch for
 /// steps·batch·H elements. Source: ONNX RNN-22.
-package struct RNN: Operator {
+package struct RNN: RecurrentOperator {
   package static let schema = OperatorSchema(
     name: "RNN", inputs: ["X", "W", "R", "B", "sequence_lens", "initial_h"], requiredInputs: 3,
     outputs: ["Y", "Y_h"], attributes: RecurrentAttributes.descriptions)
 
-  private let layers: RecurrentLayers
+  package let layers: RecurrentLayers
 
   package init(_ node: OperatorNode) throws(MartletError) {
     let attributes = try RecurrentAttributes(
       node.attributes, defaults: ["Tanh"], isLenient: true)
     layers = try RecurrentLayers(Self.schema, .simple, attributes, node)
-  }
-
-  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
-    try layers.infer(inputs)
-  }
-
-  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    try layers.run(inputs, context)
   }
 }

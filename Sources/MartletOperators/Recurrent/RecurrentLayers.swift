@@ -1,11 +1,26 @@
 import MartletBackends
 import MartletCore
 
+/// LSTM, GRU or RNN.
+package protocol RecurrentOperator: Operator {
+  var layers: RecurrentLayers { get }
+}
+
+extension RecurrentOperator {
+  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
+    try layers.infer(inputs)
+  }
+
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    try layers.run(inputs, context)
+  }
+}
+
 /// What LSTM, GRU and RNN are: the inputs' product for all steps at once, then each direction's steps.
 ///
 /// Inputs are X, W, R, B, sequence_lens, initial_h, initial_c, P; outputs Y, Y_h, Y_c. 16-bit floats
 /// are computed in float32 and rounded once, on their way out.
-struct RecurrentLayers: Sendable {
+package struct RecurrentLayers: Sendable {
   private let schema: OperatorSchema
   private let cell: RecurrentCell
   private let attributes: RecurrentAttributes

@@ -36,7 +36,7 @@ import Testing
     let branch = Graph.region("then_branch", captures: [sum[0]]) { inner, inputs in
       [inner.node("Add", [inputs[0], inner.addConstant("large", shared)])]
     }
-    graph.output(graph.choice(condition, [branch]))
+    graph.output(try graph.choice(condition, [branch]))
     graph.outputs.append(
       GraphOutput(
         name: "again", value: sum[1], declared: ValueType(dtype: .int8, shape: [.symbol("n")])))

@@ -52,7 +52,7 @@ import Testing
     let c = graph.addInput("c", .bool, [])
     let x = graph.addInput("x", .float32, [.known(2)])
     let branch = Graph.region("then_branch", captures: [x]) { _, inputs in [inputs[0]] }
-    graph.output(graph.choice(c, [branch]))
+    graph.output(try graph.choice(c, [branch]))
     try graph.inferTypes()
     try graph.verify()
     var wrong = graph

@@ -1,0 +1,133 @@
+import MartletCore
+import MartletOperators
+import Testing
+
+@testable import MartletGraph
+
+@Suite struct LoopTests {
+  /// state = state + x, `count` times at most and while state[0] < limit; each state is an output.
+  private static func loop() throws -> Graph {
+    var graph = Graph()
+    let count = graph.addInput("count", .int64, [])
+    let cond = graph.addInput("cond", .bool, [])
+    let state = graph.addInput("state", .float32, [.known(2)])
+    let x = graph.addInput("x", .float32, [.known(2)])
+    let limit = graph.addInput("limit", .float32, [])
+    let body = Graph.region("body", formals: 3, captures: [x, limit]) { inner, values in
+      let sum = inner.node("Add", [values[2], values[3]])
+      let largest = inner.node("ReduceMax", [sum], ["keepdims": .int(0)])
+      return [inner.node("Less", [largest, values[4]]), sum, inner.node("Neg", [sum])]
+    }
+    let outputs = graph.addNode(
+      "Loop", name: "loop", inputs: [count, cond, state], outputs: ["last", "all"],
+      regions: [body])
+    for output in outputs { graph.output(output) }
+    try graph.inferTypes()
+    return graph
+  }
+
+  @Test("a loop ends by its count or its condition, and stacks what it gives")
+  func loops() throws {
+    let graph = try Self.loop()
+    let (zero, one) = (try Tensor.floats([2], [0, 0]), try Tensor.floats([2], [1, 2]))
+    func run(_ count: Int, _ cond: Bool, _ limit: Float) throws -> [Tensor] {
+      try graph.run([
+        try Tensor.int64(count), try Tensor.flag(cond), zero, one, try Tensor.floats([], [limit]),
+      ])
+    }
+    let counted = try run(3, true, 1000)
+    #expect(counted[0].floats == [3, 6])
+    #expect(counted[1].shape == [3, 2])
+    #expect(counted[1].floats == [-1, -2, -2, -4, -3, -6])
+    #expect(try run(1_000, true, 5)[0].floats == [3, 6])
+    for none in [try run(0, true, 9), try run(5, false, 9)] {
+      #expect(none[0].floats == [0, 0])
+      #expect(none[1].shape == [0, 2])
+    }
+    // 2^63 - 1 iterations are a matter of the condition alone.
+    #expect(try run(Int.max, true, 100)[0].floats == [50, 100])
+  }
+
+  @Test("a loop that goes on for ever can be stopped") func cancelled() throws {
+    let executor = Executor(try Plan(try Self.loop()))
+    let inputs = [
+      try Tensor.int64(Int.max), try Tensor.flag(true), try Tensor.floats([2], [0, 0]),
+      try Tensor.floats([2], [0, 0]), try Tensor.floats([], [1]),
+    ]
+    var calls = 0
+    let error = martletError {
+      _ = try executor.run(inputs) { _ in
+        calls += 1
+        return calls < 5
+      }
+    }
+    #expect(error?.code == .cancelled)
+    #expect(calls == 5)
+  }
+
+  @Test("carried values may change shape, not dtype") func carried() throws {
+    var graph = Graph()
+    let count = graph.addInput("count", .int64, [])
+    let state = graph.addInput("state", .float32, [.known(1)])
+    let body = Graph.region("body", formals: 3) { inner, values in
+      [values[1], inner.node("Concat", [values[2], values[2]], ["axis": .int(0)])]
+    }
+    let last = graph.addNode(
+      "Loop", name: "loop", inputs: [count, nil, state], outputs: ["last"], regions: [body])[0]
+    graph.output(last)
+    try graph.inferTypes()
+    #expect(graph.values[last].type.text == "float32[?]")
+    let result = try graph.run([try Tensor.int64(4), try Tensor.floats([1], [7])])[0]
+    #expect(result.floats == [Float](repeating: 7, count: 16))
+
+    var wrong = Graph()
+    let x = wrong.addInput("x", .float32, [.known(1)])
+    let casting = Graph.region("body", formals: 3) { inner, values in
+      [values[1], inner.node("Cast", [values[2]], ["to": .int(Int(DType.int32.rawValue))])]
+    }
+    wrong.output(
+      wrong.addNode(
+        "Loop", name: "loop", inputs: [nil, nil, x], outputs: ["last"], regions: [casting])[0])
+    let error = martletError { try wrong.inferTypes() }
+    #expect(error?.code == .invalidDType)
+    #expect(error?.node == "loop")
+  }
+
+  @Test("a run without a progress function asks none, whatever the run before had")
+  func progressOfTheRunBefore() throws {
+    let executor = Executor(try Plan(try Self.loop()))
+    let inputs = [
+      try Tensor.int64(20), try Tensor.flag(true), try Tensor.floats([2], [0, 0]),
+      try Tensor.floats([2], [1, 1]), try Tensor.floats([], [100]),
+    ]
+    var calls = 0
+    _ = try executor.run(inputs) { _ in
+      calls += 1
+      return true
+    }
+    let before = calls
+    #expect(before > 0)
+    #expect(try executor.run(inputs)[0].floats == [20, 20])
+    #expect(calls == before)
+  }
+
+  @Test("what a loop hands from value to value is known of none of them") func shifting() throws {
+    var graph = Graph()
+    let count = graph.addInput("count", .int64, [])
+    let x = graph.addInput("x", .float32, [.known(2)])
+    let body = Graph.region("body", formals: 6) { inner, values in
+      [
+        values[1], values[3], values[4], values[5],
+        inner.node("Concat", [values[5], values[5]], ["axis": .int(0)]),
+      ]
+    }
+    let last = graph.addNode(
+      "Loop", name: "loop", inputs: [count, nil, x, x, x, x], outputs: ["a", "b", "c", "d"],
+      regions: [body])
+    graph.output(graph.node("Shape", [last[0]]))
+    try graph.inferTypes()
+    #expect(graph.values[last[0]].type.text == "float32[?]")
+    let shapes = try graph.run([try Tensor.int64(5), try Tensor.floats([2], [1, 2])])
+    #expect(shapes[0].typed(Int64.self)[0] == 8)
+  }
+}
