@@ -50,7 +50,14 @@ final class GraphRegion: RegionDescription {
         dtype: type?.dtype ?? graph.values[id].type.dtype, shape: type?.shape,
         elements: type?.elements)
     }
-    if budget.take() { try graph.inferTypes(budget, depth: depth) }
+    if budget.take() {
+      try graph.inferTypes(budget, depth: depth)
+    } else {
+      // What follows from these inputs is not worked out, so what followed from others goes too.
+      for id in graph.nodes.lazy.flatMap(\.outputs) {
+        graph.values[id].type = .unknown(graph.values[id].type.dtype)
+      }
+    }
     last.withLock { $0 = (inputs, graph) }
     return graph
   }
@@ -84,7 +91,7 @@ final class InferenceBudget: Sendable {
     }
   }
 
-  /// False once all is spent: the region's types then stay as they are.
+  /// False once all is spent: nothing but dtypes is then known inside.
   func take() -> Bool {
     left.wrappingSubtract(1, ordering: .relaxed).oldValue > 0
   }
