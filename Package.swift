@@ -19,9 +19,13 @@ let package = Package(
     .target(name: "MartletOperators", dependencies: ["MartletBackends"]),
     .target(name: "MartletGraph", dependencies: ["MartletOperators"]),
     .target(name: "MartletImport", dependencies: ["MartletGraph", "MartletPlatform"]),
+    .target(name: "MartletRuntime", dependencies: ["MartletImport"]),
     .systemLibrary(name: "CMartlet", path: "include"),
-    .target(name: "MartletC", dependencies: ["CMartlet", "MartletImport", "MartletPlatform"]),
-    .target(name: "Martlet", dependencies: ["MartletImport"]),
+    .target(name: "MartletC", dependencies: ["CMartlet", "MartletRuntime", "MartletPlatform"]),
+    .target(name: "Martlet", dependencies: ["MartletRuntime"]),
+    // Not a suite: small ONNX models for the suites above the importers.
+    .target(
+      name: "ONNXFixtures", dependencies: ["MartletRuntime"], path: "Tests/ONNXFixtures"),
     // Not a suite: the kernels of 64-byte vectors, compiled for processors without AVX-512.
     .target(
       name: "MartletKernelsWide", dependencies: ["MartletKernels"],
@@ -34,8 +38,9 @@ let package = Package(
       dependencies: ["MartletBackends", "MartletKernels", "MartletKernelsWide"]),
     .testTarget(name: "MartletOperatorsTests", dependencies: ["MartletOperators"]),
     .testTarget(name: "MartletGraphTests", dependencies: ["MartletGraph"]),
-    .testTarget(name: "MartletImportTests", dependencies: ["MartletImport"]),
-    .testTarget(name: "ONNXNodeTests", dependencies: ["MartletImport"]),
+    .testTarget(name: "MartletImportTests", dependencies: ["MartletRuntime", "ONNXFixtures"]),
+    .testTarget(name: "MartletRuntimeTests", dependencies: ["MartletRuntime", "ONNXFixtures"]),
+    .testTarget(name: "ONNXNodeTests", dependencies: ["MartletRuntime"]),
     .testTarget(name: "MartletTests", dependencies: ["Martlet"]),
   ]
 )
@@ -49,7 +54,7 @@ if Context.environment["MARTLET_LIBRARY_ONLY"] == nil {
     .executableTarget(
       name: "martlet-cli",
       dependencies: [
-        "MartletImport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "MartletRuntime", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "MartletCLITests", dependencies: ["martlet-cli", "MartletCore"]),
   ]

@@ -1,8 +1,8 @@
 import MartletBackends
 import MartletCore
 import MartletGraph
-import MartletImport
 import MartletOperators
+import MartletRuntime
 import Synchronization
 
 /// A trained model, loaded once and run by any number of threads.
@@ -31,7 +31,7 @@ public final class Model: Sendable {
     public let reason: String
   }
 
-  private let model: MartletImport.Model
+  private let model: MartletRuntime.Model
   /// Contexts that no run uses now, with the memory that they keep.
   private let idle = Mutex<[RunSession]>([])
 
@@ -40,9 +40,9 @@ public final class Model: Sendable {
   /// `mode` goes before the scope's, the process's and the environment's. Throws `io`,
   /// `invalidModel`, `unsupported`.
   public init(path: String, mode: MathMode? = nil) throws(MartletError) {
-    var options = MartletImport.Model.Options()
+    var options = MartletRuntime.Model.Options()
     options.mode = mode
-    model = try MartletImport.Model.load(path: path, options: options)
+    model = try MartletRuntime.Model.load(path: path, options: options)
   }
 
   public var inputs: [Port] { model.inputs.map(Model.port) }
@@ -72,7 +72,7 @@ public final class Model: Sendable {
     return (named, report)
   }
 
-  private static func port(_ port: MartletImport.Model.Port) -> Port {
+  private static func port(_ port: MartletRuntime.Model.Port) -> Port {
     Port(name: port.name, dtype: port.dtype, shape: port.shape?.map { $0.description })
   }
 }

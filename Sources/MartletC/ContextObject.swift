@@ -1,7 +1,7 @@
 import CMartlet
 import MartletCore
 import MartletGraph
-import MartletImport
+import MartletRuntime
 
 /// What a `martlet_context` handle stands for. One thread at a time, as the session checks.
 final class ContextObject: HandleObject {

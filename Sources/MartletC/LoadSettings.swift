@@ -1,7 +1,7 @@
 import CMartlet
 import MartletCore
 import MartletGraph
-import MartletImport
+import MartletRuntime
 
 /// The caller's `martlet_model_options`, checked.
 struct LoadSettings {

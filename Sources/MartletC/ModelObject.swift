@@ -3,6 +3,7 @@ import Glibc
 import MartletCore
 import MartletImport
 import MartletOperators
+import MartletRuntime
 import Synchronization
 
 /// What a `martlet_model` handle stands for: the model, what C sees of it, and sessions at rest for
@@ -34,7 +35,7 @@ final class ModelObject: HandleObject, @unchecked Sendable {
     return try body(session)
   }
 
-  private static func entries(_ metadata: Model.Metadata) -> [(key: String, value: String)] {
+  private static func entries(_ metadata: ModelMetadata) -> [(key: String, value: String)] {
     let own: [(key: String, value: String)] = [
       ("format", metadata.format), ("producer", metadata.producerName),
       ("producer_version", metadata.producerVersion), ("domain", metadata.domain),

@@ -1,7 +1,7 @@
 import CMartlet
 import MartletCore
 import MartletGraph
-import MartletImport
+import MartletRuntime
 
 /// One run of a model on behalf of a caller: its arguments, checked.
 struct ModelRun {

@@ -1,6 +1,6 @@
 import CMartlet
 import MartletCore
-import MartletImport
+import MartletRuntime
 
 // Section 12 of martlet.h.
 

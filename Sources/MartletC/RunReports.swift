@@ -2,7 +2,7 @@ import CMartlet
 import MartletBackends
 import MartletCore
 import MartletGraph
-import MartletImport
+import MartletRuntime
 
 /// The precision report and the profile of a context's last run, for C and for people.
 final class RunReports {

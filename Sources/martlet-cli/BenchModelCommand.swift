@@ -2,8 +2,8 @@ import ArgumentParser
 import MartletBackends
 import MartletCore
 import MartletGraph
-import MartletImport
 import MartletPlatform
+import MartletRuntime
 
 /// `martlet bench model MODEL`: latencies in FP32 and BF16, interleaved.
 struct BenchModelCommand: ParsableCommand {

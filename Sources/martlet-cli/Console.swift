@@ -2,8 +2,8 @@ import ArgumentParser
 import Glibc
 import MartletCore
 import MartletGraph
-import MartletImport
 import MartletPlatform
+import MartletRuntime
 
 /// Standard output and error, and the way from errors to exit codes.
 enum Console {

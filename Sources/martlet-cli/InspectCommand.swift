@@ -1,8 +1,8 @@
 import ArgumentParser
 import MartletCore
 import MartletGraph
-import MartletImport
 import MartletOperators
+import MartletRuntime
 
 /// `martlet inspect MODEL`: what is in a model file.
 struct InspectCommand: ParsableCommand {

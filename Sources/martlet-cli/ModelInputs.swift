@@ -1,7 +1,7 @@
 import ArgumentParser
 import MartletCore
-import MartletImport
 import MartletOperators
+import MartletRuntime
 
 /// The inputs of a run, read from `.npy` files or made up.
 enum ModelInputs {

@@ -2,8 +2,8 @@ import ArgumentParser
 import Glibc
 import MartletCore
 import MartletGraph
-import MartletImport
 import MartletOperators
+import MartletRuntime
 
 /// `martlet run MODEL`: one run from .npy files to .npy files.
 struct RunCommand: ParsableCommand {

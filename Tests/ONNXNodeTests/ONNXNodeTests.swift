@@ -2,6 +2,7 @@ import Glibc
 import MartletBackends
 import MartletCore
 import MartletGraph
+import MartletRuntime
 import Testing
 
 @testable import MartletImport

@@ -3,30 +3,29 @@ import MartletGraph
 
 /// Reads ONNX models into graphs.
 package enum ONNXImporter {
-  /// Parses and converts a model; its initialisers stay views of `storage`.
+  /// Parses and converts a model; its initialisers stay views of the source.
   ///
   /// Throws `invalidModel` naming the field and byte or the node and value; `unsupported` naming
   /// all operators that are missing; `io` for external data that cannot be read; `cancelled`.
-  static func read(
-    _ storage: Storage, source: String, externalDataDirectory: String?,
-    progress: ProgressCallback?
-  ) throws(MartletError) -> (Graph, Model.Metadata) {
-    guard storage.byteCount > 0 else {
+  package static func read(
+    _ source: ModelSource, progress: ProgressCallback?
+  ) throws(MartletError) -> (graph: Graph, metadata: ModelMetadata) {
+    guard source.storage.byteCount > 0 else {
       throw MartletError(
-        .invalidModel, "\(source) is empty", expected: "a model", actual: "0 bytes")
+        .invalidModel, "\(source.name) is empty", expected: "a model", actual: "0 bytes")
     }
     try Progress.report("read", 0, of: 1, to: progress)
-    let model = try ONNXParser.model(storage, source: source)
+    let model = try ONNXParser.model(source.storage, source: source.name)
     try Progress.report("read", 1, of: 1, to: progress)
     do throws(MartletError) {
       try checkVersions(model)
       var converter = ONNXConverter(
-        model, ONNXTensorReader(storage, directory: externalDataDirectory), progress: progress)
+        model, ONNXTensorReader(source.storage, directory: source.directory), progress: progress)
       if let graph = model.graph { try converter.convert(graph) }
       return (converter.graph, metadata(model))
     } catch {
       var error = error
-      if error.code != .cancelled { error.message = "\(source): \(error.message)" }
+      if error.code != .cancelled { error.message = "\(source.name): \(error.message)" }
       throw error
     }
   }
@@ -51,8 +50,8 @@ package enum ONNXImporter {
     }
   }
 
-  private static func metadata(_ model: ONNXModel) -> Model.Metadata {
-    var metadata = Model.Metadata()
+  private static func metadata(_ model: ONNXModel) -> ModelMetadata {
+    var metadata = ModelMetadata()
     metadata.format = "ONNX"
     metadata.producerName = model.producerName
     metadata.producerVersion = model.producerVersion

@@ -1,5 +1,7 @@
 import MartletCore
 import MartletGraph
+import MartletRuntime
+import ONNXFixtures
 import Testing
 
 @testable import MartletImport
@@ -27,13 +29,8 @@ import Testing
     let bytes = ONNXEncoder.model(
       ONNXEncoder.graph(nodes, inputs: inputs, outputs: [output], initializers: initializers),
       domains: functions.isEmpty ? [] : ["mine"], functions: functions)
-    let storage = try Storage(byteCount: bytes.count)
-    for (index, byte) in bytes.enumerated() {
-      storage.base.storeBytes(of: byte, toByteOffset: index, as: UInt8.self)
-    }
-    var graph = try ONNXImporter.read(
-      storage, source: "test", externalDataDirectory: nil, progress: nil
-    ).0
+    let source = try bytes.withUnsafeBytes { try ModelSource(bytes: $0, borrowed: false) }
+    var graph = try ONNXImporter.read(source, progress: nil).graph
     try graph.verify()
     try graph.inferTypes()
     return graph

@@ -1,5 +1,7 @@
 import Glibc
 import MartletCore
+import MartletRuntime
+import ONNXFixtures
 import Testing
 
 @testable import MartletImport

@@ -1,4 +1,6 @@
 import MartletCore
+import MartletRuntime
+import ONNXFixtures
 import Testing
 
 @testable import MartletImport

@@ -1,8 +1,9 @@
 import MartletCore
 import MartletOperators
+import ONNXFixtures
 import Testing
 
-@testable import MartletImport
+@testable import MartletRuntime
 
 @Suite struct RunSessionTests {
   /// y = Relu(x @ w + b), with weights that lie at an odd byte of the file.

@@ -1,5 +1,6 @@
 import MartletCore
 import MartletGraph
+import MartletImport
 import MartletOperators
 
 /// A model that was loaded and made ready to run: immutable, shared between threads.
@@ -33,35 +34,9 @@ package final class Model: Sendable {
     package let shape: [Dimension]?
   }
 
-  /// What the file says about itself.
-  package struct Metadata: Sendable, Equatable {
-    package var format = ""
-    package var producerName = ""
-    package var producerVersion = ""
-    package var domain = ""
-    package var modelVersion = 0
-    package var irVersion = 0
-    package var graphName = ""
-    package var documentation = ""
-    /// Versions of the operator sets by domain; the default domain is "".
-    package var opsets: [String: Int] = [:]
-    /// The file's own key-value pairs, in order.
-    package var properties: [(key: String, value: String)] = []
-
-    package init() {}
-
-    package static func == (lhs: Metadata, rhs: Metadata) -> Bool {
-      lhs.format == rhs.format && lhs.producerName == rhs.producerName
-        && lhs.producerVersion == rhs.producerVersion && lhs.domain == rhs.domain
-        && lhs.modelVersion == rhs.modelVersion && lhs.irVersion == rhs.irVersion
-        && lhs.graphName == rhs.graphName && lhs.documentation == rhs.documentation
-        && lhs.opsets == rhs.opsets && lhs.properties.elementsEqual(rhs.properties, by: ==)
-    }
-  }
-
   package let inputs: [Port]
   package let outputs: [Port]
-  package let metadata: Metadata
+  package let metadata: ModelMetadata
   package let options: Options
   /// The graph that runs, after the passes.
   package let graph: Graph
@@ -78,10 +53,7 @@ package final class Model: Sendable {
   package static func load(
     path: String, options: Options = Options(), progress: ProgressCallback? = nil
   ) throws(MartletError) -> Model {
-    let file = try MappedFile(path: path)
-    return try load(
-      storage: file.storage, source: path, directory: MappedFile.directory(of: path),
-      options: options, progress: progress)
+    try Model(try ModelSource(path: path), options: options, progress: progress)
   }
 
   /// Loads a model from bytes: they are copied, or `borrowed` if they outlive the model unchanged.
@@ -89,35 +61,20 @@ package final class Model: Sendable {
     bytes: UnsafeRawBufferPointer, borrowed: Bool = false, options: Options = Options(),
     progress: ProgressCallback? = nil
   ) throws(MartletError) -> Model {
-    let storage: Storage
-    if borrowed, let base = bytes.baseAddress {
-      storage = Storage(
-        borrowing: UnsafeMutableRawPointer(mutating: base), byteCount: bytes.count,
-        isReadOnly: true)
-    } else {
-      storage = try Storage(byteCount: bytes.count)
-      if let base = bytes.baseAddress {
-        storage.base.copyMemory(from: base, byteCount: bytes.count)
-      }
-    }
-    return try load(
-      storage: storage, source: "model in memory", directory: nil, options: options,
-      progress: progress)
+    try Model(
+      try ModelSource(bytes: bytes, borrowed: borrowed), options: options, progress: progress)
   }
 
-  /// Loads a model from a storage that it keeps.
-  private static func load(
-    storage: Storage, source: String, directory: String?, options: Options,
-    progress: ProgressCallback?
-  ) throws(MartletError) -> Model {
-    let (graph, metadata) = try ONNXImporter.read(
-      storage, source: source, externalDataDirectory: directory, progress: progress)
-    return try Model(graph, metadata: metadata, options: options, progress: progress)
+  private convenience init(
+    _ source: ModelSource, options: Options, progress: ProgressCallback?
+  ) throws(MartletError) {
+    let (graph, metadata) = try ModelFormat.of(source).read(source, progress)
+    try self.init(graph, metadata: metadata, options: options, progress: progress)
   }
 
   /// Makes a graph ready to run.
   package init(
-    _ source: Graph, metadata: Metadata = Metadata(), options: Options = Options(),
+    _ source: Graph, metadata: ModelMetadata = ModelMetadata(), options: Options = Options(),
     progress: ProgressCallback? = nil
   ) throws(MartletError) {
     var graph = source

@@ -1,10 +1,10 @@
 import MartletCore
 
 /// A protobuf message under construction.
-struct Message {
-  private(set) var bytes: [UInt8] = []
+package struct Message {
+  package private(set) var bytes: [UInt8] = []
 
-  static func varint(_ value: UInt64) -> [UInt8] {
+  package static func varint(_ value: UInt64) -> [UInt8] {
     var (rest, bytes) = (value, [UInt8]())
     while rest >= 0x80 {
       bytes.append(UInt8(rest & 0x7F) | 0x80)
@@ -13,37 +13,37 @@ struct Message {
     return bytes + [UInt8(rest)]
   }
 
-  mutating func tag(_ number: Int, _ wireType: Int) {
+  package mutating func tag(_ number: Int, _ wireType: Int) {
     bytes += Message.varint(UInt64(number << 3 | wireType))
   }
 
-  mutating func integer(_ number: Int, _ value: Int) {
+  package mutating func integer(_ number: Int, _ value: Int) {
     tag(number, 0)
     bytes += Message.varint(UInt64(bitPattern: Int64(value)))
   }
 
-  mutating func float(_ number: Int, _ value: Float) {
+  package mutating func float(_ number: Int, _ value: Float) {
     tag(number, 5)
     withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes += $0 }
   }
 
-  mutating func raw(_ number: Int, _ payload: [UInt8]) {
+  package mutating func raw(_ number: Int, _ payload: [UInt8]) {
     tag(number, 2)
     bytes += Message.varint(UInt64(payload.count)) + payload
   }
 
-  mutating func string(_ number: Int, _ text: String) { raw(number, Array(text.utf8)) }
+  package mutating func string(_ number: Int, _ text: String) { raw(number, Array(text.utf8)) }
 
-  mutating func message(_ number: Int, _ other: Message) { raw(number, other.bytes) }
+  package mutating func message(_ number: Int, _ other: Message) { raw(number, other.bytes) }
 
   /// A packed list of varints.
-  mutating func integers(_ number: Int, _ values: [Int]) {
+  package mutating func integers(_ number: Int, _ values: [Int]) {
     raw(number, values.flatMap { Message.varint(UInt64(bitPattern: Int64($0))) })
   }
 
-  mutating func append(_ more: [UInt8]) { bytes += more }
+  package mutating func append(_ more: [UInt8]) { bytes += more }
 
-  static func build(_ body: (inout Message) -> Void) -> Message {
+  package static func build(_ body: (inout Message) -> Void) -> Message {
     var message = Message()
     body(&message)
     return message
@@ -51,11 +51,11 @@ struct Message {
 }
 
 /// The bytes of values as they lie in memory.
-func rawBytes<T>(_ values: [T]) -> [UInt8] { values.withUnsafeBytes { Array($0) } }
+package func rawBytes<T>(_ values: [T]) -> [UInt8] { values.withUnsafeBytes { Array($0) } }
 
 /// Small ONNX models for the tests.
-enum ONNXEncoder {
-  enum Attribute {
+package enum ONNXEncoder {
+  package enum Attribute {
     case int(Int)
     case float(Float)
     case string(String)
@@ -65,7 +65,7 @@ enum ONNXEncoder {
     case graph(Message)
   }
 
-  static func tensor(_ name: String, _ dtype: Int, _ dims: [Int], raw: [UInt8]) -> Message {
+  package static func tensor(_ name: String, _ dtype: Int, _ dims: [Int], raw: [UInt8]) -> Message {
     Message.build {
       $0.integers(1, dims)
       $0.integer(2, dtype)
@@ -74,15 +74,15 @@ enum ONNXEncoder {
     }
   }
 
-  static func floats(_ name: String, _ dims: [Int], _ values: [Float]) -> Message {
+  package static func floats(_ name: String, _ dims: [Int], _ values: [Float]) -> Message {
     tensor(name, 1, dims, raw: rawBytes(values))
   }
 
-  static func int64s(_ name: String, _ dims: [Int], _ values: [Int64]) -> Message {
+  package static func int64s(_ name: String, _ dims: [Int], _ values: [Int64]) -> Message {
     tensor(name, 7, dims, raw: rawBytes(values))
   }
 
-  static func attribute(_ name: String, _ value: Attribute) -> Message {
+  package static func attribute(_ name: String, _ value: Attribute) -> Message {
     Message.build {
       $0.string(1, name)
       switch value {
@@ -111,7 +111,7 @@ enum ONNXEncoder {
     }
   }
 
-  static func node(
+  package static func node(
     _ operatorType: String, _ inputs: [String], _ outputs: [String], name: String = "",
     domain: String = "", _ attributes: [(String, Attribute)] = []
   ) -> Message {
@@ -126,7 +126,7 @@ enum ONNXEncoder {
   }
 
   /// A value of a tensor type; a dimension is a number, a name, or empty for "any".
-  static func value(_ name: String, _ dtype: Int = 1, _ dims: [String]? = []) -> Message {
+  package static func value(_ name: String, _ dtype: Int = 1, _ dims: [String]? = []) -> Message {
     Message.build {
       $0.string(1, name)
       $0.message(
@@ -157,7 +157,7 @@ enum ONNXEncoder {
     }
   }
 
-  static func graph(
+  package static func graph(
     _ nodes: [Message], inputs: [Message] = [], outputs: [Message] = [],
     initializers: [Message] = [], sparseInitializers: [Message] = [], name: String = "test"
   ) -> Message {
@@ -171,7 +171,7 @@ enum ONNXEncoder {
     }
   }
 
-  static func sparse(_ values: Message?, _ indices: Message?, _ dims: [Int]) -> Message {
+  package static func sparse(_ values: Message?, _ indices: Message?, _ dims: [Int]) -> Message {
     Message.build {
       if let values { $0.message(1, values) }
       if let indices { $0.message(2, indices) }
@@ -179,7 +179,7 @@ enum ONNXEncoder {
     }
   }
 
-  static func model(
+  package static func model(
     _ graph: Message, opset: Int = 21, domains: [String] = [], functions: [Message] = []
   ) -> [UInt8] {
     Message.build {

@@ -1,8 +1,9 @@
 import MartletCore
 import MartletOperators
+import ONNXFixtures
 import Testing
 
-@testable import MartletImport
+@testable import MartletRuntime
 
 @Suite struct ModelTests {
   /// y = x, c = a constant: a model without nodes.
