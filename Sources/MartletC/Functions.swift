@@ -31,7 +31,7 @@ public func martlet_linear(
     let input = try HandleTable.shared.tensor(input, "input")
     let weight = try HandleTable.shared.resolve(weight, "weight", as: TensorObject.self)
     let bias = try HandleTable.shared.optionalTensor(bias, "bias")
-    try OperatorCall("Linear", mode: try effectiveMode(mode))
+    try OperatorCall(Linear.schema.id, mode: try effectiveMode(mode))
       .run([input, weight.tensor, bias], weight: weight, at: 1, into: slots)
   }
 }

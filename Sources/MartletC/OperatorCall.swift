@@ -3,15 +3,16 @@ import MartletOperators
 
 /// One run of one operator on behalf of a caller.
 struct OperatorCall {
-  let name: String
+  let op: OperatorID
   let attributes: Attributes
   let mode: MathMode
+  private var name: String { attributes.operatorName }
 
   init(
-    _ name: String, _ attributes: [String: AttributeValue] = [:], mode: MathMode = .effective()
+    _ op: OperatorID, _ attributes: [String: AttributeValue] = [:], mode: MathMode = .effective()
   ) {
-    self.name = name
-    self.attributes = Attributes(attributes, operatorName: name)
+    self.op = op
+    self.attributes = Attributes(attributes, operatorName: op.description)
     self.mode = mode
   }
 
@@ -27,7 +28,7 @@ struct OperatorCall {
     _ inputs: [Tensor?], weight: TensorObject, at index: Int, into slots: ResultSlots
   ) throws(MartletError) {
     guard weight.isPacked else { return try run(inputs, into: slots) }
-    let key = "\(name) \(inputs.count) \(attributes.values.sorted { $0.key < $1.key })"
+    let key = "\(op) \(inputs.count) \(attributes.values.sorted { $0.key < $1.key })"
     let operation = try weight.operation(key) { () throws(MartletError) in
       try make(inputs, outputCount: slots.destinations.count, constant: index)
     }
@@ -75,7 +76,7 @@ struct OperatorCall {
     throws(MartletError) -> any Operator
   {
     let operation = try OperatorTable.make(
-      name,
+      op,
       OperatorNode(
         attributes: attributes,
         constants: inputs.enumerated().map { $0 == constant ? $1 : nil },

@@ -1,5 +1,7 @@
 /// What an operator takes and gives; the table is walked by callers, importers, tests and docs.
 package struct OperatorSchema: Sendable {
+  package let id: OperatorID
+  /// The operator's name in messages and reports.
   package let name: String
   /// Input names in order; those from `requiredInputs` on may be absent.
   package let inputs: [String]
@@ -12,11 +14,13 @@ package struct OperatorSchema: Sendable {
   package let traits: OperatorTraits
 
   package init(
-    name: String, inputs: [String], requiredInputs: Int? = nil, isVariadic: Bool = false,
+    name: String, domain: String = "", inputs: [String], requiredInputs: Int? = nil,
+    isVariadic: Bool = false,
     outputs: [String] = ["output"], attributes: [String: String] = [:],
     traits: OperatorTraits = []
   ) {
-    self.name = name
+    id = OperatorID(name, domain: domain)
+    self.name = id.description
     self.inputs = inputs
     self.requiredInputs = requiredInputs ?? inputs.count
     self.isVariadic = isVariadic

@@ -182,18 +182,30 @@ package enum OperatorTable {
     RangeOf.self,
   ]
 
-  private static let byName: [String: any Operator.Type] = Dictionary(
-    all.map { ($0.schema.name, $0) }, uniquingKeysWith: { first, _ in first })
+  private static let byID: [OperatorID: any Operator.Type] = Dictionary(
+    all.map { ($0.schema.id, $0) }, uniquingKeysWith: { first, _ in first })
 
-  /// The operator of this name, or nil.
-  package static func lookup(_ name: String) -> (any Operator.Type)? { byName[name] }
+  private static let byName: [String: OperatorID] = Dictionary(
+    all.map { ($0.schema.name, $0.schema.id) }, uniquingKeysWith: { first, _ in first })
 
-  /// Makes the operator `name` for a node; throws `notFound` for an unknown name and
+  /// The operator of this id, or nil.
+  package static func lookup(_ id: OperatorID) -> (any Operator.Type)? { byID[id] }
+
+  /// The operator that a caller means: `Conv`, `ai.martlet.FusedConv`, or one of Martlet's own
+  /// without its domain, where ONNX has none of that name.
+  package static func id(named name: String) -> OperatorID {
+    if let id = byName[name] { return id }
+    let own = OperatorID.martlet(name)
+    return byID[own] == nil ? OperatorID(name) : own
+  }
+
+  /// Makes the operator `id` for a node; throws `notFound` for an unknown one and
   /// `invalidArgument` for a wrong number of inputs or an unknown attribute.
-  package static func make(_ name: String, _ node: OperatorNode) throws(MartletError)
+  package static func make(_ id: OperatorID, _ node: OperatorNode) throws(MartletError)
     -> any Operator
   {
-    guard let type = lookup(name) else {
+    let name = id.description
+    guard let type = lookup(id) else {
       throw MartletError(
         .notFound, "unknown operator '\(name)'", operatorName: name,
         expected: "one of the \(all.count) operators that Martlet knows", actual: name)
@@ -202,12 +214,15 @@ package enum OperatorTable {
     guard node.inputCount >= schema.requiredInputs,
       schema.isVariadic || node.inputCount <= schema.inputs.count
     else {
-      let most = schema.isVariadic ? "or more" : "to \(schema.inputs.count)"
+      let least = "\(schema.requiredInputs)"
+      let expected =
+        schema.isVariadic
+        ? "\(least) or more"
+        : schema.requiredInputs == schema.inputs.count
+          ? least : "\(least) to \(schema.inputs.count)"
       throw MartletError(
-        .invalidArgument,
-        "\(name): expected \(schema.requiredInputs) \(most) inputs, got \(node.inputCount)",
-        operatorName: name, expected: "\(schema.requiredInputs) \(most)",
-        actual: "\(node.inputCount)")
+        .invalidArgument, "\(name): expected \(expected) inputs, got \(node.inputCount)",
+        operatorName: name, expected: expected, actual: "\(node.inputCount)")
     }
     for attribute in node.attributes.values.keys.sorted()
     where schema.attributes[attribute] == nil {

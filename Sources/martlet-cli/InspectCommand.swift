@@ -33,7 +33,7 @@ struct InspectCommand: ParsableCommand {
 
   private func operatorCounts(_ model: Model) -> [(name: String, count: Int)] {
     var counts: [String: Int] = [:]
-    for node in model.graph.nodes { counts[node.operatorName, default: 0] += 1 }
+    for node in model.graph.nodes { counts[node.op.description, default: 0] += 1 }
     return counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { ($0.key, $0.value) }
   }
 

@@ -18,7 +18,7 @@ enum OperationCount {
     try graph.inferTypes()
     var total = 0.0
     var isWhole = true
-    for node in graph.nodes where isMatrixWork(node.operatorName) {
+    for node in graph.nodes where isMatrixWork(node.op.name) {
       if let count = operations(of: node, in: graph) { total += count } else { isWhole = false }
     }
     return (total, isWhole)
@@ -44,7 +44,7 @@ enum OperationCount {
       let lhs = shape(node.inputs[0]), let rhs = shape(node.inputs[1])
     else { return nil }
     let results = output.reduce(1, *)
-    switch node.operatorName {
+    switch node.op.name {
     case let name where name.hasSuffix("ConvTranspose"):
       return 2 * lhs.reduce(1, *) * rhs.dropFirst().reduce(1, *)
     case let name where name.hasSuffix("Conv"):

@@ -66,14 +66,15 @@ extension Graph {
   ) -> ValueID {
     let name = "\(operatorName)\(nodes.count)"
     return addNode(
-      operatorName, name: name, inputs: inputs, outputs: [name], attributes: attributes)[0]
+      OperatorTable.id(named: operatorName), name: name, inputs: inputs, outputs: [name],
+      attributes: attributes)[0]
   }
 
   mutating func output(_ id: ValueID) {
     outputs.append(GraphOutput(name: values[id].name, value: id))
   }
 
-  var operatorNames: [String] { nodes.map(\.operatorName) }
+  var operatorNames: [String] { nodes.map(\.op.description) }
 
   /// The graph after type inference and these passes.
   func after(_ passes: Pass...) throws -> Graph {
@@ -113,7 +114,7 @@ extension Graph {
     }
     guard zip(inputs, other.inputs).allSatisfy(match) else { return false }
     for (node, otherNode) in zip(nodes, other.nodes) {
-      guard node.name == otherNode.name, node.operatorName == otherNode.operatorName,
+      guard node.name == otherNode.name, node.op == otherNode.op,
         node.fused == otherNode.fused, node.inputs.count == otherNode.inputs.count,
         node.outputs.count == otherNode.outputs.count,
         node.regions.count == otherNode.regions.count,

@@ -107,8 +107,8 @@ struct RandomGraph {
         }
       }
       let outputs = graph.addNode(
-        name(), name: name(), inputs: inputs, outputs: (0..<random.next(3)).map { _ in name() },
-        attributes: attributes, regions: regions)
+        OperatorID(name(), domain: random.next(2) == 0 ? "" : name()), name: name(), inputs: inputs,
+        outputs: (0..<random.next(3)).map { _ in name() }, attributes: attributes, regions: regions)
       for id in outputs { graph.values[id].type = type() }
       if random.next(4) == 0 { graph.nodes[graph.nodes.count - 1].fused = [name()] }
     }

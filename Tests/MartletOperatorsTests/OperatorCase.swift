@@ -41,21 +41,23 @@ func run(
   _ name: String, _ inputs: [Tensor?], _ attributes: [String: AttributeValue] = [:],
   outputs: Int = 1, mode: MathMode = .fp32
 ) throws -> [Tensor] {
+  let id = OperatorTable.id(named: name)
   let node = OperatorNode(
-    attributes: Attributes(attributes, operatorName: name),
+    attributes: Attributes(attributes, operatorName: id.description),
     constants: [Tensor?](repeating: nil, count: inputs.count), inputCount: inputs.count,
     outputCount: outputs)
-  return try OperatorTable.make(name, node).results(inputs, RunContext(mode: mode))
+  return try OperatorTable.make(id, node).results(inputs, RunContext(mode: mode))
 }
 
 func infer(
   _ name: String, _ inputs: [ValueType?], _ attributes: [String: AttributeValue] = [:],
   outputs: Int = 1
 ) throws -> [ValueType] {
+  let id = OperatorTable.id(named: name)
   let node = OperatorNode(
-    attributes: Attributes(attributes, operatorName: name),
+    attributes: Attributes(attributes, operatorName: id.description),
     constants: inputs.map { $0?.constant }, inputCount: inputs.count, outputCount: outputs)
-  return try OperatorTable.make(name, node).infer(inputs)
+  return try OperatorTable.make(id, node).infer(inputs)
 }
 
 /// The only output's values.

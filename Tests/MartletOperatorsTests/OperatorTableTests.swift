@@ -8,8 +8,8 @@ import Testing
 @Suite struct OperatorTableTests {
   @Test("names are unique, and every operator says what its inputs and outputs are") func schemas()
   {
-    let names = OperatorTable.all.map { $0.schema.name }
-    #expect(Set(names).count == names.count)
+    let ids = OperatorTable.all.map { $0.schema.id }
+    #expect(Set(ids).count == ids.count)
     for type in OperatorTable.all {
       let schema = type.schema
       #expect(!schema.outputs.isEmpty && schema.requiredInputs <= schema.inputs.count, "\(schema)")
@@ -49,7 +49,7 @@ import Testing
         }
         if traces { print("\(schema.name) \(attributes) \(inputs)") }
         // Any outcome but a crash will do; where a run succeeds, what was inferred must hold.
-        guard let made = try? OperatorTable.make(schema.name, node) else { continue }
+        guard let made = try? OperatorTable.make(schema.id, node) else { continue }
         let inferred = try? made.infer(types)
         guard let results = try? made.results(inputs, context) else { continue }
         for (result, type) in zip(results, inferred ?? []) {

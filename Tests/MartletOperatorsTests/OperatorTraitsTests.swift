@@ -68,7 +68,7 @@ import Testing
 
   @Test("so it does where threads share the work", arguments: ["Add", "Exp", "Pow", "Where"])
   func inPlaceByThreads(_ name: String) throws {
-    let schema = try #require(OperatorTable.lookup(name)).schema
+    let schema = try #require(OperatorTable.lookup(OperatorID(name))).schema
     for slot in schema.traits.inPlaceInputs where name != "Where" || slot > 0 {
       #expect(try overwrites(schema, slot, .float32, 70_001, 70_001), "\(name) \(slot)")
     }
@@ -126,7 +126,7 @@ import Testing
         operatorName: schema.name),
       constants: [Tensor?](repeating: nil, count: inputCount), inputCount: inputCount,
       outputCount: 1)
-    let operation = try OperatorTable.make(schema.name, node)
+    let operation = try OperatorTable.make(schema.id, node)
     guard let expected = try? operation.results(inputs, makeContext()).first,
       let input = inputs[slot], expected.dtype == input.dtype, expected.shape == input.shape
     else { return false }

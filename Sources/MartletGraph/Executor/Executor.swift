@@ -121,7 +121,7 @@ package final class Executor: @unchecked Sendable {
   package var profile: [ProfileRow] {
     zip(plan.graph.nodes, runner.nanoseconds).map { node, time in
       ProfileRow(
-        node: node.name, operatorName: node.operatorName, nanoseconds: time,
+        node: node.name, operatorName: node.op.description, nanoseconds: time,
         runs: runner.profiledRuns)
     }
   }

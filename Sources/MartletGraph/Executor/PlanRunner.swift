@@ -175,14 +175,14 @@ final class PlanRunner {
       where !executions.prefix(place).contains(execution) {
         rows.append(
           PrecisionRow(
-            index: outer ?? index, node: node.name, operatorName: node.operatorName,
+            index: outer ?? index, node: node.name, operatorName: node.op.description,
             precision: execution.precision,
             backend: execution.backend, kernel: execution.kernel, reason: execution.reason))
       }
       if executions.isEmpty && includingOthers {
         rows.append(
           PrecisionRow(
-            index: outer ?? index, node: node.name, operatorName: node.operatorName,
+            index: outer ?? index, node: node.name, operatorName: node.op.description,
             precision: "unchanged", backend: "native", kernel: "", reason: "not matrix work"))
       }
       for region in regions[index] ?? [] {

@@ -16,9 +16,9 @@ extension Graph {
     for input in node.inputs { constants.append(input.flatMap { values[$0].constant }) }
     do throws(MartletError) {
       return try OperatorTable.make(
-        node.operatorName,
+        node.op,
         OperatorNode(
-          attributes: Attributes(node.attributes, operatorName: node.operatorName),
+          attributes: Attributes(node.attributes, operatorName: node.op.description),
           constants: constants, inputCount: node.inputs.count, outputCount: node.outputs.count,
           regions: regions))
     } catch {
@@ -113,7 +113,7 @@ extension MartletError {
   package func at(_ node: Node) -> MartletError {
     var error = self
     error.node = error.node ?? node.name
-    error.operatorName = error.operatorName ?? node.operatorName
+    error.operatorName = error.operatorName ?? node.op.description
     return error
   }
 }

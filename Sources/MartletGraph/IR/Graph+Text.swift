@@ -81,7 +81,7 @@ private struct GraphWriter {
       let captures = node.regions.map { $0.captures.map(number) }
       let outputs = node.outputs.map(named)
       var content = "node \(GraphSyntax.quoted(node.name)): \(outputs.joined(separator: ", "))"
-      content += " = \(GraphSyntax.name(node.operatorName))(\(reads.joined(separator: ", ")))"
+      content += " = \(GraphSyntax.text(node.op))(\(reads.joined(separator: ", ")))"
       content += attributes(node.attributes)
       content += " : "
       content += node.outputs.map { GraphSyntax.text(graph.values[$0].type) }

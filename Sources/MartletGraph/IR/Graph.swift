@@ -75,14 +75,14 @@ package struct Graph: Sendable {
   /// Adds a node with fresh outputs of these names and returns them. Types are not inferred.
   @discardableResult
   package mutating func addNode(
-    _ operatorName: String, name: String, inputs: [ValueID?], outputs names: [String],
+    _ op: OperatorID, name: String, inputs: [ValueID?], outputs names: [String],
     attributes: [String: AttributeValue] = [:], regions: [Region] = []
   ) -> [ValueID] {
     var outputs: [ValueID] = []
     for name in names { outputs.append(addValue(name)) }
     nodes.append(
       Node(
-        name: name, operatorName: operatorName, inputs: inputs, outputs: outputs,
+        name: name, op: op, inputs: inputs, outputs: outputs,
         attributes: attributes, regions: regions))
     return outputs
   }

@@ -125,7 +125,7 @@ private struct GraphParser {
     }
     try cursor.expect("=")
     var node = Node(
-      name: name, operatorName: try cursor.name("an operator"), inputs: [], outputs: [])
+      name: name, op: try cursor.op(), inputs: [], outputs: [])
     try cursor.list("(", ")") { cursor throws(MartletError) in
       node.inputs.append(cursor.skip("_") ? nil : try scope.read(&cursor))
     }

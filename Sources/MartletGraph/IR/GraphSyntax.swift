@@ -29,6 +29,13 @@ enum GraphSyntax {
     return name
   }
 
+  /// `MatMul`, `ai.martlet.FusedMatMul`; in quotes where a part is no plain word: `"my domain"."op"`.
+  static func text(_ op: OperatorID) -> String {
+    let isPlain = name(op.name) == op.name && !op.name.contains(".")
+    if isPlain, op.domain.isEmpty || name(op.domain) == op.domain { return op.description }
+    return op.domain.isEmpty ? quoted(op.name) : "\(quoted(op.domain)).\(quoted(op.name))"
+  }
+
   /// The text in double quotes; quotes, backslashes and what does not print are escaped.
   static func quoted(_ text: String) -> String {
     var result = "\""

@@ -4,7 +4,7 @@ import MartletOperators
 package struct Node: Sendable {
   /// The name in the model's file; of a fused node, the name of its matrix product.
   package var name: String
-  package var operatorName: String
+  package var op: OperatorID
   /// nil: an optional input that is absent.
   package var inputs: [ValueID?]
   package var outputs: [ValueID]
@@ -15,11 +15,11 @@ package struct Node: Sendable {
   package var fused: [String]
 
   package init(
-    name: String, operatorName: String, inputs: [ValueID?], outputs: [ValueID],
+    name: String, op: OperatorID, inputs: [ValueID?], outputs: [ValueID],
     attributes: [String: AttributeValue] = [:], regions: [Region] = [], fused: [String] = []
   ) {
     self.name = name
-    self.operatorName = operatorName
+    self.op = op
     self.inputs = inputs
     self.outputs = outputs
     self.attributes = attributes
@@ -46,6 +46,6 @@ package struct Node: Sendable {
 
   /// What is true of the node's operator; nothing, where Martlet does not know it.
   package var traits: OperatorTraits {
-    OperatorTable.lookup(operatorName)?.schema.traits ?? []
+    OperatorTable.lookup(op)?.schema.traits ?? []
   }
 }

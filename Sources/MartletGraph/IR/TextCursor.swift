@@ -1,4 +1,5 @@
 import MartletCore
+import MartletOperators
 
 /// A place in one line of text, moving forward.
 struct TextCursor {
@@ -75,6 +76,22 @@ struct TextCursor {
     if let word = word() { return word }
     guard peek() == "\"" else { throw error(what) }
     return try quoted(what)
+  }
+
+  /// An operator as `GraphSyntax.text` writes it.
+  mutating func op() throws(MartletError) -> OperatorID {
+    let what = "an operator"
+    _ = peek()
+    let before = self
+    if let word = word() {
+      guard let dot = word.lastIndex(of: ".") else { return OperatorID(word) }
+      let name = String(word[word.index(after: dot)...])
+      guard GraphSyntax.name(name) == name else { throw before.error(what) }
+      return OperatorID(name, domain: String(word[..<dot]))
+    }
+    guard peek() == "\"" else { throw error(what) }
+    let text = try quoted(what)
+    return skip(".") ? OperatorID(try quoted(what), domain: text) : OperatorID(text)
   }
 
   mutating func quoted(_ what: String) throws(MartletError) -> String {

@@ -18,7 +18,7 @@ enum ActivationRecognition {
 
   /// The activation that ends in `node`, or nil.
   private static func recognized(_ node: Node, _ index: GraphIndex, _ graph: Graph) -> Node? {
-    guard node.operatorName == "Mul" || node.operatorName == "Div",
+    guard node.op == "Mul" || node.op == "Div",
       graph.isFloat32(node.outputs[0])
     else { return nil }
     let product = Product(node.outputs[0], index, graph)
@@ -28,7 +28,7 @@ enum ActivationRecognition {
         of: product.factors[x], product.factors[other], product.scale, index, graph)
       {
         return node.becoming(
-          found.name, inputs: [product.factors[x]], attributes: found.attributes,
+          found.op, inputs: [product.factors[x]], attributes: found.attributes,
           absorbing: product.nodes)
       }
     }
@@ -53,11 +53,11 @@ enum ActivationRecognition {
         isRoot || index.isReadOnce(id), factors.count < 4
       else { return factors.append(id) }
       if let (value, number) = graph.scalarOperand(node),
-        node.operatorName == "Mul" || node.input(0) == value
+        node.op == "Mul" || node.input(0) == value
       {
-        scale *= node.operatorName == "Mul" ? number : 1 / number
+        scale *= node.op == "Mul" ? number : 1 / number
         collect(value, index, graph, isRoot: false)
-      } else if node.operatorName == "Mul", let a = node.input(0), let b = node.input(1) {
+      } else if node.op == "Mul", let a = node.input(0), let b = node.input(1) {
         collect(a, index, graph, isRoot: false)
         collect(b, index, graph, isRoot: false)
       } else {
@@ -67,14 +67,14 @@ enum ActivationRecognition {
     }
   }
 
-  private typealias Found = (name: String, attributes: [String: AttributeValue])
+  private typealias Found = (op: OperatorID, attributes: [String: AttributeValue])
 
   /// The activation that x * f(x) * scale is, or nil.
   private static func function(
     of x: ValueID, _ f: ValueID, _ scale: Double, _ index: GraphIndex, _ graph: Graph
   ) -> Found? {
     if isClose(scale, 1), index.producer(f, "Sigmoid", in: graph)?.input(0) == x {
-      return ("Silu", [:])
+      return (Silu.schema.id, [:])
     }
     if isClose(scale, 1), let gate = index.producer(f, "HardSigmoid", in: graph),
       gate.input(0) == x, isClose(Double(gate.float("alpha", default: 0.2)), 1 / 6),

@@ -17,7 +17,7 @@ enum AttentionRecognition {
     try GraphEditor.edit(&graph) { editor throws(MartletError) in
       for position in editor.positions where editor.isLive(position) {
         let node = editor.graph.nodes[position]
-        guard node.operatorName == "MatMul",
+        guard node.op == "MatMul",
           let found = match(node, editor.index, editor.graph)
         else { continue }
         try editor.replace(position, with: try rewritten(node, found, &editor))
@@ -255,7 +255,7 @@ enum AttentionRecognition {
   /// value * number for Mul and Div by a scalar that is not zero.
   private static func factor(_ node: Node, _ graph: Graph) -> (value: ValueID, number: Double)? {
     guard let (value, number) = graph.scalarOperand(node), number != 0 else { return nil }
-    if node.operatorName == "Mul" { return (value, number) }
+    if node.op == "Mul" { return (value, number) }
     return node.input(0) == value ? (value, 1 / number) : nil
   }
 

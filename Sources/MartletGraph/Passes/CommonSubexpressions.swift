@@ -15,7 +15,7 @@ enum CommonSubexpressions {
       // Regions are not compared.
       guard !node.traits.isRandom, node.regions.isEmpty else { continue }
       let key = Key(
-        operatorName: node.operatorName, inputs: node.inputs,
+        op: node.op, inputs: node.inputs,
         attributes: node.attributes.mapValues(\.identity), outputCount: node.outputs.count)
       guard let first = known[key] else {
         known[key] = index
@@ -31,7 +31,7 @@ enum CommonSubexpressions {
   }
 
   private struct Key: Hashable {
-    let operatorName: String
+    let op: OperatorID
     let inputs: [ValueID?]
     let attributes: [String: String]
     let outputCount: Int

@@ -33,7 +33,7 @@ enum ConvolutionFolding {
   }
 
   private static func step(_ node: Node, _ graph: Graph) -> (ValueID, Step)? {
-    switch node.operatorName {
+    switch node.op {
     case "BatchNormalization":
       guard let x = node.input(0), let scale = graph.floats(node.input(1)),
         let bias = graph.floats(node.input(2)), let mean = graph.floats(node.input(3)),
@@ -50,7 +50,7 @@ enum ConvolutionFolding {
         guard let x = node.input(first), let vector = channelVector(node.input(second), x, graph)
         else { continue }
         return (
-          x, node.operatorName == "Mul" ? Step(scale: vector) : Step(shift: vector)
+          x, node.op == "Mul" ? Step(scale: vector) : Step(shift: vector)
         )
       }
       return nil

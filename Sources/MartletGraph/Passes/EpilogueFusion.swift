@@ -21,7 +21,7 @@ enum EpilogueFusion {
   /// The product that takes the place of `node`, or nil.
   private static func fused(_ node: Node, _ index: GraphIndex, _ graph: Graph) -> Node? {
     guard graph.isFloat32(node.outputs.first) else { return nil }
-    switch node.operatorName {
+    switch node.op {
     case "Mul", "Div": return scaled(node, index, graph)
     case "MatMul": return scaledOperands(node, index, graph)
     case "Add": return sum(node, index, graph)
@@ -34,13 +34,13 @@ enum EpilogueFusion {
   private static func product(_ id: ValueID?, _ index: GraphIndex, _ graph: Graph) -> Node? {
     guard let id, index.isReadOnce(id),
       let node = index.producer(id, "MatMul", "Gemm", "Linear", "Conv", in: graph),
-      node.attributes["activation"] == nil, supports(node.operatorName, input: 3)
+      node.attributes["activation"] == nil, supports(node.op, input: 3)
     else { return nil }
     return node
   }
 
-  private static func supports(_ operatorName: String, input slot: Int) -> Bool {
-    OperatorTable.lookup(operatorName).map { $0.schema.inputs.count > slot } ?? false
+  private static func supports(_ op: OperatorID, input slot: Int) -> Bool {
+    OperatorTable.lookup(op).map { $0.schema.inputs.count > slot } ?? false
   }
 
   /// `product` with the outputs of `node`, which it does the work of.
@@ -64,12 +64,12 @@ enum EpilogueFusion {
   /// MatMul(a, b) * s.
   private static func scaled(_ node: Node, _ index: GraphIndex, _ graph: Graph) -> Node? {
     guard let (value, number) = graph.scalarOperand(node), number != 0,
-      node.operatorName == "Mul" || node.input(0) == value,
-      let product = product(value, index, graph), product.operatorName == "MatMul",
+      node.op == "Mul" || node.input(0) == value,
+      let product = product(value, index, graph), product.op == "MatMul",
       product.inputs.count == 2
     else { return nil }
     return absorb(node, into: product) {
-      scale(&$0, by: node.operatorName == "Mul" ? number : 1 / number)
+      scale(&$0, by: node.op == "Mul" ? number : 1 / number)
     }
   }
 
@@ -79,12 +79,12 @@ enum EpilogueFusion {
     for slot in 0...1 {
       guard let factor = index.producer(node.input(slot), "Mul", "Div", in: graph),
         index.isReadOnce(factor.outputs[0]), let (value, number) = graph.scalarOperand(factor),
-        number != 0, factor.operatorName == "Mul" || factor.input(0) == value,
+        number != 0, factor.op == "Mul" || factor.input(0) == value,
         graph.values[value].constant == nil
       else { continue }
       fused.inputs[slot] = value
       fused.fused.append(factor.name)
-      scale(&fused, by: factor.operatorName == "Mul" ? number : 1 / number)
+      scale(&fused, by: factor.op == "Mul" ? number : 1 / number)
     }
     return fused.fused.count > node.fused.count ? fused : nil
   }
@@ -106,7 +106,7 @@ enum EpilogueFusion {
         return absorb(node, into: product) {
           set(2, of: &$0, to: other)
           // Gemm's beta belonged to a C that was absent.
-          if $0.operatorName == "Gemm" { $0.attributes["beta"] = nil }
+          if $0.op == "Gemm" { $0.attributes["beta"] = nil }
         }
       }
       if product.input(3) == nil, fits(other, product, graph) {
@@ -118,7 +118,7 @@ enum EpilogueFusion {
 
   /// Whether `id` is a constant with one value per column of a product that has no bias.
   private static func isBias(_ id: ValueID, of product: Node, _ graph: Graph) -> Bool {
-    guard product.operatorName != "Conv", product.input(2) == nil, product.input(3) == nil,
+    guard product.op != "Conv", product.input(2) == nil, product.input(3) == nil,
       let constant = graph.values[id].constant, constant.rank == 1,
       let shape = graph.values[product.outputs[0]].type.shape, shape.count >= 2
     else { return false }
@@ -129,7 +129,7 @@ enum EpilogueFusion {
   private static func fits(_ id: ValueID, _ product: Node, _ graph: Graph) -> Bool {
     let result = product.outputs[0]
     if graph.haveSameShape(id, result) { return true }
-    guard product.operatorName == "MatMul", let shape = graph.values[result].type.shape,
+    guard product.op == "MatMul", let shape = graph.values[result].type.shape,
       let other = graph.values[id].type.shape, other.count <= shape.count
     else { return false }
     return zip(shape.suffix(other.count), other).allSatisfy { wide, narrow in
@@ -151,8 +151,8 @@ enum EpilogueFusion {
   }
 
   private static func activation(_ node: Node, _ graph: Graph) -> (String, Float?, Float?)? {
-    switch node.operatorName {
-    case "Relu", "Sigmoid", "Tanh", "Silu", "HardSwish": return (node.operatorName, nil, nil)
+    switch node.op {
+    case "Relu", "Sigmoid", "Tanh", Silu.schema.id, "HardSwish": return (node.op.name, nil, nil)
     case "Gelu":
       if case .string("tanh") = node.attributes["approximate"] { return ("GeluTanh", nil, nil) }
       return ("Gelu", nil, nil)

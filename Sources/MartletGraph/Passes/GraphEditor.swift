@@ -56,11 +56,11 @@ struct GraphEditor {
 
   /// Adds a node with one output, which it gives, of an inferred type.
   mutating func add(
-    _ operatorName: String, name: String, inputs: [ValueID?],
+    _ op: OperatorID, name: String, inputs: [ValueID?],
     attributes: [String: AttributeValue] = [:]
   ) throws(MartletError) -> ValueID {
     let id = graph.addNode(
-      operatorName, name: name, inputs: inputs, outputs: [name], attributes: attributes)[0]
+      op, name: name, inputs: inputs, outputs: [name], attributes: attributes)[0]
     let position = graph.nodes.count - 1
     index.insert(graph.nodes[position], at: position)
     try graph.inferNode(position)

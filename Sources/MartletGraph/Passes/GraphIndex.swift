@@ -22,10 +22,10 @@ struct GraphIndex {
   // MARK: - Asking
 
   /// The node that makes `id`, if it is of one of these operators.
-  func producer(_ id: ValueID?, _ operatorNames: String..., in graph: Graph) -> Node? {
+  func producer(_ id: ValueID?, _ ops: OperatorID..., in graph: Graph) -> Node? {
     guard let id, let position = position(of: id) else { return nil }
     let node = graph.nodes[position]
-    return operatorNames.contains(node.operatorName) && node.outputs.first == id ? node : nil
+    return ops.contains(node.op) && node.outputs.first == id ? node : nil
   }
 
   /// The position of the node that makes `id`, or nil.
@@ -142,11 +142,11 @@ extension Node {
 
   /// This node turned into another operator that also does the work of `others`.
   func becoming(
-    _ operatorName: String, inputs: [ValueID?], attributes: [String: AttributeValue] = [:],
+    _ op: OperatorID, inputs: [ValueID?], attributes: [String: AttributeValue] = [:],
     absorbing others: [Node] = []
   ) -> Node {
     var node = self
-    node.operatorName = operatorName
+    node.op = op
     node.inputs = inputs
     node.attributes = attributes
     for other in others { node.fused += [other.name] + other.fused }

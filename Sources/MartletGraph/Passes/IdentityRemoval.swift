@@ -25,7 +25,7 @@ enum IdentityRemoval {
   private static func source(_ node: Node, _ graph: Graph) -> ValueID? {
     guard let input = node.input(0), node.outputs.count == 1 else { return nil }
     let type = graph.values[input].type
-    switch node.operatorName {
+    switch node.op {
     case "Identity": return input
     // With a flag that may say to train, the operator has something to refuse.
     case "Dropout": return node.input(2) == nil ? input : nil
@@ -48,7 +48,7 @@ enum IdentityRemoval {
   /// of zero.)
   private static func neutral(_ node: Node, _ element: Double, _ graph: Graph) -> ValueID? {
     guard let (value, scalar) = graph.scalarOperand(node), scalar == element else { return nil }
-    let isCommutative = node.operatorName == "Add" || node.operatorName == "Mul"
+    let isCommutative = node.op == "Add" || node.op == "Mul"
     return isCommutative || node.input(0) == value ? value : nil
   }
 }

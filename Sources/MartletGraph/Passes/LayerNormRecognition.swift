@@ -16,7 +16,7 @@ enum LayerNormRecognition {
 
   /// The normalisation that ends in `node`, or nil.
   private static func recognized(_ node: Node, _ index: GraphIndex, _ graph: Graph) -> Node? {
-    guard node.operatorName == "Add", let affine = affine(node, index, graph),
+    guard node.op == "Add", let affine = affine(node, index, graph),
       let normal = normalized(affine.value, index, graph),
       case .known(let width) = graph.values[normal.x].type.shape?.last,
       graph.values[affine.scale].constant?.shape == [width],

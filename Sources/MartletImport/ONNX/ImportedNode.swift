@@ -5,8 +5,7 @@ import MartletOperators
 /// A node of the file with its inputs found and its attributes read, on its way into the graph.
 struct ImportedNode {
   let name: String
-  let operatorType: String
-  let domain: String
+  let op: OperatorID
   /// The version of the operator set of its domain that the model asks for.
   let opset: Int
   var inputs: [ValueID?]
@@ -23,8 +22,8 @@ struct ImportedNode {
   /// An error of this node.
   func error(_ code: MartletError.Code, _ what: String, input: String? = nil) -> MartletError {
     MartletError(
-      code, "\(operatorType) (node '\(name)', opset \(opset)): \(what)", node: name,
-      operatorName: operatorType, input: input)
+      code, "\(op) (node '\(name)', opset \(opset)): \(what)", node: name,
+      operatorName: op.description, input: input)
   }
 
   // MARK: - Attributes, removed as they are read

@@ -108,17 +108,17 @@ extension ONNXConverter {
     }
   }
 
-  /// Adds the node `operatorName` with all subgraphs of `node` as its regions, in the order of their
+  /// Adds the node `op` with all subgraphs of `node` as its regions, in the order of their
   /// names; notes it as missing where Martlet lacks the operator.
   mutating func emitWithRegions(
-    _ operatorName: String, missing: String? = nil, for node: ImportedNode
+    _ op: OperatorID, missing: String? = nil, for node: ImportedNode
   ) throws(MartletError) {
-    guard OperatorTable.lookup(operatorName) != nil else {
-      return note(missing: missing ?? operatorName, node)
+    guard OperatorTable.lookup(op) != nil else {
+      return note(missing: missing ?? op.description, node)
     }
     var regions: [Region] = []
     for attribute in node.graphs.keys.sorted() { regions.append(try region(attribute, of: node)) }
-    try emit(operatorName, node.inputs, node.attributes, regions: regions, for: node)
+    try emit(op, node.inputs, node.attributes, regions: regions, for: node)
   }
 
   /// Puts a subgraph without inputs (a branch of If) in the place of `node`.

@@ -137,7 +137,7 @@ struct ONNXConverter {
           throw MartletError(
             .invalidModel,
             "value '\(output)' is made twice, the second time by node '\(names[index])'",
-            node: names[index], operatorName: node.operatorType, input: output)
+            node: names[index], operatorName: node.op.description, input: output)
         }
         makers[output] = index
       }
@@ -161,15 +161,19 @@ struct ONNXConverter {
       let key = ONNXConverter.key(source.domain, source.operatorType, source.overload)
       if let function = functions[key] {
         try inline(function, node)
-      } else if let entry = ONNXTable.lookup(node.domain, node.operatorType) {
+      } else if let entry = ONNXTable.lookup(node.op) {
         try entry.convert(&self, node)
+      } else if node.op.domain == OperatorID.martletDomain {
+        throw node.error(
+          .unsupported,
+          "operators of the domain \(node.op.domain) are Martlet's own; no file may use them")
       } else {
-        note(missing: node.operatorType, node)
+        note(missing: node.op.description, node)
       }
     } catch {
       var error = error
       error.node = error.node ?? name
-      error.operatorName = error.operatorName ?? source.operatorType
+      error.operatorName = error.operatorName ?? source.op.description
       throw error
     }
   }
@@ -182,7 +186,6 @@ struct ONNXConverter {
   private mutating func imported(_ source: ONNXNode, name: String) throws(MartletError)
     -> ImportedNode
   {
-    let domain = source.domain == "ai.onnx" ? "" : source.domain
     var inputs: [ValueID?] = []
     for (position, input) in source.inputs.enumerated() {
       guard !input.isEmpty else {
@@ -193,8 +196,8 @@ struct ONNXConverter {
         if let error = unreadable[input] { throw error }
         throw MartletError(
           .invalidModel,
-          "node '\(name)' (\(source.operatorType)): input \(position) '\(input)' is made by no node, input or initialiser",
-          node: name, operatorName: source.operatorType, input: input)
+          "node '\(name)' (\(source.op)): input \(position) '\(input)' is made by no node, input or initialiser",
+          node: name, operatorName: source.op.description, input: input)
       }
       inputs.append(id)
     }
@@ -202,7 +205,7 @@ struct ONNXConverter {
     var outputs = source.outputs
     while outputs.last?.isEmpty == true { outputs.removeLast() }
     var node = ImportedNode(
-      name: name, operatorType: source.operatorType, domain: domain, opset: opsets[domain] ?? 1,
+      name: name, op: source.op, opset: opsets[source.op.domain] ?? 1,
       inputs: inputs, outputs: outputs, listedOutputCount: source.outputs.count, attributes: [:],
       graphs: [:])
     for attribute in source.attributes {
@@ -226,35 +229,35 @@ struct ONNXConverter {
 
   /// Adds a node that takes the place of `node`: its outputs get the file's names.
   mutating func emit(
-    _ operatorName: String, _ inputs: [ValueID?], _ attributes: [String: AttributeValue],
+    _ op: OperatorID, _ inputs: [ValueID?], _ attributes: [String: AttributeValue],
     regions: [Region] = [], for node: ImportedNode
   ) throws(MartletError) {
     let names = node.outputs.map { $0.isEmpty ? newName(node) : $0 }
-    let ids = try add(operatorName, inputs, attributes, names, regions, node)
+    let ids = try add(op, inputs, attributes, names, regions, node)
     for (name, id) in zip(node.outputs, ids) where !name.isEmpty { scope[name] = id }
   }
 
   /// Adds a node whose single output is only read by further nodes made for `node`.
   mutating func emitInner(
-    _ operatorName: String, _ inputs: [ValueID?], _ attributes: [String: AttributeValue] = [:],
+    _ op: OperatorID, _ inputs: [ValueID?], _ attributes: [String: AttributeValue] = [:],
     for node: ImportedNode
   ) throws(MartletError) -> ValueID {
     let name = newName(node)
-    return try add(operatorName, inputs, attributes, [name], [], node)[0]
+    return try add(op, inputs, attributes, [name], [], node)[0]
   }
 
   private mutating func add(
-    _ operatorName: String, _ inputs: [ValueID?], _ attributes: [String: AttributeValue],
+    _ op: OperatorID, _ inputs: [ValueID?], _ attributes: [String: AttributeValue],
     _ outputs: [String], _ regions: [Region], _ node: ImportedNode
   ) throws(MartletError) -> [ValueID] {
-    guard OperatorTable.lookup(operatorName) != nil else {
-      note(missing: operatorName, node)
+    guard OperatorTable.lookup(op) != nil else {
+      note(missing: op.description, node)
       return outputs.map { graph.addValue($0) }
     }
     var inputs = inputs
     while inputs.count > 0 && inputs[inputs.count - 1] == nil { inputs.removeLast() }
     let ids = graph.addNode(
-      operatorName, name: node.name, inputs: inputs, outputs: outputs, attributes: attributes,
+      op, name: node.name, inputs: inputs, outputs: outputs, attributes: attributes,
       regions: regions)
     // Types of values that depend on a missing operator are unknown; its error comes later.
     guard missing.isEmpty else { return ids }
@@ -304,10 +307,10 @@ struct ONNXConverter {
   // MARK: - Operators that are missing
 
   mutating func note(missing operatorName: String, _ node: ImportedNode) {
-    let domain = node.domain.isEmpty ? "ai.onnx" : node.domain
-    let what = "\(node.operatorType) (domain \(domain), opset \(node.opset))"
+    let domain = node.op.domain.isEmpty ? "ai.onnx" : node.op.domain
+    let what = "\(node.op.name) (domain \(domain), opset \(node.opset))"
     if !missing.contains(where: { $0.what == what }) {
-      missing.append((what, node.name, node.operatorType))
+      missing.append((what, node.name, node.op.description))
     }
     for name in node.outputs where !name.isEmpty { scope[name] = graph.addValue(name) }
   }

@@ -1,5 +1,9 @@
+import MartletOperators
+
 /// Names of nodes, and the names that nodes and graphs read.
 extension ONNXNode {
+  var op: OperatorID { OperatorID(operatorType, domain: domain == "ai.onnx" ? "" : domain) }
+
   /// The node's name, or its operator and place.
   func displayName(_ index: Int) -> String { name.isEmpty ? "\(operatorType)_\(index)" : name }
 

@@ -1,34 +1,41 @@
 import MartletCore
+import MartletOperators
 
 /// How one operator of a domain becomes nodes of Martlet's graph.
 struct ONNXEntry: Sendable {
   typealias Conversion =
     @Sendable (inout ONNXConverter, ImportedNode) throws(MartletError) -> Void
 
-  let name: String
-  let domain: String
+  let op: OperatorID
   let convert: Conversion
 
   /// An operator whose older forms read like its newest, but for attributes that mean nothing.
-  static func same(_ name: String, dropping attributes: String...) -> ONNXEntry {
-    ONNXEntry(name: name, domain: "") { converter, node throws(MartletError) in
+  static func same(
+    _ name: String, domain: String = "", dropping attributes: String...
+  ) -> ONNXEntry {
+    let op = OperatorID(name, domain: domain)
+    return ONNXEntry(op: op) { converter, node throws(MartletError) in
       let kept = node.attributes.filter { !attributes.contains($0.key) }
-      try converter.emit(name, node.inputs, kept, for: node)
+      try converter.emit(op, node.inputs, kept, for: node)
     }
   }
 
-  static func renamed(_ name: String, _ newName: String) -> ONNXEntry {
-    ONNXEntry(name: name, domain: "") { converter, node throws(MartletError) in
-      try converter.emit(newName, node.inputs, node.attributes, for: node)
+  static func renamed(_ name: String, domain: String = "", _ newName: String) -> ONNXEntry {
+    let new = OperatorID(newName, domain: domain)
+    return ONNXEntry(op: OperatorID(name, domain: domain)) { converter, node throws(MartletError) in
+      try converter.emit(new, node.inputs, node.attributes, for: node)
     }
   }
 
-  static func rewritten(_ name: String, _ convert: @escaping Conversion) -> ONNXEntry {
-    ONNXEntry(name: name, domain: "", convert: convert)
+  static func rewritten(
+    _ name: String, domain: String = "", _ convert: @escaping Conversion
+  ) -> ONNXEntry {
+    ONNXEntry(op: OperatorID(name, domain: domain), convert: convert)
   }
 }
 
-/// The operators of ONNX, one line each. Whether Martlet has the operator that an entry asks for is
+/// The operators that files may use, one line each, those of other domains than ONNX's own with their
+/// domain. Whether Martlet has the operator that an entry asks for is
 /// OperatorTable's to say.
 ///
 /// Source: github.com/onnx/onnx, docs/Operators.md and docs/Changelog.md.
@@ -216,10 +223,12 @@ enum ONNXTable {
     .rewritten("Xor", LegacyBroadcast.convert),
   ]
 
-  private static let byName: [String: ONNXEntry] = Dictionary(
-    all.map { ("\($0.domain)::\($0.name)", $0) }, uniquingKeysWith: { first, _ in first })
+  private static let byID = index(all)
 
-  static func lookup(_ domain: String, _ name: String) -> ONNXEntry? {
-    byName["\(domain)::\(name)"]
+  /// The entries by their operators; domains may share names.
+  static func index(_ entries: [ONNXEntry]) -> [OperatorID: ONNXEntry] {
+    Dictionary(entries.map { ($0.op, $0) }, uniquingKeysWith: { first, _ in first })
   }
+
+  static func lookup(_ op: OperatorID) -> ONNXEntry? { byID[op] }
 }

@@ -53,7 +53,7 @@ package struct Mish: UnaryOperator {
 
 /// x * sigmoid(x). Martlet's own name for Swish with alpha 1.
 package struct Silu: UnaryOperator {
-  package static let schema = OperatorSchema.unary("Silu")
+  package static let schema = OperatorSchema.unary("Silu", domain: OperatorID.martletDomain)
   package let function = UnaryFunction.silu
   package init(_ node: OperatorNode) throws(MartletError) {}
 }

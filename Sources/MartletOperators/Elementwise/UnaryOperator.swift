@@ -32,10 +32,11 @@ extension UnaryOperator {
 extension OperatorSchema {
   /// One input, one output.
   static func unary(
-    _ name: String, attributes: [String: String] = [:],
+    _ name: String, domain: String = "", attributes: [String: String] = [:],
     traits: OperatorTraits = [.elementwise, .inPlace(with: [0])]
   ) -> OperatorSchema {
     OperatorSchema(
-      name: name, inputs: ["X"], outputs: ["Y"], attributes: attributes, traits: traits)
+      name: name, domain: domain, inputs: ["X"], outputs: ["Y"], attributes: attributes,
+      traits: traits)
   }
 }

@@ -6,7 +6,8 @@ import MartletCore
 /// Martlet's own, PyTorch's `linear`. Complexity: 2·rows·N·K floating-point operations.
 package struct Linear: Operator {
   package static let schema = OperatorSchema(
-    name: "Linear", inputs: ["X", "weight", "bias", "residual"], requiredInputs: 2,
+    name: "Linear", domain: OperatorID.martletDomain, inputs: ["X", "weight", "bias", "residual"],
+    requiredInputs: 2,
     outputs: ["Y"], attributes: FusedActivation.attributes,
     traits: [.anyAddress(inputs: [1])])
 
@@ -24,12 +25,12 @@ package struct Linear: Operator {
     let w = inputs.type(1)?.shape
     if x.isEmpty || (w?.count ?? 2) != 2 {
       throw .shape(
-        "Linear", "ranks", expected: "X [..., K], weight [N, K]",
+        Self.schema.name, "ranks", expected: "X [..., K], weight [N, K]",
         actual: "\(Inference.text(x)) and \(Inference.text(w ?? []))")
     }
     if let w, case .known(let a) = x[x.count - 1], case .known(let b) = w[1], a != b {
       throw .shape(
-        "Linear", "inner extents differ", expected: "K=\(a)",
+        Self.schema.name, "inner extents differ", expected: "K=\(a)",
         actual: "\(Inference.text(x)) by \(Inference.text(w))")
     }
     return [ValueType(dtype: dtype, shape: x.dropLast() + [w?[0] ?? .unknown])]
@@ -40,18 +41,18 @@ package struct Linear: Operator {
     let w = try inputs.required(1)
     guard x.rank > 0, w.rank == 2 else {
       throw .shape(
-        "Linear", "ranks", expected: "X [..., K], weight [N, K]",
+        Self.schema.name, "ranks", expected: "X [..., K], weight [N, K]",
         actual: "\(Shape.text(x.shape)) and \(Shape.text(w.shape))")
     }
     let lhs = x.rank == 1 ? try x.restrided([1] + x.shape, strides: [0] + x.strides) : x
     let rhs = w.matrixTransposed
-    var product = try MatrixProduct("Linear", lhs: lhs, rhs: rhs)
+    var product = try MatrixProduct(Self.schema.name, lhs: lhs, rhs: rhs)
     product.activation = activation
     product.packed = try weight?.matrix(rhs, mode: context.mode, pool: context.pool)
     if let bias = inputs.optional(2) {
       guard bias.shape == [product.n] else {
         throw .shape(
-          "Linear", "bias", expected: "[\(product.n)]", actual: Shape.text(bias.shape),
+          Self.schema.name, "bias", expected: "[\(product.n)]", actual: Shape.text(bias.shape),
           input: "bias")
       }
       product.terms.append(MatrixProduct.Term(tensor: bias, factor: 1))

@@ -9,7 +9,7 @@ import MartletCore
 /// b's per tensor or column. Complexity: 2·M·N·K integer operations per matrix.
 package struct DequantizedMatMul: Operator {
   package static let schema = OperatorSchema(
-    name: "DequantizedMatMul",
+    name: "DequantizedMatMul", domain: OperatorID.martletDomain,
     inputs: ["a", "a_scale", "a_zero_point", "b", "b_scale", "b_zero_point"], outputs: ["y"])
 
   /// 255 * 255 * this is below 2^31.
@@ -23,16 +23,16 @@ package struct DequantizedMatMul: Operator {
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
     try IntegerMatrixProduct.infer(
-      inputs.type(0), inputs.type(3), .float32, operatorName: "DequantizedMatMul")
+      inputs.type(0), inputs.type(3), .float32, operatorName: Self.schema.name)
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let a = try inputs.byte(0)
     let b = try inputs.byte(3)
-    let product = try IntegerMatrixProduct("DequantizedMatMul", a, b)
+    let product = try IntegerMatrixProduct(Self.schema.name, a, b)
     guard product.k <= Self.mostTerms else {
       throw .shape(
-        "DequantizedMatMul", "K", expected: "at most \(Self.mostTerms)", actual: "\(product.k)")
+        Self.schema.name, "K", expected: "at most \(Self.mostTerms)", actual: "\(product.k)")
     }
     var terms = IntegerMatrixProduct.Terms()
     terms.lhsZero = try product.values(

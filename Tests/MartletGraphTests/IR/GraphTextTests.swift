@@ -43,6 +43,32 @@ import Testing
     return graph
   }
 
+  @Test("operators of other domains than ONNX's own stand with their domain")
+  func domains() throws {
+    var graph = Graph(name: "main")
+    let x = graph.addInput("x", .float32, [.known(2)])
+    let ops: [(OperatorID, String)] = [
+      (.martlet("Silu"), "ai.martlet.Silu"), (OperatorID("Silu"), "Silu"),
+      (OperatorID("a.b"), "\"a.b\""), (OperatorID("b", domain: "a"), "a.b"),
+      (OperatorID("c", domain: "a.b"), "a.b.c"), (OperatorID("b.c", domain: "a"), "\"a\".\"b.c\""),
+      (OperatorID("", domain: "a"), "\"a\".\"\""),
+      (OperatorID("x y", domain: "a"), "\"a\".\"x y\""),
+      (OperatorID("b", domain: "my domain"), "\"my domain\".\"b\""),
+      (OperatorID("1", domain: "a"), "\"a\".\"1\""), (OperatorID("_"), "\"_\""),
+    ]
+    for (op, _) in ops { graph.addNode(op, name: "", inputs: [x], outputs: ["y"]) }
+    for (line, (_, text)) in zip(graph.description.split(separator: "\n").dropFirst(2), ops) {
+      #expect(line.contains(" = \(text)(%0)"), "\(line)")
+    }
+    try graph.expectRoundTrip()
+    #expect(try Graph(parsing: graph.description).nodes.map(\.op) == ops.map(\.0))
+    for wrong in ["a..", "a.1", ".a", "\"a\"."] {
+      #expect(throws: MartletError.self) {
+        try Graph(parsing: "graph \"g\"\nnode \"\": = \(wrong)() :")
+      }
+    }
+  }
+
   @Test("a graph reads as documented") func reading() throws {
     var graph = Graph(name: "main")
     let x = graph.addInput("x", .float32, [.symbol("batch"), .known(2)])

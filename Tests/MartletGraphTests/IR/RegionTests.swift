@@ -36,7 +36,7 @@ import Testing
     let branch = Graph.region("then_branch", captures: [late]) { _, inputs in [inputs[0]] }
     graph.output(try graph.choice(condition, [branch]))
     graph.nodes[0].outputs = [result]
-    graph.nodes.append(Node(name: "maker", operatorName: "Neg", inputs: [x], outputs: [late]))
+    graph.nodes.append(Node(name: "maker", op: "Neg", inputs: [x], outputs: [late]))
     graph.outputs[0].value = result
     #expect(!graph.isTopological)
     #expect(martletError { try graph.verify(types: false) }?.message.contains("before") == true)

@@ -55,7 +55,9 @@ import Testing
 
   @Test("SiLU and HardSwish")
   func gates() throws {
-    try recognized(["Silu"]) { graph, x in graph.node("Mul", [graph.node("Sigmoid", [x]), x]) }
+    try recognized(["ai.martlet.Silu"]) { graph, x in
+      graph.node("Mul", [graph.node("Sigmoid", [x]), x])
+    }
     try recognized(["HardSwish"]) { graph, x in
       let sum = graph.node("Add", [x, try graph.weight("three", [1], [3])])
       let (zero, six) = (try graph.weight("zero", [], [0]), try graph.weight("six", [], [6]))

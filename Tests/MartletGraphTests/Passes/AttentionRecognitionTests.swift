@@ -211,13 +211,13 @@ import Testing
     for change in 0..<3 {
       var other = graph
       let choice = try #require(
-        other.nodes.lastIndex { $0.operatorName == "Where" })
+        other.nodes.lastIndex { $0.op == "Where" })
       switch change {
       case 0: other.output(try #require(other.nodes[choice].inputs[2]))
       case 1: other.nodes[choice].inputs[1] = try other.weight("one", [], [1])
       default:
-        let scores = try #require(other.nodes.firstIndex { $0.operatorName == "Softmax" })
-        let test = try #require(other.nodes.firstIndex { $0.operatorName == "IsNaN" })
+        let scores = try #require(other.nodes.firstIndex { $0.op == "Softmax" })
+        let test = try #require(other.nodes.firstIndex { $0.op == "IsNaN" })
         other.nodes[test].inputs[0] = other.nodes[scores].inputs[0]
       }
       #expect(!(try other.after(AttentionRecognition.pass)).operatorNames.contains("Attention"))
@@ -258,7 +258,7 @@ import Testing
         #expect(!after.operatorNames.contains("Attention"))
         continue
       }
-      let attention = try #require(after.nodes.first { $0.operatorName == "Attention" })
+      let attention = try #require(after.nodes.first { $0.op == "Attention" })
       #expect((attention.attributes["broadcast"] == nil) == isGrouped, "mask \(maskShape)")
       #expect(after.operatorNames.contains("Expand") == (group > 1 && !isGrouped))
       #expect(!after.operatorNames.contains("MatMul"))
@@ -281,7 +281,7 @@ import Testing
       #expect(!after.operatorNames.contains("Attention"))
     }
     func softmax(_ graph: Graph) throws -> Int {
-      try #require(graph.nodes.firstIndex { $0.operatorName == "Softmax" })
+      try #require(graph.nodes.firstIndex { $0.op == "Softmax" })
     }
     // Somebody else reads the weights.
     try stays { graph in graph.output(graph.nodes[try softmax(graph)].outputs[0]) }

@@ -56,7 +56,7 @@ import Testing
           branch([ONNXEncoder.node("Relu", ["x"], ["r"])])),
         ONNXEncoder.node("Neg", ["x"], ["h"]),
       ], initializers: [ONNXEncoder.floats("w", [2], [1, 2])])
-    #expect(graph.nodes.map(\.operatorName) == ["Neg", "If"])
+    #expect(graph.nodes.map(\.op) == ["Neg", "If"])
     #expect(graph.nodes[1].regions.map(\.name) == ["else_branch", "then_branch"])
     #expect(captures(graph, 1, 0) == ["x"])
     #expect(captures(graph, 1, 1) == ["h"])
@@ -77,9 +77,9 @@ import Testing
     let graph = try read([ONNXEncoder.node("Neg", ["x"], ["h"]), choice(middle)])
     #expect(captures(graph, 1) == ["c", "x", "h"] || captures(graph, 1) == ["x", "c", "h"])
     let region = graph.nodes[1].regions[0].graph
-    #expect(Set(region.nodes.map(\.operatorName).prefix(2)) == ["Abs", "If"])
-    #expect(region.nodes.last?.operatorName == "Add")
-    let node = try #require(region.nodes.firstIndex { $0.operatorName == "If" })
+    #expect(Set(region.nodes.map(\.op).prefix(2)) == ["Abs", "If"])
+    #expect(region.nodes.last?.op == "Add")
+    let node = try #require(region.nodes.firstIndex { $0.op == "If" })
     #expect(captures(region, node, 0) == ["l"])
     #expect(captures(region, node, 1) == ["h"])
   }

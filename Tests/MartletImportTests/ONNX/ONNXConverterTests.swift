@@ -29,6 +29,20 @@ import Testing
     #expect(error?.message.contains("FusedMatMul (domain com.microsoft, opset 1)") == true)
   }
 
+  @Test("Martlet's own operators are not a file's to use")
+  func ownDomain() {
+    let graph = ONNXEncoder.graph(
+      [
+        ONNXEncoder.node("Relu", ["x"], ["a"], name: "first"),
+        ONNXEncoder.node("Silu", ["a"], ["y"], name: "second", domain: "ai.martlet"),
+      ], inputs: [x], outputs: [y])
+    let error = error(graph, domains: ["ai.martlet"])
+    #expect(error?.code == .unsupported)
+    #expect(error?.node == "second")
+    #expect(error?.operatorName == "ai.martlet.Silu")
+    #expect(error?.message.contains("no file may use them") == true, "\(error?.message ?? "")")
+  }
+
   @Test("a cycle names the nodes along it")
   func cycle() {
     let graph = ONNXEncoder.graph(

@@ -11,7 +11,7 @@ private let floats = [DType.float32, .float64, .float16, .bfloat16]
     _ name: String, _ attributes: [String: AttributeValue], inputs: Int = 0
   ) throws -> any Operator {
     try OperatorTable.make(
-      name,
+      OperatorID(name),
       OperatorNode(
         attributes: Attributes(attributes, operatorName: name),
         constants: [Tensor?](repeating: nil, count: inputs), inputCount: inputs, outputCount: 1))

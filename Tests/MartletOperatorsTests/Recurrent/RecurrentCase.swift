@@ -136,7 +136,7 @@ struct RecurrentCase {
       attributes: Attributes(attributes, operatorName: name),
       constants: inputs.enumerated().map { isWeight($0) ? $1 : nil }, inputCount: inputs.count,
       outputCount: outputs ?? self.outputs)
-    let made = try OperatorTable.make(name, node)
+    let made = try OperatorTable.make(OperatorID(name), node)
     let types = inputs.map { tensor in
       tensor.map { ValueType(dtype: $0.dtype, shape: $0.shape.map { .known($0) }) }
     }

@@ -113,7 +113,7 @@ import Testing
       attributes: Attributes(call.attributes, operatorName: name),
       constants: inputs.enumerated().map { $0 == 1 || $0 == 2 ? $1 : nil },
       inputCount: inputs.count, outputCount: 2)
-    let made = try OperatorTable.make(name, node)
+    let made = try OperatorTable.make(OperatorID(name), node)
     let first = try made.results(inputs, makeContext()).map(\.values)
     _ = try made.results(inputs, RunContext(mode: .bf16))
     #expect(try made.results(inputs, makeContext()).map(\.values) == first)

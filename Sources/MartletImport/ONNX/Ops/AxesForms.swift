@@ -7,7 +7,7 @@ enum AxesForms {
     if node.opset < 13, let axes = try node.takeInts("axes") {
       node.inputs = [node.input(0), try converter.constant(axes, for: node)]
     }
-    try converter.emit(node.operatorType, node.inputs, node.attributes, for: node)
+    try converter.emit(node.op, node.inputs, node.attributes, for: node)
   }
 }
 
@@ -15,11 +15,11 @@ enum AxesForms {
 enum ReduceForms {
   static func convert(_ converter: inout ONNXConverter, _ node: ImportedNode) throws(MartletError) {
     var node = node
-    let newest = node.operatorType == "ReduceSum" ? 13 : 18
+    let newest = node.op == "ReduceSum" ? 13 : 18
     if node.opset < newest, let axes = try node.takeInts("axes"), !axes.isEmpty {
       node.inputs = [node.input(0), try converter.constant(axes, for: node)]
     }
-    try converter.emit(node.operatorType, node.inputs, node.attributes, for: node)
+    try converter.emit(node.op, node.inputs, node.attributes, for: node)
   }
 }
 

@@ -5,7 +5,7 @@ import MartletOperators
 /// Loop, Scan and SequenceMap: their bodies become regions.
 enum ControlFlow {
   static func convert(_ converter: inout ONNXConverter, _ node: ImportedNode) throws(MartletError) {
-    try converter.emitWithRegions(node.operatorType, for: node)
+    try converter.emitWithRegions(node.op, for: node)
   }
 }
 

@@ -8,7 +8,7 @@ enum LegacyBroadcast {
     var node = node
     _ = node.take("consumed_inputs")
     guard node.opset < 7 else {
-      return try converter.emit(node.operatorType, node.inputs, node.attributes, for: node)
+      return try converter.emit(node.op, node.inputs, node.attributes, for: node)
     }
     let isBroadcast = try node.takeInt("broadcast") ?? 0 != 0
     let axis = try node.takeInt("axis")
@@ -28,6 +28,6 @@ enum LegacyBroadcast {
         node.inputs[1] = try converter.emitInner("Unsqueeze", [node.inputs[1], axes], for: node)
       }
     }
-    try converter.emit(node.operatorType, node.inputs, node.attributes, for: node)
+    try converter.emit(node.op, node.inputs, node.attributes, for: node)
   }
 }
