@@ -626,15 +626,16 @@ martlet_status martlet_attributes_set_tensor(martlet_attributes *attributes, con
                                              const martlet_tensor *value);
 
 /** The name of the index-th operator that martlet_op_run() knows, or NULL past the last. Names are
- * those of ONNX, and Linear (martlet_linear()), Silu (x * sigmoid(x)) and DequantizedMatMul (the product
- * of two dequantised matrices). Lasts as long as the process. Never fails. */
+ * those of ONNX; Martlet's own operators stand with their domain, as "ai.martlet.Linear" (which is
+ * martlet_linear()). Lasts as long as the process. Never fails. */
 const char *martlet_op_name_at(size_t index);
 
 /**
  * Runs one operator. Names, inputs, attributes and meaning are those of the ONNX operator at its
  * newest supported opset.
  *
- * name: "Softmax", "Conv", ....  attributes: NULL: none.
+ * name: "Softmax", "Conv", ...; one of Martlet's own with its domain or without: "Linear".
+ * attributes: NULL: none.
  * mode: the call's own fast-math mode, or MARTLET_MATH_DEFAULT.
  * inputs: input_count tensors in the operator's order, NULL where an optional one is left out; may
  *   be NULL when input_count is 0.
@@ -824,7 +825,8 @@ martlet_status martlet_context_set_profiling(martlet_context *context, bool enab
 /** What one node did in the last run. */
 typedef struct martlet_node_info {
   const char *node;          /* its name in the model; made up when it has none; never NULL */
-  const char *operator_name; /* never NULL */
+  const char *operator_name; /* as martlet_op_name_at() has it; a product that took over what follows
+                                it is one of Martlet's own, "ai.martlet.FusedMatMul"; never NULL */
   const char *precision;     /* of its products, "fp32", "bf16", ...; NULL: it has no products */
   const char *kernel;        /* the kernel that ran; NULL with precision */
   const char *backend;       /* "native", ...; NULL with precision */

@@ -32,7 +32,8 @@ public func martlet_op_run(
     let set = try HandleTable.shared.resolveOptional(
       attributes, "attributes", as: AttributeSet.self)
     let call = OperatorCall(
-      OperatorTable.id(named: try text(name, "name")), set?.values ?? [:], mode: try effectiveMode(mode))
+      OperatorTable.id(named: try text(name, "name")), set?.values ?? [:],
+      mode: try effectiveMode(mode))
     let slots = try ResultSlots(outputs, "outputs", count: try outputCount(output_count))
     var tensors: [Tensor?] = []
     for (index, handle) in try array(inputs, input_count, "inputs").enumerated() {
