@@ -680,6 +680,8 @@ typedef struct martlet_model_options {
  * Further options by name. An unknown name is MARTLET_NOT_FOUND, a bad value
  * MARTLET_INVALID_ARGUMENT.
  *   "optimize"       "1" (default): lossless passes over the graph; "0": run it as it was written.
+ *   "prepare"        "1" (default): weights are brought into the form that runs read while the model
+ *                    is loaded, for the mode in force then; "0": by the first run that needs them.
  *   "winograd"       "1": 3x3 convolutions with constant weights may run by Winograd's algorithm where
  *                    it is faster (the precision report names the kernel); "0": never. Default: as
  *                    MARTLET_WINOGRAD in the environment says, else "1".
@@ -688,8 +690,9 @@ typedef struct martlet_model_options {
  */
 
 /**
- * Loads an ONNX model. Weights stay in the mapped file until they are packed: the file must not be
- * changed in place while the model is in use (replacing it by renaming another over it is fine).
+ * Loads an ONNX model. Weights stay in the mapped file; those that runs read in another form are let
+ * go of once they have it (see "prepare"), and read again if a later mode needs them. The file must
+ * not be changed in place while the model is in use (replacing it by renaming another over it is fine).
  *
  * path: of the .onnx file; external data is looked for beside it, and links out of its folder are
  * refused (MARTLET_INVALID_MODEL).

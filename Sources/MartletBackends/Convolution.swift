@@ -120,6 +120,8 @@ package struct ConvolutionProblem {
 package final class RoundedWeights: @unchecked Sendable {
   package let storage: Storage
 
+  package var byteCount: Int { storage.byteCount }
+
   init(storage: Storage) {
     self.storage = storage
   }
@@ -134,6 +136,8 @@ package final class WinogradWeights: @unchecked Sendable {
   let storage: Storage
   /// Bytes from one point's matrix to the next.
   let pointStride: Int
+
+  package var byteCount: Int { storage.byteCount }
 
   init(m: Int, storage: Storage, pointStride: Int) {
     self.m = m
@@ -154,12 +158,17 @@ extension Backends {
     try native.convolve(problem, pool: pool)
   }
 
-  /// The problem's weights rounded for products in bf16; nil where its mode and shape keep to float32.
+  /// Whether the problem's products are taken in bf16, as its mode and shape have it.
+  package static func roundsWeights(_ problem: ConvolutionProblem) -> Bool {
+    native.usesBF16(problem)
+  }
+
+  /// The problem's weights rounded for products in bf16.
   ///
   /// - Throws: `outOfMemory`.
   package static func roundedWeights(
     _ problem: ConvolutionProblem, pool: ThreadPool
-  ) throws(MartletError) -> RoundedWeights? {
+  ) throws(MartletError) -> RoundedWeights {
     try native.roundedWeights(problem, pool: pool)
   }
 

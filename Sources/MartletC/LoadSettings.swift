@@ -37,12 +37,16 @@ struct LoadSettings {
     switch key {
     case "optimize":
       options.optimizationLevel = try LoadSettings.flag(key, value) ? 1 : 0
+    case "prepare":
+      options.preparesAtFirstRun = try !LoadSettings.flag(key, value)
     case "winograd":
       options.permitsWinograd = try LoadSettings.flag(key, value)
     case "borrow_memory" where isMemory:
       borrowsMemory = try LoadSettings.flag(key, value)
     default:
-      let known = isMemory ? "optimize, winograd, borrow_memory" : "optimize, winograd"
+      let known =
+        isMemory
+        ? "optimize, prepare, winograd, borrow_memory" : "optimize, prepare, winograd"
       throw MartletError(
         .notFound, "unknown option '\(key)'; known: \(known)", input: key, expected: known,
         actual: key)

@@ -30,7 +30,9 @@ struct OperatorCall {
     guard weight.isPacked else { return try run(inputs, into: slots) }
     let key = "\(op) \(inputs.count) \(attributes.values.sorted { $0.key < $1.key })"
     let operation = try weight.operation(key) { () throws(MartletError) in
-      try make(inputs, outputCount: slots.destinations.count, constant: index)
+      try make(
+        inputs, outputCount: slots.destinations.count, constant: index,
+        prepared: weight.constants)
     }
     if attributes.values.isEmpty, inputs.count == 2, weight.plainProduct == nil,
       let product = operation as? MatMul
@@ -72,15 +74,16 @@ struct OperatorCall {
     return try operation.results(inputs, RunContext(mode: mode))
   }
 
-  private func make(_ inputs: [Tensor?], outputCount: Int, constant: Int? = nil)
-    throws(MartletError) -> any Operator
-  {
+  private func make(
+    _ inputs: [Tensor?], outputCount: Int, constant: Int? = nil,
+    prepared: PreparedConstants = PreparedConstants()
+  ) throws(MartletError) -> any Operator {
     let operation = try OperatorTable.make(
       op,
       OperatorNode(
         attributes: attributes,
         constants: inputs.enumerated().map { $0 == constant ? $1 : nil },
-        inputCount: inputs.count, outputCount: outputCount))
+        inputCount: inputs.count, outputCount: outputCount, prepared: prepared))
     let schema = type(of: operation).schema
     for (index, input) in inputs.enumerated().prefix(schema.requiredInputs) where input == nil {
       let input = index < schema.inputs.count ? schema.inputs[index] : "\(index)"

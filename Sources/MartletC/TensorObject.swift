@@ -17,6 +17,8 @@ final class TensorObject: HandleObject, @unchecked Sendable {
   let extents: UnsafeMutablePointer<Int64>
   /// The same as a plain matrix, where it is one.
   let plain: PlainMatrix?
+  /// Panels of this weight, shared by its operators.
+  let constants = PreparedConstants()
   private let prepared = Mutex<[String: any Operator]>([:])
   private let product = Mutex<MatMul?>(nil)
 

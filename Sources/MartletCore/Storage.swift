@@ -12,6 +12,8 @@ package final class Storage: @unchecked Sendable {
   package let byteCount: Int
   /// Whether the bytes may be written.
   package let isReadOnly: Bool
+  /// Whether these are the bytes of a mapped file: pages let go come back by themselves.
+  package let isMappedFile: Bool
   private let deallocate: (@Sendable () -> Void)?
   private let isOwned: Bool
 
@@ -37,6 +39,7 @@ package final class Storage: @unchecked Sendable {
     self.base = base
     self.byteCount = byteCount
     self.isReadOnly = false
+    self.isMappedFile = false
     self.deallocate = nil
     self.isOwned = true
     Storage.inUse.add(byteCount, ordering: .relaxed)
@@ -65,13 +68,26 @@ package final class Storage: @unchecked Sendable {
   /// Wraps memory of somebody else; `deallocate` runs once when the last tensor is gone.
   package init(
     borrowing base: UnsafeMutableRawPointer, byteCount: Int, isReadOnly: Bool,
-    deallocate: (@Sendable () -> Void)? = nil
+    isMappedFile: Bool = false, deallocate: (@Sendable () -> Void)? = nil
   ) {
     self.base = base
     self.byteCount = byteCount
     self.isReadOnly = isReadOnly
+    self.isMappedFile = isMappedFile
     self.deallocate = deallocate
     self.isOwned = false
+  }
+
+  /// Lets go of the pages of a mapped file that lie wholly in `bytes`: they take memory again when
+  /// somebody reads them.
+  package func letGo(of bytes: Range<Int>) {
+    guard isMappedFile else { return }
+    let page = UInt(sysconf(Int32(_SC_PAGESIZE)))
+    let address = UInt(bitPattern: base)
+    let first = (address + UInt(bytes.lowerBound) + page - 1) / page * page
+    let end = (address + UInt(bytes.upperBound)) / page * page
+    guard first < end else { return }
+    madvise(UnsafeMutableRawPointer(bitPattern: first), Int(end - first), Int32(MADV_DONTNEED))
   }
 
   deinit {

@@ -51,7 +51,7 @@ package struct MappedFile {
     guard let base = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), base != MAP_FAILED
     else { throw MappedFile.error(path, reason: errno) }
     let address = UInt(bitPattern: base)
-    storage = Storage(borrowing: base, byteCount: size, isReadOnly: true) {
+    storage = Storage(borrowing: base, byteCount: size, isReadOnly: true, isMappedFile: true) {
       munmap(UnsafeMutableRawPointer(bitPattern: address), size)
     }
   }

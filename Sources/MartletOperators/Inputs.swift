@@ -7,6 +7,8 @@ import MartletCore
 package final class Inputs {
   /// The inputs, then what the node's regions capture; nil: an optional input that is absent.
   package var values: [Value?]
+  /// What the node's operator keeps from run to run in this context; nil at first.
+  package var kept: AnyObject?
   /// Number of inputs, absent ones before the last included.
   package let count: Int
   let operatorName: String

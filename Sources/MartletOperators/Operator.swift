@@ -44,16 +44,19 @@ package struct OperatorNode: Sendable {
   package let outputCount: Int
   /// The node's subgraphs.
   package let regions: [any RegionDescription]
+  /// Who makes and keeps the forms of constants that runs read in their place.
+  package let prepared: PreparedConstants
 
   package init(
     attributes: Attributes, constants: [Tensor?], inputCount: Int, outputCount: Int,
-    regions: [any RegionDescription] = []
+    regions: [any RegionDescription] = [], prepared: PreparedConstants = PreparedConstants()
   ) {
     self.attributes = attributes
     self.constants = constants
     self.inputCount = inputCount
     self.outputCount = outputCount
     self.regions = regions
+    self.prepared = prepared
   }
 
   /// The constant at input `index`, or nil.

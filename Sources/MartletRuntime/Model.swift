@@ -19,6 +19,9 @@ package final class Model: Sendable {
     /// Whether convolutions may run by Winograd's algorithm where it is faster; nil: as
     /// `MARTLET_WINOGRAD` in the environment says, and without it they may.
     package var permitsWinograd: Bool?
+    /// Whether constants are brought into the form that runs read when the first run needs them, and
+    /// not while the model is loaded.
+    package var preparesAtFirstRun = false
     /// Names of passes to leave out (see `PassTable`).
     package var disabledPasses: Set<String> = []
 
@@ -82,7 +85,10 @@ package final class Model: Sendable {
     passReport = try PassTable.optimize(
       &graph, level: options.optimizationLevel, disabled: options.disabledPasses,
       progress: progress)
-    plan = try Plan(graph, progress: progress)
+    let preparation = Preparation(
+      mode: MathMode.effective(argument: options.mode), permitsWinograd: options.permitsWinograd)
+    plan = try Plan(
+      graph, preparing: options.preparesAtFirstRun ? nil : preparation, progress: progress)
     self.graph = graph
     self.metadata = metadata
     self.options = options

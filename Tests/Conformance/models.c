@@ -262,13 +262,14 @@ static void options(void) {
   onnx_bytes file = onnx_mlp();
   martlet_model *model = NULL;
   martlet_model_options options = {0};
-  const char *keys[] = {"optimize", "borrow_memory", "winograd"}, *values[] = {"0", "1", "0"};
+  const char *keys[] = {"optimize", "borrow_memory", "winograd", "prepare"};
+  const char *values[] = {"0", "1", "0", "0"};
   check_status(MARTLET_INVALID_ARGUMENT,
                martlet_model_load_memory(file.data, file.size, &options, &model));
   options.struct_size = sizeof options;
   options.keys = keys;
   options.values = values;
-  options.option_count = 3;
+  options.option_count = 4;
   options.math_mode = "strict";
   check_ok(martlet_model_load_memory(file.data, file.size, &options, &model));
   martlet_tensor *x = input(), *y = NULL, *same = NULL;

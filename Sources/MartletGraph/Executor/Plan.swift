@@ -55,19 +55,36 @@ package final class Plan: Sendable {
   let outputSources: [Source]
   /// Storages that results must not share: those of constants.
   let constantStorages: Set<ObjectIdentifier>
-  /// Bytes of the constants that runs read (those packed elsewhere are still counted here).
+  /// Bytes of the constants that nodes name (those that are read in a prepared form are still counted
+  /// here), and of those that lie in the model's file, mapped.
   package let constantBytes: Int
+  package let mappedBytes: Int
+  /// What was made of constants, for the nodes inside regions too.
+  package let prepared: PreparedConstants
 
-  /// Prepares `graph`, whose nodes are in topological order with inferred types.
+  /// Prepares `graph`, whose nodes are in topological order with inferred types, and its constants
+  /// for runs as `preparation` says; nil: each at its first use.
   ///
   /// Throws what an operator throws on its attributes and constants, naming the node.
-  package init(_ graph: Graph, progress: ProgressCallback? = nil) throws(MartletError) {
+  package convenience init(
+    _ graph: Graph, preparing preparation: Preparation? = nil, progress: ProgressCallback? = nil
+  ) throws(MartletError) {
+    try self.init(graph, preparation, PreparedConstants(), progress)
+  }
+
+  private init(
+    _ graph: Graph, _ preparation: Preparation?, _ prepared: PreparedConstants,
+    _ progress: ProgressCallback?
+  ) throws(MartletError) {
     let graph = try Plan.aligned(graph)
     var nodes: [PreparedNode] = []
     var sources: [Source] = []
     var sourceOf = [Source](repeating: .absent, count: graph.values.count)
     var readersOf = [[Reader]](repeating: [], count: graph.values.count)
-    var constantBytes = 0
+    var (constantBytes, mappedBytes) = (0, 0)
+    // The constants that nodes read in a prepared form, and those that somebody reads as they are.
+    var replaced: Set<ValueID> = []
+    var read = Set(graph.outputs.map(\.value))
     var constantStorages: Set<ObjectIdentifier> = []
     for (index, id) in graph.inputs.enumerated() { sourceOf[id] = .input(index) }
     func source(_ id: ValueID) throws(MartletError) -> Source {
@@ -79,7 +96,9 @@ package final class Plan: Sendable {
         }
         sourceOf[id] = .constant(constant)
         constantStorages.insert(ObjectIdentifier(constant.storage))
-        constantBytes += try Shape.byteCount(constant.shape, constant.dtype)
+        let bytes = try Shape.byteCount(constant.shape, constant.dtype)
+        constantBytes += bytes
+        if constant.storage.isMappedFile { mappedBytes += bytes }
       }
       return sourceOf[id]
     }
@@ -90,7 +109,8 @@ package final class Plan: Sendable {
     var results: [ValueID] = []
     for (index, node) in graph.nodes.enumerated() {
       try Progress.report("prepare", index, of: graph.nodes.count, to: progress)
-      let operation = try graph.makeOperator(node)
+      let operation = try graph.makeOperator(node, prepared: prepared)
+      let unread = try Plan.prepare(node, operation, graph, preparation)
       let firstOperand = sources.count
       let captures = node.regions.flatMap { $0.captures.map(Optional.some) }
       for (position, input) in (node.inputs + captures).enumerated() {
@@ -102,6 +122,7 @@ package final class Plan: Sendable {
           throw error.at(node)
         }
         readersOf[input].append(Reader(node: index, position: position))
+        if unread.contains(position) { replaced.insert(input) } else { read.insert(input) }
       }
       let firstResult = results.count
       for id in node.outputs {
@@ -114,7 +135,9 @@ package final class Plan: Sendable {
         let end = firstCapture + region.captures.count
         do throws(MartletError) {
           regions.append(
-            PreparedRegion(plan: try Plan(region.graph), captures: firstCapture..<end))
+            PreparedRegion(
+              plan: try Plan(region.graph, preparation, prepared, nil),
+              captures: firstCapture..<end))
         } catch {
           throw error.at(node)
         }
@@ -145,6 +168,22 @@ package final class Plan: Sendable {
     self.outputSources = outputSources
     self.constantStorages = constantStorages
     self.constantBytes = constantBytes
+    self.mappedBytes = mappedBytes
+    self.prepared = prepared
+    for id in replaced.subtracting(read) { graph.values[id].constant?.letGoOfPages() }
+  }
+
+  /// Prepares the node's constants; gives the inputs whose elements its runs do not read.
+  private static func prepare(
+    _ node: Node, _ operation: any Operator, _ graph: Graph, _ preparation: Preparation?
+  ) throws(MartletError) -> [Int] {
+    guard let preparation, let operation = operation as? any PreparingOperator else { return [] }
+    do throws(MartletError) {
+      return try operation.prepare(
+        node.inputs.map { $0.map { graph.values[$0].type } }, preparation)
+    } catch {
+      throw error.at(node)
+    }
   }
 
   /// The graph with aligned copies of the unaligned constants that need it: an unaligned weight that

@@ -66,6 +66,13 @@ extension Tensor {
     return start &+ UInt(bitPattern: low)..<start &+ UInt(bitPattern: high + dtype.byteCount)
   }
 
+  /// Lets go of the memory of a constant in a mapped file until somebody reads it.
+  func letGoOfPages() {
+    guard let range = addressRange else { return }
+    let start = UInt(bitPattern: storage.base)
+    storage.letGo(of: Int(range.lowerBound - start)..<Int(range.upperBound - start))
+  }
+
   /// Whether the elements of both, of one shape and dtype, lie at the same places.
   package func isSameView(as other: Tensor) -> Bool {
     storage === other.storage && byteOffset == other.byteOffset && strides == other.strides

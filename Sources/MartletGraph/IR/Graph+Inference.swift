@@ -5,12 +5,15 @@ extension Graph {
   /// Makes the operator of a node, with whatever of its inputs is constant and with its regions.
   ///
   /// Errors name the node and the operator.
-  package func makeOperator(_ node: Node) throws(MartletError) -> any Operator {
-    try makeOperator(node, describeRegions(of: node, InferenceBudget(for: [node]), depth: 0))
+  package func makeOperator(
+    _ node: Node, prepared: PreparedConstants = PreparedConstants()
+  ) throws(MartletError) -> any Operator {
+    try makeOperator(
+      node, describeRegions(of: node, InferenceBudget(for: [node]), depth: 0), prepared: prepared)
   }
 
   func makeOperator(
-    _ node: Node, _ regions: [GraphRegion]
+    _ node: Node, _ regions: [GraphRegion], prepared: PreparedConstants = PreparedConstants()
   ) throws(MartletError) -> any Operator {
     var constants: [Tensor?] = []
     for input in node.inputs { constants.append(input.flatMap { values[$0].constant }) }
@@ -20,7 +23,7 @@ extension Graph {
         OperatorNode(
           attributes: Attributes(node.attributes, operatorName: node.op.description),
           constants: constants, inputCount: node.inputs.count, outputCount: node.outputs.count,
-          regions: regions))
+          regions: regions, prepared: prepared))
     } catch {
       throw error.at(node)
     }

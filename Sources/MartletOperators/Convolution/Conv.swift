@@ -1,6 +1,5 @@
 import MartletBackends
 import MartletCore
-import Synchronization
 
 /// Convolution over one to three spatial axes: X [N, C, ...], W [M, C / group, ...], B [M].
 ///
@@ -8,7 +7,7 @@ import Synchronization
 /// 16-bit floats the same in f32 with one rounding at the end, f64 plain loops.
 /// Complexity: 2·N·M·(C/group)·taps·pixels floating-point operations.
 /// Source: ONNX Conv-22; `residual` and `activation` are Martlet's own, for graph passes.
-package struct Conv: Operator {
+package struct Conv: PreparingOperator {
   package static let schema = OperatorSchema(
     name: "Conv", inputs: ["X", "W", "B", "residual"], requiredInputs: 2, outputs: ["Y"],
     attributes: FusedActivation.attributes.merging(SlidingWindow.attributes) { first, _ in first }
@@ -19,7 +18,6 @@ package struct Conv: Operator {
   private let groups: Int
   private let activation: Activation
   private let constant: ConstantWeights?
-  private let extents = LastExtents()
 
   package init(_ node: OperatorNode) throws(MartletError) {
     window = try SlidingWindow(node.attributes)
@@ -30,7 +28,7 @@ package struct Conv: Operator {
         expected: ">= 1", actual: "\(groups)")
     }
     activation = try FusedActivation.parse(node.attributes)
-    constant = node.constant(1).map { _ in ConstantWeights() }
+    constant = node.constant(1).map { _ in ConstantWeights(node.prepared) }
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
@@ -57,11 +55,48 @@ package struct Conv: Operator {
     return [ValueType(dtype: dtype, shape: [x[0], w[0]] + output)]
   }
 
+  package func prepare(
+    _ inputs: [ValueType?], _ preparation: Preparation
+  ) throws(MartletError) -> [Int] {
+    guard let constant, let weight = inputs.type(1)?.constant, weight.dtype == .float32,
+      weight.isContiguous, weight.count > 0, let x = inputs.type(0)?.shape, x.count == weight.rank
+    else { return [] }
+    // Forms do not depend on the batch; they may on the image, which must be known.
+    var shape = [1]
+    for dimension in x.dropFirst() {
+      guard case .known(let extent) = dimension else { return [] }
+      shape.append(extent)
+    }
+    let extents = try resolve(shape, weight.shape)
+    if extents.isEmpty { return [] }
+    let pointer = weight.typed(Float.self)
+    var problem = problem(
+      extents, src: pointer, weights: pointer, dst: pointer, mode: preparation.mode)
+    if problem.isDepthwise { return [] }
+    let isPrepared = try constant.prepare(
+      &problem, weight, permitsWinograd: preparation.permitsWinograd, preparation.pool)
+    return isPrepared ? [1] : []
+  }
+
+  private func problem(
+    _ extents: ConvolutionExtents, src: UnsafeMutablePointer<Float>,
+    weights: UnsafeMutablePointer<Float>, dst: UnsafeMutablePointer<Float>, mode: MathMode
+  ) -> ConvolutionProblem {
+    var problem = ConvolutionProblem(
+      batch: extents.shape[0], groups: groups, inChannels: extents.source[1],
+      outChannels: extents.shape[1], input: extents.input, kernel: extents.kernel,
+      output: extents.output, src: src, weights: weights, dst: dst, mode: mode)
+    problem.stride = extents.stride
+    problem.dilation = extents.dilation
+    problem.padding = extents.padding
+    return problem
+  }
+
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let input = try inputs.float(0)
     let weight = try inputs.required(1, like: input.dtype)
     let bias = try inputs.optional(2, like: input.dtype)
-    let extents = try check(input, weight, bias)
+    let extents = try check(inputs, input, weight, bias)
     let shape = extents.shape
     if extents.isEmpty { return context.deliver(try context.output(0, input.dtype, shape)) }
     let type: DType = input.dtype == .float64 ? .float64 : .float32
@@ -87,14 +122,9 @@ package struct Conv: Operator {
       residual?.keepAlive()
       output.keepAlive()
     }
-    var problem = ConvolutionProblem(
-      batch: shape[0], groups: groups, inChannels: input.shape[1], outChannels: shape[1],
-      input: extents.input, kernel: extents.kernel, output: extents.output,
-      src: x.typed(Float.self), weights: w.typed(Float.self), dst: output.typed(Float.self),
-      mode: context.mode)
-    problem.stride = extents.stride
-    problem.dilation = extents.dilation
-    problem.padding = extents.padding
+    var problem = problem(
+      extents, src: x.typed(Float.self), weights: w.typed(Float.self),
+      dst: output.typed(Float.self), mode: context.mode)
     if type == .float64 {
       let plain = PlainConvolution(
         geometry: problem, src: x.typed(Double.self), weights: w.typed(Double.self),
@@ -112,24 +142,30 @@ package struct Conv: Operator {
     problem.residual = residual.map { UnsafePointer($0.typed(Float.self)) }
     problem.activation = activation
     if input.dtype == .float32, !problem.isDepthwise {
-      try constant?.prepare(&problem, context)
+      try constant?.prepare(
+        &problem, weight, permitsWinograd: context.permitsWinograd, context.pool)
     }
     context.note(try Backends.convolve(problem, pool: context.pool))
     context.deliver(try context.finish(output, as: input.dtype))
   }
 
   /// The extents of a run; those of the run before where its shapes were the same.
-  private func check(_ x: Tensor, _ w: Tensor, _ b: Tensor?) throws(MartletError)
-    -> ConvolutionExtents
-  {
-    let last = extents.held.withLock { $0 }
-    let isKnown = last.map { $0.source == x.shape && $0.weights == w.shape } ?? false
-    let current = if isKnown, let last { last } else { try resolve(x.shape, w.shape) }
+  private func check(
+    _ inputs: Inputs, _ x: Tensor, _ w: Tensor, _ b: Tensor?
+  ) throws(MartletError) -> ConvolutionExtents {
+    let current: ConvolutionExtents
+    if let last = inputs.kept as? ConvolutionExtents, last.source == x.shape,
+      last.weights == w.shape
+    {
+      current = last
+    } else {
+      current = try resolve(x.shape, w.shape)
+      inputs.kept = current
+    }
     if let b, b.rank != 1 || b.shape[0] != current.shape[1] {
       throw .shape(
         "Conv", "B", expected: "[\(current.shape[1])]", actual: Shape.text(b.shape), input: "B")
     }
-    if !isKnown { extents.held.withLock { $0 = current } }
     return current
   }
 
@@ -186,9 +222,4 @@ private final class ConvolutionExtents: Sendable {
     dilation = SpatialExtents(window.dilations, fill: 1)
     padding = SpatialExtents(window.begin, fill: 0)
   }
-}
-
-/// The extents of a node's last run: a model mostly sees the same shapes again.
-private final class LastExtents: Sendable {
-  let held = Mutex<ConvolutionExtents?>(nil)
 }

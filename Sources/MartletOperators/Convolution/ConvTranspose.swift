@@ -1,6 +1,5 @@
 import MartletBackends
 import MartletCore
-import Synchronization
 
 /// Transposed convolution over one to three spatial axes: X [N, C, ...], W [C, M / group, ...], B [M].
 ///
@@ -8,7 +7,7 @@ import Synchronization
 /// at the end, float64 in float64; see `TransposedConvolution` for the sums.
 /// Complexity: 2·N·C·(M/group)·taps·pixels floating-point operations, scratch for the taps of some
 /// output channels. Source: ONNX ConvTranspose-22.
-package struct ConvTranspose: Operator {
+package struct ConvTranspose: PreparingOperator {
   package static let schema = OperatorSchema(
     name: "ConvTranspose", inputs: ["X", "W", "B"], requiredInputs: 2, outputs: ["Y"],
     attributes: TransposedWindow.attributes.merging([
@@ -27,7 +26,7 @@ package struct ConvTranspose: Operator {
         .invalidArgument, "ConvTranspose: group is \(groups)", operatorName: "ConvTranspose",
         input: "group", expected: ">= 1", actual: "\(groups)")
     }
-    constant = node.constant(1).map { _ in TransposedWeights() }
+    constant = node.constant(1).map { _ in TransposedWeights(node.prepared) }
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
@@ -47,6 +46,17 @@ package struct ConvTranspose: Operator {
     }
     let output = try window.infer(input: Array(x.dropFirst(2)), kernel: kernel)
     return [ValueType(dtype: dtype, shape: leading + output)]
+  }
+
+  package func prepare(
+    _ inputs: [ValueType?], _ preparation: Preparation
+  ) throws(MartletError) -> [Int] {
+    guard let constant, let weight = inputs.type(1)?.constant, weight.count > 0, weight.rank >= 3,
+      weight.shape[0] % groups == 0, weight.dtype == .float32 || weight.dtype == .float64
+    else { return [] }
+    let workspace = Workspace(pool: preparation.pool, memory: RunMemory())
+    _ = try constant.matrices(weight, groups: groups, workspace)
+    return [1]
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
@@ -106,7 +116,7 @@ package struct ConvTranspose: Operator {
     _ weight: Tensor, as type: DType, _ context: RunContext
   ) throws(MartletError) -> Tensor {
     if let constant, weight.dtype == type {
-      return try constant.matrices(weight, groups: groups, context)
+      return try constant.matrices(weight, groups: groups, context.workspace)
     }
     return try TransposedWeights.view(
       try context.contiguous(try context.converted(weight, to: type)), groups: groups)
@@ -151,26 +161,25 @@ package struct ConvTranspose: Operator {
 
 /// Constant weights of a transposed convolution, turned once so that products read them by rows.
 private final class TransposedWeights: Sendable {
-  private let held = Mutex<Tensor?>(nil)
+  private let prepared: PreparedConstants
+  private let held = HeldForm<PreparedTensor>()
+
+  init(_ prepared: PreparedConstants) { self.prepared = prepared }
 
   /// `weight`, always the same tensor, as contiguous [groups, M / group * taps, C / group].
   func matrices(
-    _ weight: Tensor, groups: Int, _ context: RunContext
+    _ weight: Tensor, groups: Int, _ workspace: Workspace
   ) throws(MartletError) -> Tensor {
-    let outcome = held.withLock { held -> Result<Tensor, MartletError> in
-      if let held { return .success(held) }
-      do throws(MartletError) {
-        let view = try Self.view(try context.contiguous(weight), groups: groups)
+    let form = try held { () throws(MartletError) in
+      try prepared.form("transposed in \(groups) groups", of: weight) { () throws(MartletError) in
+        let view = try Self.view(try workspace.contiguous(weight), groups: groups)
         let turned = try Tensor(uninitialized: weight.dtype, view.shape)
-        Copying.copy(view, into: turned, context.workspace)
+        Copying.copy(view, into: turned, workspace)
         view.keepAlive()
-        held = turned
-        return .success(turned)
-      } catch {
-        return .failure(error)
+        return PreparedTensor(turned)
       }
     }
-    return try outcome.get()
+    return form.tensor
   }
 
   /// The contiguous `weight` seen as [groups, M / group * taps, C / group].

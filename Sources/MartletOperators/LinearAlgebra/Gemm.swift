@@ -5,7 +5,7 @@ import MartletCore
 ///
 /// Complexity: 2·M·N·K floating-point operations. Source: ONNX Gemm-13; `residual` and `activation`
 /// are Martlet's own, for graph passes.
-package struct Gemm: Operator {
+package struct Gemm: PreparingOperator {
   package static let schema = OperatorSchema(
     name: "Gemm", inputs: ["A", "B", "C", "residual"], requiredInputs: 2, outputs: ["Y"],
     attributes: FusedActivation.attributes.merging([
@@ -28,7 +28,7 @@ package struct Gemm: Operator {
     transposesA = try node.attributes.bool("transA", default: false)
     transposesB = try node.attributes.bool("transB", default: false)
     activation = try FusedActivation.parse(node.attributes)
-    weight = node.constant(1).map { _ in PackedWeight() }
+    weight = node.constant(1).map { _ in PackedWeight(node.prepared) }
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
@@ -51,6 +51,14 @@ package struct Gemm: Operator {
         actual: "\(Inference.text(a)) by \(Inference.text(b))")
     }
     return [ValueType(dtype: dtype, shape: [rows, columns])]
+  }
+
+  package func prepare(
+    _ inputs: [ValueType?], _ preparation: Preparation
+  ) throws(MartletError) -> [Int] {
+    guard let constant = inputs.type(1)?.constant, constant.rank == 2 else { return [] }
+    return try weight.prepare(
+      transposesB ? constant.matrixTransposed : constant, input: 1, preparation)
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {

@@ -4,7 +4,7 @@ import MartletCore
 /// Y = activation(X @ weight^T + bias + residual): X [..., K], weight [N, K], bias [N], Y [..., N].
 ///
 /// Martlet's own, PyTorch's `linear`. Complexity: 2·rows·N·K floating-point operations.
-package struct Linear: Operator {
+package struct Linear: PreparingOperator {
   package static let schema = OperatorSchema(
     name: "Linear", domain: OperatorID.martletDomain, inputs: ["X", "weight", "bias", "residual"],
     requiredInputs: 2,
@@ -16,7 +16,7 @@ package struct Linear: Operator {
 
   package init(_ node: OperatorNode) throws(MartletError) {
     activation = try FusedActivation.parse(node.attributes)
-    weight = node.constant(1).map { _ in PackedWeight() }
+    weight = node.constant(1).map { _ in PackedWeight(node.prepared) }
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
@@ -34,6 +34,13 @@ package struct Linear: Operator {
         actual: "\(Inference.text(x)) by \(Inference.text(w))")
     }
     return [ValueType(dtype: dtype, shape: x.dropLast() + [w?[0] ?? .unknown])]
+  }
+
+  package func prepare(
+    _ inputs: [ValueType?], _ preparation: Preparation
+  ) throws(MartletError) -> [Int] {
+    guard let constant = inputs.type(1)?.constant, constant.rank == 2 else { return [] }
+    return try weight.prepare(constant.matrixTransposed, input: 1, preparation)
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {

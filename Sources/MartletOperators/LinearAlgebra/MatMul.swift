@@ -7,7 +7,7 @@ import MartletCore
 /// Complexity: 2·M·N·K floating-point operations per matrix. Source: ONNX MatMul-13. `bias`,
 /// `residual`, `alpha`, `trans_a`, `trans_b` and `activation` are Martlet's own, for graph passes:
 /// Y = activation(alpha * A @ B + bias + residual).
-package struct MatMul: Operator {
+package struct MatMul: PreparingOperator {
   package static let schema = OperatorSchema(
     name: "MatMul", inputs: ["A", "B", "bias", "residual"], requiredInputs: 2, outputs: ["Y"],
     attributes: FusedActivation.attributes.merging([
@@ -38,7 +38,7 @@ package struct MatMul: Operator {
     transposesA = try node.attributes.bool("trans_a", default: false)
     transposesB = try node.attributes.bool("trans_b", default: false)
     activation = try FusedActivation.parse(node.attributes)
-    weight = node.constant(1).flatMap { $0.rank >= 2 ? PackedWeight() : nil }
+    weight = node.constant(1).flatMap { $0.rank >= 2 ? PackedWeight(node.prepared) : nil }
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
@@ -72,6 +72,14 @@ package struct MatMul: Operator {
     var shape = shape
     shape.swapAt(shape.count - 1, shape.count - 2)
     return shape
+  }
+
+  package func prepare(
+    _ inputs: [ValueType?], _ preparation: Preparation
+  ) throws(MartletError) -> [Int] {
+    let constant = inputs.type(1)?.constant
+    return try weight.prepare(
+      transposesB ? constant?.matrixTransposed : constant, input: 1, preparation)
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {

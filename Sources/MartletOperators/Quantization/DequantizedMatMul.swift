@@ -7,7 +7,7 @@ import MartletCore
 ///
 /// a [..., M, K], b [..., K, N]: int8 or uint8 each, K at most `mostTerms`; a's parameters per tensor,
 /// b's per tensor or column. Complexity: 2·M·N·K integer operations per matrix.
-package struct DequantizedMatMul: Operator {
+package struct DequantizedMatMul: PreparingOperator {
   package static let schema = OperatorSchema(
     name: "DequantizedMatMul", domain: OperatorID.martletDomain,
     inputs: ["a", "a_scale", "a_zero_point", "b", "b_scale", "b_zero_point"], outputs: ["y"])
@@ -18,12 +18,18 @@ package struct DequantizedMatMul: Operator {
   private let weight: PackedIntegerWeight?
 
   package init(_ node: OperatorNode) throws(MartletError) {
-    weight = node.constant(3).map { _ in PackedIntegerWeight() }
+    weight = node.constant(3).map { _ in PackedIntegerWeight(node.prepared) }
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
     try IntegerMatrixProduct.infer(
       inputs.type(0), inputs.type(3), .float32, operatorName: Self.schema.name)
+  }
+
+  package func prepare(
+    _ inputs: [ValueType?], _ preparation: Preparation
+  ) throws(MartletError) -> [Int] {
+    try weight.prepare(inputs.type(3)?.constant, input: 3, preparation)
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {

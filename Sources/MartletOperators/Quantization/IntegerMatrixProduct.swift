@@ -1,6 +1,5 @@
 import MartletBackends
 import MartletCore
-import Synchronization
 
 /// What MatMulInteger and QLinearMatMul have in common: products of int8 and uint8 matrices with zero
 /// points, batches broadcast as NumPy's matmul does.
@@ -193,28 +192,37 @@ struct IntegerMatrixProduct {
   }
 }
 
-/// A constant right-hand matrix of int8 or uint8, packed at its first use and shared by all runs.
+/// A constant right-hand matrix of int8 or uint8, packed once and shared by all runs.
 final class PackedIntegerWeight: Sendable {
-  private let panels = Mutex<PackedIntegerMatrix?>(nil)
+  private let prepared: PreparedConstants
+  private let held = HeldForm<PackedIntegerMatrix>()
+
+  init(_ prepared: PreparedConstants) { self.prepared = prepared }
 
   /// `weight` ([K, N], any strides, always the same tensor) packed.
   func matrix(_ weight: Tensor, _ pool: ThreadPool) throws(MartletError) -> PackedIntegerMatrix {
-    let outcome = panels.withLock { panels -> Result<PackedIntegerMatrix, MartletError> in
-      if let panels { return .success(panels) }
-      do throws(MartletError) {
-        let view = MatrixView(
-          weight.pointer, weight.dtype, rowStride: weight.strides[0],
-          columnStride: weight.strides[1])
-        let packed = try Backends.packIntegers(
-          view, k: weight.shape[0], n: weight.shape[1], pool: pool)
-        weight.keepAlive()
-        panels = packed
-        return .success(packed)
-      } catch {
-        return .failure(error)
+    try held { () throws(MartletError) in
+      try prepared.form("integer panels", of: weight) { () throws(MartletError) in
+        try Backends.packIntegers(
+          MatrixView(
+            weight.pointer, weight.dtype, rowStride: weight.strides[0],
+            columnStride: weight.strides[1]),
+          k: weight.shape[0], n: weight.shape[1], pool: pool)
       }
     }
-    return try outcome.get()
+  }
+}
+
+extension PackedIntegerWeight? {
+  /// Prepares `weight`, which is input `index`; see `PreparingOperator`.
+  func prepare(
+    _ weight: Tensor?, input index: Int, _ preparation: Preparation
+  ) throws(MartletError) -> [Int] {
+    guard let self, let weight, weight.rank == 2, weight.count > 0,
+      weight.dtype == .int8 || weight.dtype == .uint8
+    else { return [] }
+    _ = try self.matrix(weight, preparation.pool)
+    return [index]
   }
 }
 

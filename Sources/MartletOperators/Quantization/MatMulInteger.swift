@@ -6,7 +6,7 @@ import MartletCore
 /// A [..., M, K], B [..., K, N]: int8 or uint8 each; zero points of A per tensor or row, of B per
 /// tensor or column. Complexity: 2·M·N·K integer operations per matrix.
 /// Source: ONNX MatMulInteger-10.
-package struct MatMulInteger: Operator {
+package struct MatMulInteger: PreparingOperator {
   package static let schema = OperatorSchema(
     name: "MatMulInteger", inputs: ["A", "B", "a_zero_point", "b_zero_point"], requiredInputs: 2,
     outputs: ["Y"])
@@ -14,12 +14,18 @@ package struct MatMulInteger: Operator {
   private let weight: PackedIntegerWeight?
 
   package init(_ node: OperatorNode) throws(MartletError) {
-    weight = node.constant(1).map { _ in PackedIntegerWeight() }
+    weight = node.constant(1).map { _ in PackedIntegerWeight(node.prepared) }
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
     try IntegerMatrixProduct.infer(
       inputs.type(0), inputs.type(1), .int32, operatorName: "MatMulInteger")
+  }
+
+  package func prepare(
+    _ inputs: [ValueType?], _ preparation: Preparation
+  ) throws(MartletError) -> [Int] {
+    try weight.prepare(inputs.type(1)?.constant, input: 1, preparation)
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {

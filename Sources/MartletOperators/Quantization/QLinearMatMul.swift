@@ -7,7 +7,7 @@ import MartletCore
 /// a [..., M, K], b [..., K, N], y: int8 or uint8 each; a's parameters per tensor or row, b's per tensor
 /// or column, y's per tensor. Complexity: 2·M·N·K integer operations per matrix.
 /// Source: ONNX QLinearMatMul-21 (without 8-bit floats).
-package struct QLinearMatMul: Operator {
+package struct QLinearMatMul: PreparingOperator {
   package static let schema = OperatorSchema(
     name: "QLinearMatMul",
     inputs: [
@@ -17,12 +17,18 @@ package struct QLinearMatMul: Operator {
   private let weight: PackedIntegerWeight?
 
   package init(_ node: OperatorNode) throws(MartletError) {
-    weight = node.constant(3).map { _ in PackedIntegerWeight() }
+    weight = node.constant(3).map { _ in PackedIntegerWeight(node.prepared) }
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
     try IntegerMatrixProduct.infer(
       inputs.type(0), inputs.type(3), inputs.type(7)?.dtype, operatorName: "QLinearMatMul")
+  }
+
+  package func prepare(
+    _ inputs: [ValueType?], _ preparation: Preparation
+  ) throws(MartletError) -> [Int] {
+    try weight.prepare(inputs.type(3)?.constant, input: 3, preparation)
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {

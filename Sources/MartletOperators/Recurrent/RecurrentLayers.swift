@@ -2,13 +2,19 @@ import MartletBackends
 import MartletCore
 
 /// LSTM, GRU or RNN.
-package protocol RecurrentOperator: Operator {
+package protocol RecurrentOperator: PreparingOperator {
   var layers: RecurrentLayers { get }
 }
 
 extension RecurrentOperator {
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
     try layers.infer(inputs)
+  }
+
+  package func prepare(
+    _ inputs: [ValueType?], _ preparation: Preparation
+  ) throws(MartletError) -> [Int] {
+    try layers.prepare(inputs, preparation)
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
@@ -34,7 +40,7 @@ package struct RecurrentLayers: Sendable {
     self.schema = schema
     self.cell = cell
     self.attributes = attributes
-    weights = try RecurrentWeights(node, cell, directions: attributes.directions)
+    weights = RecurrentWeights(node, cell, directions: attributes.directions)
     outputCount = min(max(node.outputCount, 1), schema.outputs.count)
   }
 
@@ -42,6 +48,12 @@ package struct RecurrentLayers: Sendable {
     let shapes = try RecurrentShapes(inputs, schema, attributes, gates: cell.gateCount)
     let dtype = inputs.type(0)?.dtype ?? inputs.type(1)?.dtype ?? inputs.type(2)?.dtype
     return shapes.outputs.prefix(outputCount).map { ValueType(dtype: dtype, shape: $0) }
+  }
+
+  func prepare(
+    _ inputs: [ValueType?], _ preparation: Preparation
+  ) throws(MartletError) -> [Int] {
+    try weights.prepare(inputs, directions: attributes.directions, preparation)
   }
 
   func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
@@ -56,8 +68,8 @@ package struct RecurrentLayers: Sendable {
     let call = try RecurrentCall(
       inputs, shapes, attributes, outputCount: outputCount, hasCells: schema.outputs.count > 2,
       context)
-    let w = try weights.tensor(1, inputs, context)
-    let r = try weights.tensor(2, inputs, context)
+    let w = try weights.tensor(1, try inputs.required(1), context)
+    let r = try weights.tensor(2, try inputs.required(2), context)
     for direction in 0..<attributes.directions {
       var problem = RecurrentProblem(
         cell: cell, activations: attributes.activations[direction],

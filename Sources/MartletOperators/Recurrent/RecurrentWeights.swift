@@ -4,36 +4,71 @@ import MartletCore
 /// W and R of a recurrent layer, in the type of computation, packed once: constants for all runs,
 /// others for one run where its steps are worth it.
 struct RecurrentWeights: Sendable {
-  private let constants: [Tensor?]
+  private let prepared: PreparedConstants
+  /// By input, those that are constants of 16 bits: in the type of computation.
+  private let widened: [HeldForm<PreparedTensor>?]
   /// Of the constants: those of W by direction; those of R by direction and product.
   private let inputPanels: [PackedWeight]?
   private let statePanels: [PackedWeight]?
   private let products: [Range<Int>]
 
-  /// Constants of 16 bits are widened here, so that no run has to.
-  init(
-    _ node: OperatorNode, _ cell: RecurrentCell, directions: Int
-  ) throws(MartletError) {
+  init(_ node: OperatorNode, _ cell: RecurrentCell, directions: Int) {
+    prepared = node.prepared
     products = cell.products
-    let workspace = Workspace(pool: .shared, memory: RunMemory())
-    var constants: [Tensor?] = [nil, nil, nil]
+    var widened: [HeldForm<PreparedTensor>?] = [nil, nil, nil]
     for index in 1...2 {
-      guard let constant = node.constant(index), constant.dtype.isFloatingPoint else { continue }
-      constants[index] = try workspace.converted(constant, to: constant.dtype.computeType)
+      if let dtype = node.constant(index)?.dtype, dtype.computeType != dtype {
+        widened[index] = HeldForm()
+      }
     }
-    self.constants = constants
-    inputPanels = constants[1].map { _ in (0..<directions).map { _ in PackedWeight() } }
-    let parts = directions * cell.products.count
-    statePanels = constants[2].map { _ in (0..<parts).map { _ in PackedWeight() } }
+    self.widened = widened
+    func panels(_ index: Int, _ count: Int) -> [PackedWeight]? {
+      guard node.constant(index) != nil else { return nil }
+      return (0..<count).map { _ in PackedWeight(node.prepared) }
+    }
+    inputPanels = panels(1, directions)
+    statePanels = panels(2, directions * cell.products.count)
   }
 
-  /// Input `index` (1 or 2) in the type of computation.
-  func tensor(_ index: Int, _ inputs: Inputs, _ context: RunContext) throws(MartletError)
-    -> Tensor
-  {
-    if let constant = constants[index] { return constant }
-    let tensor = try inputs.required(index)
-    return try context.converted(tensor, to: tensor.dtype.computeType)
+  /// Makes all forms of the constants and gives those inputs whose elements runs then do not read.
+  func prepare(
+    _ inputs: [ValueType?], directions: Int, _ preparation: Preparation
+  ) throws(MartletError) -> [Int] {
+    var replaced: [Int] = []
+    let context = RunContext(mode: preparation.mode, pool: preparation.pool)
+    for index in 1...2 {
+      guard let constant = inputs.type(index)?.constant, constant.rank == 3,
+        constant.dtype.isFloatingPoint, constant.count > 0, constant.shape[0] == directions,
+        index == 1 || constant.shape[1] == (products.last?.upperBound ?? 0) * constant.shape[2]
+      else { continue }
+      let tensor = try tensor(index, constant, context)
+      var isPacked = true
+      for direction in 0..<directions {
+        let weights =
+          index == 1
+          ? [try input(tensor, direction: direction, context)]
+          : try state(tensor, direction: direction, isReused: false, context)
+        if weights.contains(where: { $0.packed == nil }) { isPacked = false }
+      }
+      if isPacked || widened[index] != nil { replaced.append(index) }
+    }
+    return replaced
+  }
+
+  /// `source`, which is input `index` (1 or 2), in the type of computation.
+  func tensor(
+    _ index: Int, _ source: Tensor, _ context: RunContext
+  ) throws(MartletError) -> Tensor {
+    let type = source.dtype.computeType
+    guard let held = widened[index] else { return try context.converted(source, to: type) }
+    let form = try held { () throws(MartletError) in
+      try prepared.form("\(type)", of: source) { () throws(MartletError) in
+        let wide = try Tensor(uninitialized: type, source.shape)
+        try Casting.cast(source, into: wide, context.workspace)
+        return PreparedTensor(wide)
+      }
+    }
+    return form.tensor
   }
 
   /// The transposed weight [input, G·H] of a direction.
@@ -57,9 +92,14 @@ struct RecurrentWeights: Sendable {
       let matrix = whole.sliced(
         axis: 0, start: columns.lowerBound * width, count: columns.count * width, step: 1
       ).matrixTransposed
-      let panels =
-        statePanels?[direction * products.count + index] ?? (isReused ? PackedWeight() : nil)
-      let packed = try panels?.matrix(matrix, mode: context.mode, pool: context.pool)
+      let packed =
+        if let panels = statePanels?[direction * products.count + index] {
+          try panels.matrix(matrix, mode: context.mode, pool: context.pool)
+        } else if isReused {
+          try PackedWeight.forOneRun(matrix, mode: context.mode, pool: context.pool)
+        } else {
+          PackedMatrix?.none
+        }
       weights.append(RecurrentProblem.Weight(matrix: matrix, packed: packed))
     }
     return weights

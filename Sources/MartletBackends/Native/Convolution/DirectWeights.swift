@@ -12,6 +12,8 @@ package final class DirectWeights: @unchecked Sendable {
   /// Panels of one group; of all channels where a panel holds several groups.
   let panels: Int
 
+  package var byteCount: Int { storage.byteCount }
+
   init(storage: Storage, dtype: DType, panelBytes: Int, panels: Int) {
     self.storage = storage
     self.dtype = dtype
@@ -78,10 +80,8 @@ extension NativeBackend {
   func directWeights(
     _ problem: ConvolutionProblem, pool: ThreadPool
   ) throws(MartletError) -> DirectWeights {
-    if usesBF16(problem), let geometry = DotConvolution.Geometry(problem, kernels),
-      let rounded = try roundedWeights(problem, pool: pool)
-    {
-      return try geometry.pack(rounded, kernels, pool: pool)
+    if usesBF16(problem), let geometry = DotConvolution.Geometry(problem, kernels) {
+      return try geometry.pack(try roundedWeights(problem, pool: pool), kernels, pool: pool)
     }
     guard let row = kernels.float32 else {
       throw MartletError(.internalError, "no GEMM kernel multiplies float32")
@@ -112,8 +112,7 @@ extension NativeBackend {
   /// See `Backends.roundedWeights`.
   func roundedWeights(
     _ problem: ConvolutionProblem, pool: ThreadPool
-  ) throws(MartletError) -> RoundedWeights? {
-    guard usesBF16(problem) else { return nil }
+  ) throws(MartletError) -> RoundedWeights {
     let (depth, taps) = (problem.groupDepth, problem.kernel.count)
     let storage = try Storage(
       byteCount: try Shape.byteCount([problem.outChannels, depth], .bfloat16))

@@ -23,7 +23,7 @@ extension NativeBackend {
       }
     }
     var problem = problem
-    if problem.roundedWeights == nil {
+    if problem.roundedWeights == nil, usesBF16(problem) {
       problem.roundedWeights = try roundedWeights(problem, pool: pool)
     }
     return try ImplicitProduct(problem, kernels).run(on: pool)
