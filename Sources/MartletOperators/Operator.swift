@@ -22,9 +22,15 @@ package protocol Operator: Sendable {
   /// Outputs that are computed come from `context.output`, scratch from `context.scratch`; scratch
   /// that is delivered all the same is copied. Results must not depend on threads or batch.
   func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError)
+
+  /// What `run` comes to for these inputs and one result at `place`, all of which stay where they
+  /// are: the same bits by the call of one kernel. nil, which is the default, where it is more.
+  func call(_ inputs: Inputs, into place: Tensor) -> KernelCall?
 }
 
 extension Operator {
+  package func call(_ inputs: Inputs, into place: Tensor) -> KernelCall? { nil }
+
   /// The results of one run by itself, on tensors; absent ones are left out.
   package func results(
     _ inputs: [Tensor?], _ context: RunContext

@@ -47,7 +47,9 @@ package final class Executor: @unchecked Sendable {
       inputs.map { .tensor($0) },
       destinations: plan.usableDestinations(destinations, inputs: inputs),
       mode: MathMode.effective(argument: mode), progress: progress)
-    return try collectOutputs(inputs, destinations)
+    let outputs = try collectOutputs(inputs, destinations)
+    runner.noteMemory()
+    return outputs
   }
 
   // MARK: - Outputs

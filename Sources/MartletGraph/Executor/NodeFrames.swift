@@ -37,6 +37,13 @@ final class NodeFrames {
   @inline(__always)
   func isLoose(_ index: Int) -> Bool { loose[index] > 0 }
 
+  /// Whether all operands of node `index` are the same in every run.
+  func isBound(_ index: Int) -> Bool {
+    plan.nodes[index].operands.allSatisfy { operand in
+      if case .absent = plan.sources[operand] { true } else { bound[operand] != nil }
+    }
+  }
+
   /// Hands a value of this run to its readers.
   func give(_ value: Value?, to readers: [Plan.Reader]) {
     for reader in readers {

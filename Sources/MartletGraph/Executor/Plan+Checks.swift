@@ -5,48 +5,72 @@ import MartletOperators
 extension Plan {
   /// Checks number, dtypes and shapes of the inputs; equal symbols must have equal extents.
   func checkInputs(_ inputs: [Tensor]) throws(MartletError) {
-    guard inputs.count == graph.inputs.count else {
-      throw MartletError(
-        .invalidArgument, "expected \(graph.inputs.count) inputs, got \(inputs.count)",
-        expected: "\(graph.inputs.count) inputs", actual: "\(inputs.count)")
+    try checkCount(inputs.count)
+    for (id, tensor) in zip(graph.inputs, inputs) {
+      let (name, type) = (graph.values[id].name, graph.values[id].type)
+      if let dtype = type.dtype, dtype != tensor.dtype {
+        let actual = "\(tensor.dtype)\(Shape.text(tensor.shape))"
+        throw MartletError(
+          .invalidDType, "input '\(name)': expected \(type.text), got \(actual)", input: name,
+          expected: type.text, actual: actual)
+      }
     }
     var extents: [String: (extent: Int, input: String)] = [:]
     for (id, tensor) in zip(graph.inputs, inputs) {
-      let (name, type) = (graph.values[id].name, graph.values[id].type)
-      func actual() -> String { "\(tensor.dtype)\(Shape.text(tensor.shape))" }
-      if let dtype = type.dtype, dtype != tensor.dtype {
-        throw MartletError(
-          .invalidDType, "input '\(name)': expected \(type.text), got \(actual())", input: name,
-          expected: type.text, actual: actual())
-      }
-      guard let shape = type.shape else { continue }
-      guard shape.count == tensor.rank else {
-        throw MartletError(
-          .invalidShape,
-          "input '\(name)': expected \(type.text) of \(shape.count) dimensions, got \(actual())",
-          input: name, expected: type.text, actual: actual())
-      }
-      for (axis, (dimension, extent)) in zip(shape, tensor.shape).enumerated() {
-        switch dimension {
-        case .unknown, .expression: continue
-        case .known(let wanted):
-          guard wanted == extent else {
-            throw MartletError(
-              .invalidShape,
-              "input '\(name)': expected \(type.text), got \(actual()) (axis \(axis): \(extent) instead of \(wanted))",
-              input: name, expected: type.text, actual: actual())
-          }
-        case .symbol(let symbol):
-          guard let earlier = extents[symbol] else {
-            extents[symbol] = (extent, name)
-            continue
-          }
-          guard earlier.extent == extent else {
-            throw MartletError(
-              .invalidShape,
-              "input '\(name)': '\(symbol)' (axis \(axis)) is \(extent), but \(earlier.extent) in input '\(earlier.input)'",
-              input: name, expected: "\(symbol) = \(earlier.extent)", actual: "\(extent)")
-          }
+      try check(id, tensor.shape, &extents) { "\(tensor.dtype)\(Shape.text(tensor.shape))" }
+    }
+  }
+
+  /// Checks number and shapes of inputs that are yet to come.
+  func checkShapes(_ shapes: [[Int]]) throws(MartletError) {
+    try checkCount(shapes.count)
+    var extents: [String: (extent: Int, input: String)] = [:]
+    for (id, shape) in zip(graph.inputs, shapes) {
+      _ = try Shape.elementCount(shape)
+      try check(id, shape, &extents) { Shape.text(shape) }
+    }
+  }
+
+  private func checkCount(_ count: Int) throws(MartletError) {
+    guard count == graph.inputs.count else {
+      throw MartletError(
+        .invalidArgument, "expected \(graph.inputs.count) inputs, got \(count)",
+        expected: "\(graph.inputs.count) inputs", actual: "\(count)")
+    }
+  }
+
+  private func check(
+    _ id: ValueID, _ given: [Int], _ extents: inout [String: (extent: Int, input: String)],
+    actual: () -> String
+  ) throws(MartletError) {
+    let (name, type) = (graph.values[id].name, graph.values[id].type)
+    guard let shape = type.shape else { return }
+    guard shape.count == given.count else {
+      throw MartletError(
+        .invalidShape,
+        "input '\(name)': expected \(type.text) of \(shape.count) dimensions, got \(actual())",
+        input: name, expected: type.text, actual: actual())
+    }
+    for (axis, (dimension, extent)) in zip(shape, given).enumerated() {
+      switch dimension {
+      case .unknown, .expression: continue
+      case .known(let wanted):
+        guard wanted == extent else {
+          throw MartletError(
+            .invalidShape,
+            "input '\(name)': expected \(type.text), got \(actual()) (axis \(axis): \(extent) instead of \(wanted))",
+            input: name, expected: type.text, actual: actual())
+        }
+      case .symbol(let symbol):
+        guard let earlier = extents[symbol] else {
+          extents[symbol] = (extent, name)
+          continue
+        }
+        guard earlier.extent == extent else {
+          throw MartletError(
+            .invalidShape,
+            "input '\(name)': '\(symbol)' (axis \(axis)) is \(extent), but \(earlier.extent) in input '\(earlier.input)'",
+            input: name, expected: "\(symbol) = \(earlier.extent)", actual: "\(extent)")
         }
       }
     }

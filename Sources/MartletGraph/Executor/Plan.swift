@@ -59,6 +59,7 @@ package final class Plan: Sendable {
   /// here), and of those that lie in the model's file, mapped.
   package let constantBytes: Int
   package let mappedBytes: Int
+  let lastRun = LastRunMemory()
   /// What was made of constants, for the nodes inside regions too.
   package let prepared: PreparedConstants
 

@@ -25,7 +25,7 @@ final class PlanRunner {
     }
   }
 
-  init(_ plan: Plan, pool: ThreadPool, permitsWinograd: Bool?) {
+  init(_ plan: Plan, pool: ThreadPool, permitsWinograd: Bool?, isRegion: Bool = false) {
     self.plan = plan
     context = RunContext(mode: .fp32, pool: pool, permitsWinograd: permitsWinograd)
     let frames = NodeFrames(plan)
@@ -33,13 +33,13 @@ final class PlanRunner {
     for (index, node) in plan.nodes.enumerated() where !node.regions.isEmpty {
       regions[index] = node.regions.map { region in
         RegionRun(
-          PlanRunner(region.plan, pool: pool, permitsWinograd: permitsWinograd),
+          PlanRunner(region.plan, pool: pool, permitsWinograd: permitsWinograd, isRegion: true),
           frames.inputs[index], captures: region.captures)
       }
     }
     self.frames = frames
     self.regions = regions
-    layouts = ShapeLayouts(plan)
+    layouts = ShapeLayouts(plan, isRegion: isRegion)
     executions = [[Execution]](repeating: [], count: plan.nodes.count)
     nanoseconds = [Int64](repeating: 0, count: plan.nodes.count)
   }
@@ -53,7 +53,8 @@ final class PlanRunner {
   /// The block in which results may lie that the next run writes over.
   var arena: Storage? { layouts.arena }
 
-  /// Computes the plan's outputs, which `output` then gives, until `release`.
+  /// Computes the plan's outputs, which `output` then gives, until `release`; those that `lasting`
+  /// would copy, until the next run.
   ///
   /// Where `destinations[i]` is given, output i may be written there.
   func run(
@@ -69,15 +70,16 @@ final class PlanRunner {
     if !destinations.isEmpty {
       for (result, output) in plan.outputResults { context.places[result] = destinations[output] }
     }
-    for (readers, input) in zip(plan.inputReaders, inputs) { frames.give(input, to: readers) }
-    for (index, source) in plan.outputSources.enumerated() {
-      if case .constant(let tensor) = source { frames.outputs[index] = .tensor(tensor) }
-    }
     try runNodes(progress)
   }
 
   /// Output `index` of the run before.
   func output(_ index: Int) -> Value? { frames.outputs[index] }
+
+  /// `value`, or a copy where the next run would write over it.
+  func lasting(_ value: Value?) throws(MartletError) -> Value? {
+    try layouts.lasting(value, context)
+  }
 
   /// Lets go of all values of a run.
   func release() { frames.releaseAll() }
@@ -91,6 +93,7 @@ final class PlanRunner {
     let isSkipped = layouts.active?.plan.isSkipped
     let scratch = layouts.active?.scratch
     let values = layouts.active?.values
+    let calls = isProfiling ? nil : layouts.active?.calls
     let isProfiling = isProfiling
     var nextReport: Int64 = 0
     for index in nodes.indices {
@@ -99,6 +102,10 @@ final class PlanRunner {
         nextReport = mp_now_ns() + PlanRunner.reportingInterval
       }
       if let isSkipped, isSkipped[index], !frames.isLoose(index) { continue }
+      if let calls, let call = calls[index], !frames.isLoose(index) {
+        call.run()
+        continue
+      }
       context.begin(places: nodes[index].results, areGiven: nodes[index].hasOutput)
       if let scratch { context.memory.planned.range = scratch[index] }
       if nodes[index].hasRegions { enterRegions(index, progress) }
@@ -137,11 +144,8 @@ final class PlanRunner {
   }
 
   private func giveResult(_ position: Int, _ result: Int) throws(MartletError) {
-    var value = context.results[position]
-    if case .tensor(let tensor)? = value {
-      value = .tensor(try layouts.lasting(tensor, context))
-    }
-    frames.give(value, to: plan.readers[result])
+    frames.give(
+      try layouts.lasting(context.results[position], context), to: plan.readers[result])
   }
 
   private func keepExecutions(_ index: Int) {
@@ -209,34 +213,16 @@ final class PlanRunner {
     return sum
   }
 
+  /// Tells the plan what a run took, where that may differ from the run before.
+  func noteMemory() {
+    guard layouts.runsSinceChange <= 1 else { return }
+    plan.lastRun.set(arena: layouts.arena?.byteCount ?? 0, peak: memoryStatistics.peak)
+  }
+
   /// Gives memory kept for the next run back to the system.
   func trimMemory() {
     layouts.forget(frames, context)
     context.memory.recycler.trim()
     for region in regions.values.joined() { region.runner.trimMemory() }
-  }
-}
-
-/// A region of a node, run by the node's operator.
-final class RegionRun: RegionRunner {
-  let runner: PlanRunner
-  /// The node's arguments, in which what the region captures stands too.
-  private let arguments: Inputs
-  private let captures: Range<Int>
-
-  init(_ runner: PlanRunner, _ arguments: Inputs, captures: Range<Int>) {
-    self.runner = runner
-    self.arguments = arguments
-    self.captures = captures
-  }
-
-  func run(_ inputs: [Value?], _ context: RunContext) throws(MartletError) -> [Value?] {
-    defer { runner.release() }
-    runner.context.checkpoint = context.checkpoint
-    try runner.run(
-      inputs + arguments.values[captures], destinations: [], mode: context.mode, progress: nil)
-    var results: [Value?] = []
-    for index in runner.plan.outputSources.indices { results.append(runner.output(index)) }
-    return results
   }
 }

@@ -27,6 +27,11 @@ struct RunRecord {
   /// By node: what it asked for as scratch.
   var scratch: [[(dtype: DType, layout: TensorLayout)]] = []
 
+  /// Bytes that result `index` asked for.
+  func byteCount(ofResult index: Int) -> Int {
+    (results[index].requested?.count ?? 0) * results[index].dtype.byteCount
+  }
+
   /// Writes down what node `node` of `plan` has just done.
   mutating func note(_ node: Plan.PreparedNode, _ inputs: Inputs, _ context: RunContext) {
     for position in 0..<node.results.count {

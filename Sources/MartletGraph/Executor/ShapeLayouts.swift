@@ -1,3 +1,4 @@
+import MartletBackends
 import MartletCore
 import MartletOperators
 
@@ -6,6 +7,9 @@ import MartletOperators
 ///
 /// One arena serves all layouts; it is as large as the largest of those in use. Of records and plans
 /// the `limit` that were used last are kept.
+///
+/// In a region, which may run thousands of times within one node, inputs and outputs of at most
+/// `smallBytes` have places in the arena too: inputs are copied there.
 final class ShapeLayouts {
   private enum State {
     case recorded(RunRecord)
@@ -13,14 +17,19 @@ final class ShapeLayouts {
   }
 
   private static let limit = 8
+  /// A copy of this size takes no longer than the memory of its own would. A bound, not tuned.
+  private static let smallBytes = 4096
 
   private let plan: Plan
+  private let isRegion: Bool
   /// The last used stands last.
   private var known: [(shapes: [[Int]?], state: State)] = []
   private var recording: (shapes: [[Int]?], record: RunRecord)?
   /// What the frames are bound to.
   private(set) var active: Active?
   private(set) var arena: Storage?
+  /// Runs since the layout changed.
+  private(set) var runsSinceChange = 0
 
   /// A layout with its tensors in the arena.
   struct Active {
@@ -31,20 +40,40 @@ final class ShapeLayouts {
     let values: [Tensor?]
     /// By node: its part of the planned scratch.
     let scratch: [Range<Int>]
+    /// By input of the graph: where it is copied to.
+    let inputs: [Tensor?]
+    /// By node: what it comes to where its operands are what they are bound to, if that is one call.
+    let calls: [KernelCall?]
   }
 
-  init(_ plan: Plan) { self.plan = plan }
+  init(_ plan: Plan, isRegion: Bool) {
+    self.plan = plan
+    self.isRegion = isRegion
+  }
 
   // MARK: - Around a run
 
-  /// Makes ready for a run with these inputs: binds the layout of their shapes or starts recording.
+  /// Makes ready for a run with these inputs, which it hands to their readers: binds the layout of
+  /// their shapes or starts recording.
   func prepare(
     _ inputs: [Value?], _ frames: NodeFrames, _ context: RunContext
   ) throws(MartletError) {
     if let active, ShapeLayouts.match(active.shapes, inputs) {
       context.places = active.places
-      return
+      runsSinceChange += 1
+      return try give(inputs, frames, context)
     }
+    // Another layout is about to lie where these may.
+    var own: [Value?] = []
+    for input in inputs { own.append(try lasting(input, context)) }
+    runsSinceChange = 0
+    try change(own, frames, context)
+    try give(own, frames, context)
+  }
+
+  private func change(
+    _ inputs: [Value?], _ frames: NodeFrames, _ context: RunContext
+  ) throws(MartletError) {
     let index = known.lastIndex { ShapeLayouts.match($0.shapes, inputs) }
     guard let index else {
       unbind(frames, context)
@@ -57,11 +86,36 @@ final class ShapeLayouts {
     let layout: ShapePlan
     switch entry.state {
     case .planned(let known): layout = known
-    case .recorded(let record): layout = ShapePlan(record, plan)
+    case .recorded(let record):
+      layout = ShapePlan(record, plan, keptBytes: isRegion ? ShapeLayouts.smallBytes : 0)
     }
     known.append((entry.shapes, .planned(layout)))
-    try bind(layout, entry.shapes, frames, context)
+    try bind(layout, entry.shapes, inputs, frames, context)
     context.places = active?.places ?? []
+  }
+
+  private func give(
+    _ inputs: [Value?], _ frames: NodeFrames, _ context: RunContext
+  ) throws(MartletError) {
+    for (index, readers) in plan.inputReaders.enumerated() {
+      if let active, let place = active.inputs[index], case .tensor(let tensor)? = inputs[index],
+        tensor.dtype == place.dtype, tensor.isContiguous
+      {
+        place.pointer.copyMemory(
+          from: tensor.pointer, byteCount: place.count * place.dtype.byteCount)
+        continue
+      }
+      // What lies in the arena may be written over before its reader comes.
+      frames.give(try lasting(inputs[index], context), to: readers)
+    }
+    for (index, source) in plan.outputSources.enumerated() {
+      switch source {
+      case .constant(let tensor): frames.outputs[index] = .tensor(tensor)
+      case .result(let result):
+        if let active, let value = active.values[result] { frames.outputs[index] = .tensor(value) }
+      case .absent, .input: continue
+      }
+    }
   }
 
   /// Ends a run, of which the record is kept if it came to its end.
@@ -94,31 +148,76 @@ final class ShapeLayouts {
   }
 
   private func bind(
-    _ layout: ShapePlan, _ shapes: [[Int]?], _ frames: NodeFrames, _ context: RunContext
+    _ layout: ShapePlan, _ shapes: [[Int]?], _ inputs: [Value?], _ frames: NodeFrames,
+    _ context: RunContext
   ) throws(MartletError) {
     unbind(frames, context)
     // What runs before this one kept is of no use any more.
     context.memory.recycler.restart()
-    if (arena?.byteCount ?? -1) < layout.arenaBytes {
+    let (offsets, bytes) = inputOffsets(inputs, after: layout.arenaBytes)
+    if (arena?.byteCount ?? -1) < bytes {
       arena = nil
-      arena = try Storage(byteCount: layout.arenaBytes)
+      arena = try Storage(byteCount: bytes)
     }
     guard let arena else { return }
+    let copies = zip(inputs, offsets).map { input, offset -> Tensor? in
+      guard let offset, let tensor = input?.tensor else { return nil }
+      return Tensor(
+        unchecked: arena, dtype: tensor.dtype, layout: TensorLayout(contiguous: tensor.shape),
+        byteOffset: offset)
+    }
+    for (copy, readers) in zip(copies, plan.inputReaders) {
+      if let copy { frames.bind(.tensor(copy), to: readers) }
+    }
     let scratch = layout.scratch(in: arena)
     let values = layout.values(in: arena)
     context.memory.planned.tensors = scratch.tensors
     for (result, value) in values.enumerated() {
       if let value { frames.bind(.tensor(value), to: plan.readers[result]) }
     }
+    let places = layout.places(in: arena)
     active = Active(
-      shapes: shapes, plan: layout, places: layout.places(in: arena), values: values,
-      scratch: scratch.ranges)
+      shapes: shapes, plan: layout, places: places, values: values, scratch: scratch.ranges,
+      inputs: copies,
+      calls: calls(layout, places, values, frames))
+  }
+
+  /// Where small inputs of a region are copied to, and the end of the last.
+  private func inputOffsets(_ inputs: [Value?], after start: Int) -> ([Int?], end: Int) {
+    var end = start
+    let offsets = zip(inputs, plan.inputReaders).map { input, readers -> Int? in
+      // An output that is an input is handed on as it is.
+      guard isRegion, let tensor = input?.tensor, tensor.count > 0, !readers.isEmpty,
+        readers.allSatisfy({ $0.node >= 0 }),
+        let bytes = try? Shape.byteCount(tensor.shape, tensor.dtype),
+        bytes <= ShapeLayouts.smallBytes
+      else { return nil }
+      defer { end += ArenaLayout.rounded(bytes) }
+      return end
+    }
+    return (offsets, end)
+  }
+
+  private func calls(
+    _ layout: ShapePlan, _ places: [Tensor?], _ values: [Tensor?], _ frames: NodeFrames
+  ) -> [KernelCall?] {
+    plan.nodes.indices.map { index in
+      let node = plan.nodes[index]
+      guard !node.hasRegions, !layout.isSkipped[index], node.results.count == 1,
+        let result = node.results.first, let place = places[result],
+        values[result]?.isSamePlace(as: place) == true, frames.isBound(index)
+      else { return nil }
+      return node.operation.call(frames.inputs[index], into: place)
+    }
   }
 
   private func unbind(_ frames: NodeFrames, _ context: RunContext) {
     guard let active else { return }
     for (result, value) in active.values.enumerated() where value != nil {
       frames.bind(nil, to: plan.readers[result])
+    }
+    for (copy, readers) in zip(active.inputs, plan.inputReaders) where copy != nil {
+      frames.bind(nil, to: readers)
     }
     context.memory.planned = RunMemory.PlannedScratch()
     self.active = nil
@@ -132,6 +231,11 @@ final class ShapeLayouts {
     let copy = try context.memory.fresh(tensor.dtype, tensor.shape)
     tensor.copyElements(to: copy)
     return copy
+  }
+
+  func lasting(_ value: Value?, _ context: RunContext) throws(MartletError) -> Value? {
+    guard case .tensor(let tensor)? = value else { return value }
+    return .tensor(try lasting(tensor, context))
   }
 
   /// Writes down what a node has just done.

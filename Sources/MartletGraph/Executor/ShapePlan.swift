@@ -15,6 +15,8 @@ struct ShapePlan {
 
   /// Bytes of the whole arena: results, then scratch.
   let arenaBytes: Int
+  /// Bytes of the results that leave the run, each in memory of its own.
+  let leavingBytes: Int
   private let record: RunRecord
   /// By result: where what it asks for lies, and where what it delivers.
   private let requested: [Int?]
@@ -24,7 +26,9 @@ struct ShapePlan {
   /// The nodes that need not run: their results are views, the same in every run.
   let isSkipped: [Bool]
 
-  init(_ record: RunRecord, _ plan: Plan) {
+  /// `keptBytes`: outputs of the graph of at most so many bytes stay in the arena, to be read before the
+  /// next run.
+  init(_ record: RunRecord, _ plan: Plan, keptBytes: Int = 0) {
     self.record = record
     let count = record.results.count
     // The result whose memory each result lies in; nil: none that is laid out.
@@ -58,7 +62,10 @@ struct ShapePlan {
         let end = plan.readers[result].map { $0.node }.max() ?? index
         guard let holder = owner[result] else { continue }
         last[holder] = max(last[holder], end, index)
-        if plan.outputOf[result] >= 0 { leaves[holder] = true }
+        if plan.outputOf[result] >= 0 {
+          last[holder] = plan.nodes.count
+          if record.byteCount(ofResult: holder) > keptBytes { leaves[holder] = true }
+        }
       }
     }
     // The result whose block each owner shares: its own, or that of an input it is written over.
@@ -78,19 +85,20 @@ struct ShapePlan {
         tenantOf[result] = tenantOf[block[result]]
         continue
       }
-      guard let layout = record.results[result].requested else { continue }
+      guard record.results[result].requested != nil else { continue }
       tenantOf[result] = tenants.count
       tenants.append(
         ArenaLayout.Tenant(
-          byteCount: layout.count * record.results[result].dtype.byteCount, first: first[result],
-          last: last[result]))
+          byteCount: record.byteCount(ofResult: result), first: first[result], last: last[result]))
     }
     let arena = ArenaLayout(tenants)
     func offset(_ result: Int) -> Int? { tenantOf[result].map { arena.offsets[$0] } }
     requested = (0..<count).map { owner[$0] == $0 ? offset($0) : nil }
     let delivered = (0..<count).map { result -> Placement? in
       // What leaves the run is handed over in each.
-      guard plan.outputOf[result] < 0 else { return nil }
+      guard plan.outputOf[result] < 0 || owner[result].map({ !leaves[$0] }) ?? false else {
+        return nil
+      }
       guard let place = placement[result], place.constant == nil else { return placement[result] }
       return owner[result].flatMap { offset($0) }.map {
         Placement(byteOffset: $0 + place.byteOffset, constant: nil)
@@ -100,6 +108,9 @@ struct ShapePlan {
     scratchOffset = arena.byteCount
     let scratchBytes = record.scratch.map { requests in
       requests.reduce(0) { $0 + ShapePlan.byteCount($1) }
+    }
+    leavingBytes = (0..<count).reduce(0) { sum, result in
+      owner[result] == result && leaves[result] ? sum + record.byteCount(ofResult: result) : sum
     }
     arenaBytes = scratchOffset + (scratchBytes.max() ?? 0)
     isSkipped = plan.nodes.map { node in

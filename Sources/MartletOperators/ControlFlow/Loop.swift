@@ -91,38 +91,51 @@ package struct Loop: Operator {
     let region = context.regions[bodyIndex]
     let trips = inputs.optional(0) == nil ? Int.max : try inputs.integer(0)
     var goesOn = inputs.optional(1) == nil ? true : try inputs.condition(1)
-    var carried: [Value?] = []
-    for index in 0..<carriedCount { carried.append(inputs.value(index + 2)) }
+    defer { region.finish() }
+    var dtypes: [DType?] = []
+    for index in 0..<carriedCount {
+      let value = inputs.value(index + 2)
+      dtypes.append(value?.tensor?.dtype)
+      region.give(value, to: index + 2)
+    }
+    region.give(.tensor(try SmallTensors.scalar(1, .bool)), to: 1)
+    var number = try SmallTensors.scalar(0, .int64)
     var scans = [ScanOutput](repeating: ScanOutput(), count: scanCount)
     var iteration = 0
     while goesOn, iteration < trips {
       try context.checkpoint?()
-      let number = try SmallTensors.scalar(Double(iteration), .int64)
-      let flag = try SmallTensors.scalar(1, .bool)
-      var results = try region.run([.tensor(number), .tensor(flag)] + carried, context)
-      guard results.count > carriedCount + scanCount else { throw RegionError.missing("Loop") }
-      goesOn = try Loop.condition(results[0])
+      number.typed(Int64.self)[0] = Int64(iteration)
+      region.give(.tensor(number), to: 0)
+      try region.step(context)
+      goesOn = try Loop.condition(region.output(0))
+      var isNumberHeld = false
       for index in 0..<carriedCount {
-        if let before = carried[index]?.tensor, let after = results[index + 1]?.tensor,
-          before.dtype != after.dtype
-        {
+        let value = region.output(index + 1)
+        let dtype = value?.tensor?.dtype
+        if let before = dtypes[index], let dtype, before != dtype {
           throw MartletError(
             .invalidDType,
-            "Loop: carried value \(index) is \(before.dtype) before iteration \(iteration) and \(after.dtype) after it",
-            operatorName: "Loop", input: "v_initial", expected: "\(before.dtype)",
-            actual: "\(after.dtype)")
+            "Loop: carried value \(index) is \(before) before iteration \(iteration) and \(dtype) after it",
+            operatorName: "Loop", input: "v_initial", expected: "\(before)", actual: "\(dtype)")
         }
-        carried[index] = results[index + 1]
+        dtypes[index] = dtype
+        if Loop.mayHold(value, number) { isNumberHeld = true }
+        region.give(value, to: index + 2)
       }
       for index in scans.indices {
-        try scans[index].append(results[carriedCount + 1 + index], "Loop", index)
+        let value = region.output(carriedCount + 1 + index)
+        if Loop.mayHold(value, number) { isNumberHeld = true }
+        try scans[index].append(try region.lasting(value), "Loop", index)
       }
-      results.removeAll()
+      if isNumberHeld { number = try SmallTensors.scalar(0, .int64) }
       iteration += 1
     }
-    for value in carried { context.deliver(value) }
+    for index in 0..<carriedCount {
+      context.deliver(
+        iteration == 0 ? inputs.value(index + 2) : try region.lasting(region.output(index + 1)))
+    }
     guard scanCount > 0 else { return }
-    let types = scans.contains { $0.isEmpty } ? try emptyTypes(carried) : []
+    let types = scans.contains { $0.isEmpty } ? try emptyTypes(inputs) : []
     for index in scans.indices {
       let output = carriedCount + index
       if scans[index].isEmpty {
@@ -134,14 +147,25 @@ package struct Loop: Operator {
   }
 
   /// The types of scan outputs when no iteration ran.
-  private func emptyTypes(_ carried: [Value?]) throws(MartletError) -> [ValueType] {
+  private func emptyTypes(_ inputs: Inputs) throws(MartletError) -> [ValueType] {
     let fixed = [ValueType(dtype: .int64, shape: []), ValueType(dtype: .bool, shape: [])]
     let types = try body.infer(
       fixed
-        + carried.map { value in
-          value?.tensor.map { ValueType(dtype: $0.dtype, shape: $0.shape.map { .known($0) }) }
+        + (0..<carriedCount).map { index in
+          inputs.optional(index + 2).map {
+            ValueType(dtype: $0.dtype, shape: $0.shape.map { .known($0) })
+          }
         })
     return Array(types.dropFirst(carriedCount + 1))
+  }
+
+  /// Whether `value` may be a view of `tensor`.
+  private static func mayHold(_ value: Value?, _ tensor: Tensor) -> Bool {
+    switch value {
+    case .tensor(let other)?: other.storage === tensor.storage
+    case nil: false
+    default: true
+    }
   }
 
   private static func condition(_ value: Value?) throws(MartletError) -> Bool {

@@ -24,6 +24,13 @@ extension BinaryOperator {
     try Elementwise.binary(Self.function, a, b, into: output, context.workspace)
     context.deliver(output)
   }
+
+  package func call(_ inputs: Inputs, into place: Tensor) -> KernelCall? {
+    guard let a = inputs.optional(0), let b = inputs.optional(1),
+      (try? inputs.broadcastShape(0..<2)) == place.shape
+    else { return nil }
+    return Elementwise.call(Self.function, a, b, into: place)
+  }
 }
 
 extension Inference {

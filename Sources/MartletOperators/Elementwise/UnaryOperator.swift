@@ -27,6 +27,10 @@ extension UnaryOperator {
     try Elementwise.unary(function, input, into: output, context.workspace)
     context.deliver(output)
   }
+
+  package func call(_ inputs: Inputs, into place: Tensor) -> KernelCall? {
+    inputs.optional(0).flatMap { Elementwise.call(function, $0, into: place) }
+  }
 }
 
 extension OperatorSchema {

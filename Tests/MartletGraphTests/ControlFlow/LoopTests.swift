@@ -130,4 +130,77 @@ import Testing
     let shapes = try graph.run([try Tensor.int64(5), try Tensor.floats([2], [1, 2])])
     #expect(shapes[0].typed(Int64.self)[0] == 8)
   }
+
+  /// A loop without a condition over carried values x, ..., of which `body` makes the next ones.
+  private func carrying(
+    _ extents: [Int], scans: Int = 0,
+    _ body: (inout Graph, [ValueID]) throws -> [ValueID]
+  ) throws -> Graph {
+    var graph = Graph()
+    let count = graph.addInput("count", .int64, [])
+    var inputs: [ValueID?] = [count, nil]
+    for (index, extent) in extents.enumerated() {
+      inputs.append(graph.addInput("x\(index)", .float32, [.known(extent)]))
+    }
+    let region = try Graph.region("body", formals: extents.count + 2) { inner, values in
+      [values[1]] + (try body(&inner, values))
+    }
+    let names = (0..<extents.count + scans).map { "y\($0)" }
+    for id in graph.addNode("Loop", name: "loop", inputs: inputs, outputs: names, regions: [region])
+    {
+      graph.output(id)
+    }
+    try graph.inferTypes()
+    return graph
+  }
+
+  @Test("a carried value may be handed on as it came, while another takes its place")
+  func fibonacci() throws {
+    let graph = try carrying([1, 1]) { inner, values in
+      [values[3], inner.node("Add", [values[2], values[3]])]
+    }
+    let results = try graph.run(
+      [try Tensor.int64(20), try Tensor.floats([1], [0]), try Tensor.floats([1], [1])])
+    #expect(results[0].floats == [6765])
+    #expect(results[1].floats == [10946])
+  }
+
+  @Test("views of carried values may change places")
+  func viewsChangePlaces() throws {
+    let graph = try carrying([2, 2]) { inner, values in
+      let shape = inner.addConstant("shape", try Tensor.int64s([2]))
+      return [
+        inner.node("Reshape", [values[3], shape]),
+        inner.node("Reshape", [inner.node("Neg", [values[2]]), shape]),
+      ]
+    }
+    let results = try graph.run(
+      [try Tensor.int64(7), try Tensor.floats([2], [1, 2]), try Tensor.floats([2], [3, 4])])
+    #expect(results[0].floats == [-3, -4])
+    #expect(results[1].floats == [1, 2])
+  }
+
+  @Test("carried values whose shapes change places keep their elements")
+  func shapesChangePlaces() throws {
+    let graph = try carrying([2, 3]) { inner, values in
+      let one = try inner.weight("one", [], [1])
+      return [inner.node("Add", [values[3], one]), inner.node("Add", [values[2], one])]
+    }
+    let results = try graph.run(
+      [try Tensor.int64(9), try Tensor.floats([2], [1, 2]), try Tensor.floats([3], [10, 20, 30])])
+    #expect(results[0].floats == [19, 29, 39])
+    #expect(results[1].floats == [10, 11])
+  }
+
+  @Test("the number of an iteration outlives it where the body hands it on")
+  func numbers() throws {
+    let graph = try carrying([1], scans: 2) { inner, values in
+      let next = inner.node("Add", [values[2], inner.node("Cast", [values[0]], ["to": .int(1)])])
+      return [next, values[0], next]
+    }
+    let results = try graph.run([try Tensor.int64(5), try Tensor.floats([1], [0])])
+    #expect(results[0].floats == [10])
+    #expect((0..<5).map { results[1].typed(Int64.self)[$0] } == [0, 1, 2, 3, 4])
+    #expect(results[2].floats == [0, 1, 3, 6, 10])
+  }
 }

@@ -11,6 +11,9 @@ package enum BinaryFunction: Sendable {
   /// Integers only; a shift by the width or more gives 0.
   case bitAnd, bitOr, bitXor, shiftLeft, shiftRight
 
+  /// Elements that one thread takes at a time.
+  var grain: Int { if case .pow = self { 1 << 12 } else { 1 << 15 } }
+
   var kernel: mk_binary_fn? {
     let index: Int
     switch self {
@@ -35,8 +38,7 @@ extension Elementwise {
   ) throws(MartletError) {
     let dtype = dst.dtype
     let size = dtype.byteCount
-    let isSlow = if case .pow = function { true } else { false }
-    let grain = isSlow ? 1 << 12 : 1 << 15
+    let grain = function.grain
     if dtype == .float32, dst.count <= grain, let xStep = flatStep(x, dst),
       let yStep = flatStep(y, dst)
     {
@@ -85,6 +87,19 @@ extension Elementwise {
         )
       }
     }
+  }
+
+  /// What `binary` comes to for tensors that stay where they are; nil where that is more than a call of
+  /// one kernel on this thread.
+  package static func call(
+    _ function: BinaryFunction, _ x: Tensor, _ y: Tensor, into dst: Tensor
+  ) -> KernelCall? {
+    guard dst.dtype == .float32, x.dtype == .float32, y.dtype == .float32, dst.isContiguous,
+      dst.count <= function.grain, let xStep = flatStep(x, dst), let yStep = flatStep(y, dst)
+    else { return nil }
+    return KernelCall(
+      function, dst.count, x.typed(Float.self), xStep, y.typed(Float.self), yStep,
+      dst.typed(Float.self))
   }
 
   /// Elements between those of `operand` that meet neighbours of the contiguous `dst`, where that is the

@@ -63,6 +63,17 @@ package enum Elementwise {
     }
   }
 
+  /// What `unary` comes to for tensors that stay where they are; nil where that is more than a call of
+  /// one kernel on this thread.
+  package static func call(
+    _ function: UnaryFunction, _ src: Tensor, into dst: Tensor
+  ) -> KernelCall? {
+    guard dst.dtype == .float32, src.dtype == .float32, src.shape == dst.shape, src.isContiguous,
+      dst.isContiguous, dst.count <= function.grain
+    else { return nil }
+    return KernelCall(function, dst.count, src.typed(Float.self), dst.typed(Float.self))
+  }
+
   static func withStage(_ body: (UnsafeMutablePointer<Float>) -> Void) {
     withUnsafeTemporaryAllocation(of: Float.self, capacity: stage) { buffer in
       if let base = buffer.baseAddress { body(base) }
