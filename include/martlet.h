@@ -760,6 +760,36 @@ martlet_status martlet_model_metadata_count(const martlet_model *model, size_t *
 martlet_status martlet_model_metadata(const martlet_model *model, size_t index, const char **key,
                                       const char **value);
 
+/** Bytes that a model takes. Set struct_size before the call that fills it. */
+typedef struct martlet_memory {
+  size_t struct_size;      /* sizeof(martlet_memory) */
+  int64_t constants_bytes; /* of the constants that its nodes name */
+  int64_t mapped_bytes;    /* of those of them in the mapped file: memory only while they are read */
+  int64_t prepared_bytes;  /* of what was made of constants, shared by all contexts: what runs read in
+                              their place */
+  int64_t arena_bytes;     /* of the block for results and scratch of the context that ran last */
+  int64_t peak_bytes;      /* the most that its run had in use, outputs included; both are 0 before
+                              the first run */
+} martlet_memory;
+
+/** What the model takes now, into *memory.
+ * Returns MARTLET_INVALID_ARGUMENT for a struct_size that is not that of martlet_memory. */
+martlet_status martlet_model_memory(const martlet_model *model, martlet_memory *memory);
+
+/**
+ * What the results of a run will take at once, outputs included but without the scratch of single
+ * nodes, for inputs of given shapes. Nothing is run.
+ *
+ * shapes, ranks: for each of the input_count inputs, in the model's order, its extents and their
+ *   number; a shape may be NULL where the rank is 0.
+ * bytes: receives the number, or -1 where it depends on the inputs' elements.
+ * Returns MARTLET_INVALID_ARGUMENT for a wrong number of inputs, MARTLET_INVALID_SHAPE, with the
+ * names, for a shape that does not fit an input or a node.
+ */
+martlet_status martlet_model_result_bytes(const martlet_model *model, const int64_t *const *shapes,
+                                          const int32_t *ranks, size_t input_count,
+                                          int64_t *bytes);
+
 /**
  * Runs the model once, with a context made for the purpose or kept from an earlier call. For many
  * runs from one thread, a context of one's own is a little faster and can be asked more.

@@ -48,6 +48,42 @@ public final class Model: Sendable {
   public var inputs: [Port] { model.inputs.map(Model.port) }
   public var outputs: [Port] { model.outputs.map(Model.port) }
 
+  /// Bytes that the model takes.
+  public struct Memory: Sendable {
+    /// Of its constants, and of those of them that lie in the mapped file.
+    public let constants: Int
+    public let mapped: Int
+    /// Of what was made of constants: what runs read in their place.
+    public let prepared: Int
+    /// Of the arena of the context that ran last, and the most that its run had in use; 0 before the
+    /// first run.
+    public let arena: Int
+    public let peak: Int
+  }
+
+  public var memory: Memory {
+    let memory = model.memory
+    return Memory(
+      constants: memory.constants, mapped: memory.mapped, prepared: memory.prepared,
+      arena: memory.arena, peak: memory.peak)
+  }
+
+  /// Bytes that the results of a run with inputs of these shapes will take at once, outputs included but
+  /// without the scratch of single nodes; nil where that depends on data.
+  ///
+  /// Nothing is run. Throws `notFound` for a missing input, `invalidShape`.
+  public func resultBytes(_ shapes: [String: [Int]]) throws(MartletError) -> Int? {
+    var ordered: [[Int]] = []
+    for port in model.inputs {
+      guard let shape = shapes[port.name] else {
+        throw MartletError(
+          .notFound, "the shape of input '\(port.name)' is missing", input: port.name)
+      }
+      ordered.append(shape)
+    }
+    return try model.resultBytes(ordered)
+  }
+
   /// Computes all outputs, by name, from inputs by name.
   ///
   /// Throws errors that name the input or node, with what was expected and what came.

@@ -112,6 +112,14 @@ package final class Model: Sendable {
     }
   }
 
+  /// Bytes of the constants, of what was made of them, and of the last run.
+  package var memory: ModelMemory { plan.memory }
+
+  /// See `Plan.resultBytes`; shapes are in the inputs' order.
+  package func resultBytes(_ shapes: [[Int]]) throws(MartletError) -> Int? {
+    try plan.resultBytes(shapes)
+  }
+
   /// A run context: one per thread at a time. It keeps the model alive.
   package func makeRun(pool: ThreadPool = .shared) -> RunSession {
     RunSession(self, pool: pool)

@@ -204,7 +204,64 @@ static PyObject *model_context(PyObject *self, PyObject *unused) {
   return (PyObject *)context;
 }
 
+static PyObject *model_memory(PyObject *object, PyObject *unused) {
+  (void)unused;
+  martlet_memory memory = {.struct_size = sizeof memory};
+  martlet_status status = martlet_model_memory(((ModelObject *)object)->handle, &memory);
+  if (status != MARTLET_OK)
+    return raise_status(state_of(object), status);
+  return Py_BuildValue("{sLsLsLsLsL}", "constants", (long long)memory.constants_bytes, "mapped",
+                       (long long)memory.mapped_bytes, "prepared",
+                       (long long)memory.prepared_bytes, "arena", (long long)memory.arena_bytes,
+                       "peak", (long long)memory.peak_bytes);
+}
+
+/* result_bytes(shapes: a tuple of tuples of int) -> int or None */
+static PyObject *model_result_bytes(PyObject *object, PyObject *shapes) {
+  enum { MOST_INPUTS = 4096, MOST_EXTENTS = 65536 };
+  Py_ssize_t count = PyTuple_Size(shapes), used = 0;
+  if (count < 0) return NULL;
+  if (count > MOST_INPUTS) return PyErr_Format(PyExc_ValueError, "%zd shapes", count);
+  PyObject *result = NULL;
+  const int64_t **starts = PyMem_Calloc((size_t)count + 1, sizeof *starts);
+  int32_t *ranks = PyMem_Calloc((size_t)count + 1, sizeof *ranks);
+  int64_t *extents = PyMem_Calloc(MOST_EXTENTS, sizeof *extents);
+  if (starts == NULL || ranks == NULL || extents == NULL) {
+    PyErr_NoMemory();
+    goto done;
+  }
+  for (Py_ssize_t index = 0; index < count; index++) {
+    PyObject *shape = PyTuple_GetItem(shapes, index);
+    Py_ssize_t rank = shape == NULL ? -1 : PyTuple_Size(shape);
+    if (rank < 0) goto done;
+    if (rank > MOST_EXTENTS - used) {
+      PyErr_Format(PyExc_ValueError, "a shape of %zd extents", rank);
+      goto done;
+    }
+    starts[index] = extents + used;
+    ranks[index] = (int32_t)rank;
+    for (Py_ssize_t axis = 0; axis < rank; axis++) {
+      PyObject *extent = PyTuple_GetItem(shape, axis);
+      if (extent == NULL) goto done;
+      extents[used] = PyLong_AsLongLong(extent);
+      if (extents[used++] == -1 && PyErr_Occurred()) goto done;
+    }
+  }
+  int64_t bytes = -1;
+  martlet_status status = martlet_model_result_bytes(((ModelObject *)object)->handle, starts, ranks,
+                                                     (size_t)count, &bytes);
+  if (status != MARTLET_OK) raise_status(state_of(object), status);
+  else result = bytes < 0 ? Py_NewRef(Py_None) : PyLong_FromLongLong(bytes);
+done:
+  PyMem_Free(starts);
+  PyMem_Free(ranks);
+  PyMem_Free(extents);
+  return result;
+}
+
 static PyMethodDef model_type_methods[] = {
+    {"memory", model_memory, METH_NOARGS, NULL},
+    {"result_bytes", model_result_bytes, METH_O, NULL},
     {"inputs", model_inputs, METH_NOARGS, NULL},
     {"outputs", model_outputs, METH_NOARGS, NULL},
     {"metadata", model_metadata, METH_NOARGS, NULL},

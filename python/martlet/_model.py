@@ -109,6 +109,41 @@ class Model:
         )
         return results[0] if len(results) == 1 else results
 
+    def memory(self) -> dict[str, int]:
+        """Bytes that the model takes.
+
+        Returns
+        -------
+        dict
+            ``constants``: of the constants that its nodes name; ``mapped``: of those of them in the
+            mapped file, which take memory only while they are read; ``prepared``: of what was made
+            of constants, shared by all contexts; ``arena``: of the block for results and scratch of
+            the context that ran last; ``peak``: the most that its run had in use, outputs included.
+        """
+        return self._model.memory()
+
+    def result_bytes(self, shapes: Mapping[str, Sequence[int]]) -> int | None:
+        """Bytes that the results of a run will take at once, without the scratch of single nodes.
+
+        Nothing is run.
+
+        Parameters
+        ----------
+        shapes : input name -> shape, for every input
+
+        Returns
+        -------
+        int, or None where that depends on the inputs' elements
+
+        Raises
+        ------
+        KeyError
+            The shape of an input is missing.
+        martlet.Error
+            A shape does not fit an input or a node.
+        """
+        return self._model.result_bytes(tuple(tuple(shapes[name]) for name in self._input_names))
+
     def run(
         self,
         inputs: Mapping[str, Any],
