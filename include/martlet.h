@@ -61,7 +61,11 @@
  *   count elements between neighbours along an axis and may be 0 or negative. Rank is at most 32.
  *
  *   Growth. Symbols, status values and struct layouts never change; symbols, status values and
- *   struct fields (at the end) may be added. Structs that the caller fills begin with struct_size.
+ *   struct fields (at the end) may be added. Structs that the caller fills begin with struct_size,
+ *   the struct's sizeof, by which the library knows which fields the caller's header has: fields that
+ *   it lacks are 0. A struct of a newer header than the library's is fine as long as the fields that
+ *   the library does not know are 0, and MARTLET_UNSUPPORTED otherwise; a size that no header has is
+ *   MARTLET_INVALID_ARGUMENT.
  */
 #ifndef MARTLET_H
 #define MARTLET_H
@@ -532,7 +536,8 @@ typedef struct martlet_conv_options {
  * input: [batch, C, axes...].  weight: [M, C / groups, kernel...].  bias: [M] or NULL.
  * options: NULL for the defaults.
  * result: slot for [batch, M, axes...].
- * Returns MARTLET_INVALID_ARGUMENT for a bad option or struct_size.
+ * Returns MARTLET_INVALID_ARGUMENT for a bad option or struct_size; MARTLET_UNSUPPORTED for options
+ * of a newer header that are not 0.
  */
 martlet_status martlet_conv(const martlet_tensor *input, const martlet_tensor *weight,
                             const martlet_tensor *bias, const martlet_conv_options *options,
@@ -701,7 +706,8 @@ typedef struct martlet_model_options {
  * Returns MARTLET_NOT_FOUND when there is no such file or for an unknown option or mode;
  * MARTLET_IO when it cannot be read (a directory, no permission); MARTLET_INVALID_MODEL when it is
  * malformed (empty, truncated, inconsistent, cyclic); MARTLET_UNSUPPORTED when it uses what this
- * build lacks; MARTLET_CANCELLED; MARTLET_INVALID_ARGUMENT for a bad option.
+ * build lacks, and for options of a newer header that are not 0; MARTLET_CANCELLED;
+ * MARTLET_INVALID_ARGUMENT for a bad option or struct_size.
  */
 martlet_status martlet_model_load(const char *path, const martlet_model_options *options,
                                   martlet_model **model);

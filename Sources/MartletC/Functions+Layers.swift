@@ -97,20 +97,13 @@ public func martlet_attention(
 private func convolutionAttributes(
   _ options: UnsafePointer<martlet_conv_options>?, axes: Int
 ) throws(MartletError) -> [String: AttributeValue] {
-  guard let options else { return [:] }
-  let given = options.pointee.struct_size
-  guard given == MemoryLayout<martlet_conv_options>.size else {
-    throw MartletError(
-      .invalidArgument, "Conv: options.struct_size is \(UInt(bitPattern: given))",
-      operatorName: "Conv", input: "options.struct_size",
-      expected: "sizeof(martlet_conv_options), \(MemoryLayout<martlet_conv_options>.size)",
-      actual: "\(UInt(bitPattern: given))")
-  }
-  let groups = options.pointee.groups
-  var attributes: [String: AttributeValue] = ["group": .int(groups == 0 ? 1 : Int(groups))]
+  guard let options = try MartletC.options(options) else { return [:] }
+  var attributes: [String: AttributeValue] = [
+    "group": .int(options.groups == 0 ? 1 : Int(options.groups))
+  ]
   let lists = [
-    ("strides", options.pointee.strides, axes), ("dilations", options.pointee.dilations, axes),
-    ("pads", options.pointee.pads, 2 * axes),
+    ("strides", options.strides, axes), ("dilations", options.dilations, axes),
+    ("pads", options.pads, 2 * axes),
   ]
   for (name, values, count) in lists where values != nil {
     attributes[name] = .ints(try array(values, count, name).map { Int($0) })

@@ -10,18 +10,9 @@ struct LoadSettings {
   var progress: CallerProgress?
 
   /// `options` may be NULL. Throws `notFound` for an unknown option or mode, `invalidArgument` for a
-  /// bad value.
+  /// bad value, and what reading the struct throws.
   init(_ options: UnsafePointer<martlet_model_options>?, isMemory: Bool) throws(MartletError) {
-    guard let options else { return }
-    let given = options.pointee.struct_size
-    let size = MemoryLayout<martlet_model_options>.size
-    guard given == size else {
-      throw MartletError(
-        .invalidArgument, "options.struct_size is \(UInt(bitPattern: given))",
-        input: "options.struct_size", expected: "sizeof(martlet_model_options), \(size)",
-        actual: "\(UInt(bitPattern: given))")
-    }
-    let source = options.pointee
+    guard let source = try MartletC.options(options) else { return }
     if let mode = source.math_mode {
       self.options.mode = try MathMode(name: String(cString: mode))
     }

@@ -1,0 +1,875 @@
+/*
+ * martlet.h: run neural networks on CPUs, in float32 or as fast as the chip's bf16 units allow.
+ *
+ * INTRODUCTION
+ *
+ *   Load a model, allow BF16, run:
+ *
+ *     #include <martlet.h>
+ *
+ *     martlet_model *model = NULL;
+ *     martlet_tensor *in = NULL, *out = NULL;
+ *     const int64_t shape[] = {1, 3, 224, 224};
+ *     martlet_set_float32_fast_math_mode("BF16");
+ *     if (martlet_model_load("model.onnx", NULL, &model) ||
+ *         martlet_tensor_wrap(pixels, sizeof pixels, MARTLET_FLOAT32, 4, shape, &in) ||
+ *         martlet_model_run(model, &in, 1, &out, 1))
+ *       fprintf(stderr, "%s\n", martlet_last_error()->message);
+ *
+ *   Sections, from simple to explicit:
+ *     1 versions     2 errors        3 processor   4 threads    5 float32 fast-math modes
+ *     6 memory       7 dtypes        8 tensors     9 DLPack    10 functions (matmul, conv, ...)
+ *    11 attributes and any operator by name       12 models    13 run contexts
+ *
+ * RULES THAT HOLD FOR EVERY FUNCTION
+ *
+ *   Status. A function that can fail returns martlet_status; MARTLET_OK is 0. Details of the last
+ *   failure of the calling thread are in martlet_last_error(). No input makes the library abort,
+ *   trap or print, as long as pointers point to what this header says.
+ *   Any function may also return MARTLET_OUT_OF_MEMORY and MARTLET_INTERNAL_ERROR, and any function
+ *   that takes a handle MARTLET_INVALID_HANDLE: these are not repeated below.
+ *
+ *   Null. A pointer may be NULL only where its description says so; elsewhere NULL is
+ *   MARTLET_INVALID_ARGUMENT, and for handles MARTLET_INVALID_HANDLE.
+ *
+ *   Results. An out-pointer is written on success; on failure it is set to NULL (or 0). It must not
+ *   be NULL unless said otherwise.
+ *
+ *   Result slots. A tensor result goes through a "slot", a martlet_tensor ** that is read first:
+ *     *slot == NULL   a new tensor is made, owned by the caller; on failure the slot stays NULL;
+ *     *slot != NULL   the result is written into that tensor of the caller's, which must be
+ *                     writable and have the result's dtype and shape (any strides but 0, and it
+ *                     may overlap an input). On failure the slot is unchanged and the contents of
+ *                     the tensor are unspecified.
+ *   So initialise slots to NULL. A wrong shape is MARTLET_INVALID_SHAPE, a wrong dtype
+ *   MARTLET_INVALID_DTYPE, a read-only tensor or a stride of 0 MARTLET_INVALID_ARGUMENT.
+ *
+ *   Handles. martlet_tensor, martlet_attributes, martlet_model and martlet_context are opaque and
+ *   reference counted: a _create, _load, ... gives one reference, _retain adds one, _release drops
+ *   one; releasing NULL does nothing. A handle of another kind, one already released, or a pointer
+ *   that is no handle at all is MARTLET_INVALID_HANDLE (a released handle is recognised until its
+ *   place is used again, which is put off as long as possible).
+ *
+ *   Strings are UTF-8 and NUL-terminated. Strings that come out of the library belong to it; the
+ *   description says for how long they last. Strings that go in are copied.
+ *
+ *   Threads. Every function may be called from any thread at any time, except that one
+ *   martlet_context, one martlet_attributes, or the elements of one tensor being written must not
+ *   be used by two threads at once. A forked child may go on using the library.
+ *
+ *   Shapes and strides are arrays of int64_t, outermost axis first. Shapes count elements; strides
+ *   count elements between neighbours along an axis and may be 0 or negative. Rank is at most 32.
+ *
+ *   Growth. Symbols, status values and struct layouts never change; symbols, status values and
+ *   struct fields (at the end) may be added. Structs that the caller fills begin with struct_size.
+ */
+#ifndef MARTLET_H
+#define MARTLET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ======================================================================= 1  Versions */
+
+#define MARTLET_VERSION_MAJOR 0
+#define MARTLET_VERSION_MINOR 1
+#define MARTLET_VERSION_PATCH 0
+/** The header's version as one number: major * 10000 + minor * 100 + patch. */
+#define MARTLET_VERSION \
+  (MARTLET_VERSION_MAJOR * 10000 + MARTLET_VERSION_MINOR * 100 + MARTLET_VERSION_PATCH)
+
+/** The library's version in the form of MARTLET_VERSION. Never fails. */
+int32_t martlet_version(void);
+
+/** The library's version as text, "0.1.0"; lasts as long as the process. Never fails. */
+const char *martlet_version_string(void);
+
+/* ========================================================================= 2  Errors */
+
+typedef int32_t martlet_status;
+enum {
+  MARTLET_OK = 0,
+  MARTLET_INVALID_ARGUMENT = 1, /* null, out of range, or contradicts another argument */
+  MARTLET_INVALID_SHAPE = 2,    /* a shape, stride or size that does not fit, or overflows */
+  MARTLET_INVALID_DTYPE = 3,    /* a data type that the operation does not take */
+  MARTLET_NOT_FOUND = 4,        /* no such operator, input, output, option, mode, file */
+  MARTLET_IO = 5,               /* a file could not be read or written */
+  MARTLET_INVALID_MODEL = 6,    /* a malformed model: truncated, inconsistent or cyclic */
+  MARTLET_UNSUPPORTED = 7,      /* valid, but not supported by this build */
+  MARTLET_OUT_OF_MEMORY = 8,    /* memory could not be allocated */
+  MARTLET_CANCELLED = 9,        /* the caller's progress callback asked to stop */
+  MARTLET_INVALID_HANDLE = 10,  /* NULL, another kind of handle, or one already released */
+  MARTLET_INVALID_STATE = 11,   /* not allowed now */
+  MARTLET_INTERNAL_ERROR = 12   /* a fault of Martlet itself; please report it */
+};
+
+/** What went wrong. Fields other than status and message are NULL where they do not apply. */
+typedef struct martlet_error {
+  martlet_status status;
+  const char *message;       /* one sentence with everything below in it; never NULL */
+  const char *node;          /* the node of the model that is to blame */
+  const char *operator_name; /* its operator */
+  const char *input;         /* the input, attribute or option */
+  const char *expected;      /* what would have been right */
+  const char *actual;        /* what was given */
+} martlet_error;
+
+/**
+ * The last failure of the calling thread; status MARTLET_OK and message "" before the first.
+ * Successful calls leave it alone. Never NULL. The struct and its strings last until the thread's
+ * next failing call or its end. Never fails.
+ */
+const martlet_error *martlet_last_error(void);
+
+/** A status's name, "INVALID_SHAPE"; "UNKNOWN" for other values. Lasts as long as the process. */
+const char *martlet_status_name(martlet_status status);
+
+/* ====================================================================== 3  Processor */
+
+/** The processor's name as it calls itself; lasts as long as the process. Never fails. */
+const char *martlet_cpu_name(void);
+
+/** The features found that matter here, separated by spaces ("avx2 fma f16c"); lasts as long as
+ * the process. Never fails. */
+const char *martlet_cpu_features(void);
+
+/** The instruction set in use: "generic", "avx2", "avx512", "avx512bf16", .... The first call of
+ * anything that computes, and this one, settle it. Lasts as long as the process. Never fails. */
+const char *martlet_cpu_isa(void);
+
+/**
+ * Caps the instruction set, as the environment variable MARTLET_ISA does (this call goes before
+ * it). Capping above what the processor has is no error: the best one available is used.
+ *
+ * name: a name that martlet_isa_info_at() lists.
+ * Returns MARTLET_NOT_FOUND for an unknown name, MARTLET_INVALID_STATE when the choice has been
+ * settled already.
+ */
+martlet_status martlet_set_isa(const char *name);
+
+/** One instruction set that this build knows. */
+typedef struct martlet_isa_info {
+  const char *name;
+  bool is_available;  /* the processor has it, its self-check passed and no cap forbids it */
+  bool is_chosen;
+  const char *reason; /* why it was chosen, or why not */
+} martlet_isa_info;
+
+/** The index-th instruction set from the most portable up, or NULL past the last; lasts as long
+ * as the process. Settles the choice. Never fails. */
+const martlet_isa_info *martlet_isa_info_at(size_t index);
+
+/** One kernel family in use. */
+typedef struct martlet_kernel_info {
+  const char *name;    /* "gemm_f32_f32_f32_6x16", "vectors" */
+  const char *isa;     /* the instruction set that it is written for */
+  const char *purpose; /* "float32 matrix products", ... */
+  const char *reason;  /* why this one */
+} martlet_kernel_info;
+
+/** The index-th kernel family in use, or NULL past the last; lasts as long as the process.
+ * Settles the choice. Never fails. */
+const martlet_kernel_info *martlet_kernel_info_at(size_t index);
+
+/* ======================================================================== 4  Threads */
+
+/**
+ * Sets how many threads a computation uses at most, the caller's own included, from now on.
+ * Results do not depend on it.
+ *
+ * count: 1...1024, or 0 for the default: MARTLET_NUM_THREADS of the environment does not count
+ *   any more then; the processors that affinity, cpuset and cgroup quota leave to the process do.
+ * Returns MARTLET_INVALID_ARGUMENT when out of range.
+ */
+martlet_status martlet_set_num_threads(int32_t count);
+
+/** How many threads a computation uses at most. Never fails. */
+int32_t martlet_get_num_threads(void);
+
+/**
+ * Sets how long idle workers spin for more work before they sleep.
+ *
+ * microseconds: 0 (sleep at once) to 1000000; the default is 100, or MARTLET_SPIN_US.
+ * Returns MARTLET_INVALID_ARGUMENT when out of range.
+ */
+martlet_status martlet_set_spin_microseconds(int32_t microseconds);
+
+/** The spin budget in microseconds. Never fails. */
+int32_t martlet_get_spin_microseconds(void);
+
+/** A piece of work that the library hands to martlet_parallel_for. Never fails. */
+typedef void (*martlet_task)(void *context, int64_t index);
+
+/**
+ * A scheduler of the caller's: runs task(context, i) once for every i in 0...count-1, in any order
+ * on any threads, and returns when all are done. It may be called from several threads at once.
+ */
+typedef void (*martlet_parallel_for)(void *user, int64_t count, martlet_task task, void *context);
+
+/**
+ * Hands all parallel work to the caller's scheduler instead of the library's own threads.
+ * martlet_get_num_threads() > 1 still decides whether there is any.
+ *
+ * function: NULL goes back to the library's threads.  user: passed through; may be NULL. Both must
+ *   stay valid until replaced and until computations that began before are done.
+ * Returns MARTLET_OK.
+ */
+martlet_status martlet_set_parallel_for(martlet_parallel_for function, void *user);
+
+/* ======================================================= 5  float32 fast-math modes */
+
+/*
+ * A mode permits, it never demands: under BF16 the inputs of float32 matrix products (matmul,
+ * linear, convolution, attention's two products) may be rounded to bfloat16 where the processor is
+ * faster at that; sums and results stay float32, and nothing else changes. Setting a mode never
+ * fails for want of hardware; martlet_context_precision_report() says what was done.
+ *
+ * Which mode is in force: the argument of the call or model, else the calling thread's innermost
+ * scope, else the process's mode, else the environment's (MARTLET_FLOAT32_FAST_MATH_MODE,
+ * ONEDNN_DEFAULT_FPMATH_MODE, DNNL_DEFAULT_FPMATH_MODE in this order), else FP32.
+ */
+typedef int32_t martlet_math_mode;
+enum {
+  MARTLET_MATH_DEFAULT = -1, /* as an argument: no argument; the scope or process decides */
+  MARTLET_MATH_FP32 = 0,     /* also named STRICT, IEEE, HIGHEST */
+  MARTLET_MATH_BF16 = 1,
+  MARTLET_MATH_TF32 = 2,     /* accepted; permits nothing on processors without such units */
+  MARTLET_MATH_F16 = 3,      /* accepted; permits nothing on processors without such units */
+  MARTLET_MATH_ANY = 4       /* whatever is fastest among the above */
+};
+
+/**
+ * Sets the process's mode by name: the one line that makes a float32 model bf16-fast.
+ *
+ * name: FP32 (STRICT, IEEE, HIGHEST), BF16, TF32, F16 or ANY, in any case.
+ * Returns MARTLET_NOT_FOUND, with the list of names, for another name.
+ */
+martlet_status martlet_set_float32_fast_math_mode(const char *name);
+
+/** The name of the mode in force for the calling thread, "FP32" or "BF16"...; lasts as long as the
+ * process. Never fails. */
+const char *martlet_get_float32_fast_math_mode(void);
+
+/** Sets the process's mode. Returns MARTLET_INVALID_ARGUMENT for a value that is no mode
+ * (MARTLET_MATH_DEFAULT included). */
+martlet_status martlet_math_mode_set(martlet_math_mode mode);
+
+/** The process's mode, scopes not counted. Never fails. */
+martlet_math_mode martlet_math_mode_get(void);
+
+/** The mode in force for the calling thread. Never fails. */
+martlet_math_mode martlet_math_mode_effective(void);
+
+/**
+ * Opens a scope on the calling thread: the mode holds for this thread until the matching
+ * martlet_math_mode_pop(). Scopes nest, up to 64.
+ * Returns MARTLET_INVALID_ARGUMENT for a value that is no mode, MARTLET_INVALID_STATE past 64.
+ */
+martlet_status martlet_math_mode_push(martlet_math_mode mode);
+
+/** Closes the calling thread's innermost scope. Returns MARTLET_INVALID_STATE when there is none. */
+martlet_status martlet_math_mode_pop(void);
+
+/** The mode of a name, in any case, into *mode (MARTLET_MATH_DEFAULT on failure).
+ * Returns MARTLET_NOT_FOUND, with the list of names, for another name. */
+martlet_status martlet_math_mode_from_name(const char *name, martlet_math_mode *mode);
+
+/** A mode's name, "BF16"; "DEFAULT" for MARTLET_MATH_DEFAULT and "UNKNOWN" for other values. Lasts
+ * as long as the process. */
+const char *martlet_math_mode_name(martlet_math_mode mode);
+
+/* ========================================================================= 6  Memory */
+
+/** Bytes of tensor memory (weights, packed weights, results, kept scratch) that the library has
+ * allocated and not freed. Borrowed and mapped memory does not count. Never fails. */
+int64_t martlet_memory_in_use(void);
+
+/* ========================================================================= 7  Dtypes */
+
+/** Element types; the values are those of ONNX TensorProto.DataType. */
+typedef int32_t martlet_dtype;
+enum {
+  MARTLET_DTYPE_UNKNOWN = 0, /* only in descriptions of model inputs and outputs */
+  MARTLET_FLOAT32 = 1,
+  MARTLET_UINT8 = 2,
+  MARTLET_INT8 = 3,
+  MARTLET_UINT16 = 4,
+  MARTLET_INT16 = 5,
+  MARTLET_INT32 = 6,
+  MARTLET_INT64 = 7,
+  MARTLET_BOOL = 9, /* one byte, 0 or 1 */
+  MARTLET_FLOAT16 = 10,
+  MARTLET_FLOAT64 = 11,
+  MARTLET_UINT32 = 12,
+  MARTLET_UINT64 = 13,
+  MARTLET_BFLOAT16 = 16
+};
+
+/** A dtype's name, "float32"; "unknown" for other values. Lasts as long as the process. */
+const char *martlet_dtype_name(martlet_dtype dtype);
+
+/** Bytes of one element; 0 for values that are no dtype. Never fails. */
+size_t martlet_dtype_size(martlet_dtype dtype);
+
+/* ======================================================================== 8  Tensors */
+
+/** An n-dimensional array: elements, a dtype, a shape and strides. Shape and dtype never change. */
+typedef struct martlet_tensor martlet_tensor;
+
+/** Frees memory that a tensor borrowed; called exactly once, on whatever thread drops the last
+ * reference. data is the pointer that was given with it. It must not call into the library. */
+typedef void (*martlet_deleter)(void *context, void *data);
+
+/**
+ * Makes a contiguous tensor with unspecified elements.
+ *
+ * dtype: one of MARTLET_FLOAT32, ....  rank: 0...32.
+ * shape: rank extents, each >= 0; may be NULL when rank is 0.
+ * tensor: receives the tensor, owned by the caller.
+ * Returns MARTLET_INVALID_DTYPE; MARTLET_INVALID_SHAPE for a rank out of range, a negative extent
+ * or a size that overflows.
+ */
+martlet_status martlet_tensor_create(martlet_dtype dtype, int32_t rank, const int64_t *shape,
+                                     martlet_tensor **tensor);
+
+/** As martlet_tensor_create(), with all elements 0. */
+martlet_status martlet_tensor_create_zeroed(martlet_dtype dtype, int32_t rank, const int64_t *shape,
+                                            martlet_tensor **tensor);
+
+/**
+ * Makes a tensor with a copy of the caller's elements, which are row-major without gaps.
+ *
+ * data, data_bytes: the elements and their size in bytes, exactly that of the shape; data may be
+ *   NULL when data_bytes is 0.
+ * The rest, and the statuses, as martlet_tensor_create(); MARTLET_INVALID_SHAPE also when
+ * data_bytes is not the size of the shape.
+ */
+martlet_status martlet_tensor_from_data(const void *data, size_t data_bytes, martlet_dtype dtype,
+                                        int32_t rank, const int64_t *shape, martlet_tensor **tensor);
+
+/**
+ * Makes a tensor over the caller's memory, without a copy. The memory must stay valid and is the
+ * caller's to free, after the last reference to the tensor (and to results that may be views of
+ * it, such as those of Reshape through martlet_op_run()) is gone.
+ *
+ * data, data_bytes: the elements, row-major without gaps, and the size of the memory in bytes, at
+ *   least that of the shape. data must be aligned to the element's size, and may be NULL when
+ *   the shape has no elements. The memory may be written through the tensor.
+ * The rest as martlet_tensor_create().
+ * Returns MARTLET_INVALID_DTYPE; MARTLET_INVALID_SHAPE when the elements do not fit in data_bytes;
+ * MARTLET_INVALID_ARGUMENT when data is not aligned.
+ */
+martlet_status martlet_tensor_wrap(void *data, size_t data_bytes, martlet_dtype dtype, int32_t rank,
+                                   const int64_t *shape, martlet_tensor **tensor);
+
+enum {
+  MARTLET_WRAP_READ_ONLY = 1 /* the library must not write to the memory */
+};
+
+/**
+ * Makes a tensor over the caller's memory with any strides and an owner's deleter.
+ *
+ * buffer, buffer_bytes: all memory that the elements may lie in.
+ * byte_offset: where in it the element at index 0, 0, ... lies.
+ * strides: rank values, counting elements, may be 0 or negative; NULL: row-major without gaps.
+ * flags: 0 or MARTLET_WRAP_READ_ONLY.
+ * deleter: called as deleter(deleter_context, buffer) once no tensor or result uses the memory any
+ *   more; NULL: the caller knows when. Not called when this function fails.
+ * The rest as martlet_tensor_wrap().
+ * Returns MARTLET_INVALID_DTYPE; MARTLET_INVALID_SHAPE when an element lies outside the buffer or
+ * a size overflows; MARTLET_INVALID_ARGUMENT for unknown flags or a misaligned element.
+ */
+martlet_status martlet_tensor_wrap_strided(void *buffer, size_t buffer_bytes, size_t byte_offset,
+                                           martlet_dtype dtype, int32_t rank, const int64_t *shape,
+                                           const int64_t *strides, uint32_t flags,
+                                           martlet_deleter deleter, void *deleter_context,
+                                           martlet_tensor **tensor);
+
+/** Adds a reference. Returns MARTLET_OK. */
+martlet_status martlet_tensor_retain(martlet_tensor *tensor);
+
+/** Drops a reference; with the last one the memory is freed or its deleter called. NULL is fine. */
+martlet_status martlet_tensor_release(martlet_tensor *tensor);
+
+/** The element type, into *dtype (MARTLET_DTYPE_UNKNOWN on failure). */
+martlet_status martlet_tensor_dtype(const martlet_tensor *tensor, martlet_dtype *dtype);
+
+/**
+ * The rank and the extents.
+ *
+ * rank: receives the number of axes; may be NULL.
+ * shape: receives an array of that many extents, which lasts as long as the tensor (not NULL even
+ *   when the rank is 0); may be NULL.
+ */
+martlet_status martlet_tensor_shape(const martlet_tensor *tensor, int32_t *rank,
+                                    const int64_t **shape);
+
+/** The strides in elements, one per axis, into *strides; the array lasts as long as the tensor. */
+martlet_status martlet_tensor_strides(const martlet_tensor *tensor, const int64_t **strides);
+
+/** Number of elements, into *count. */
+martlet_status martlet_tensor_element_count(const martlet_tensor *tensor, int64_t *count);
+
+/** Bytes of the elements alone: count times element size, into *bytes (gaps do not count). */
+martlet_status martlet_tensor_byte_count(const martlet_tensor *tensor, size_t *bytes);
+
+/** Whether the elements lie row-major without gaps, into *is_contiguous. */
+martlet_status martlet_tensor_is_contiguous(const martlet_tensor *tensor, bool *is_contiguous);
+
+/** Whether the elements may not be written, into *is_read_only. */
+martlet_status martlet_tensor_is_read_only(const martlet_tensor *tensor, bool *is_read_only);
+
+/** The address of the element at index 0, 0, ..., for reading, into *data; lasts as long as the
+ * tensor. Look at the strides before walking it. */
+martlet_status martlet_tensor_data(const martlet_tensor *tensor, const void **data);
+
+/** As martlet_tensor_data(), for writing. Returns MARTLET_INVALID_ARGUMENT when the tensor is
+ * read-only. */
+martlet_status martlet_tensor_mutable_data(martlet_tensor *tensor, void **data);
+
+/**
+ * Copies the elements, row-major without gaps, to the caller's memory.
+ *
+ * buffer, buffer_bytes: where to, and its size, at least martlet_tensor_byte_count(); buffer may be
+ *   NULL when that is 0. It must not overlap the tensor's memory.
+ * Returns MARTLET_INVALID_SHAPE when the buffer is too small.
+ */
+martlet_status martlet_tensor_read(const martlet_tensor *tensor, void *buffer, size_t buffer_bytes);
+
+/**
+ * Copies the elements: into a new contiguous tensor, or into the caller's.
+ *
+ * copy: a result slot (see Result slots above, which names the statuses).
+ */
+martlet_status martlet_tensor_copy(const martlet_tensor *tensor, martlet_tensor **copy);
+
+/**
+ * Converts the elements to another dtype. To floating point, values are rounded to nearest even. To
+ * integers, they are truncated towards zero; NaN and what is out of range become the least int32
+ * (int64), of which narrower types keep the low bits; unsigned types of 32 (64) bits take the bits of
+ * the signed number, and 0 from 2^32 (2^64) on. To bool, everything but 0 is true.
+ *
+ * dtype: the result's.  converted: a result slot.
+ * Returns MARTLET_INVALID_DTYPE for a value that is no dtype, and the statuses of result slots.
+ */
+martlet_status martlet_tensor_convert(const martlet_tensor *tensor, martlet_dtype dtype,
+                                      martlet_tensor **converted);
+
+/* ========================================================================= 9  DLPack */
+
+/** DLPack 1.x's struct of this name, as dlpack.h declares it. */
+struct DLManagedTensorVersioned;
+
+/**
+ * Makes a tensor over the memory of a DLPack tensor, without a copy.
+ *
+ * managed: a CPU tensor (device kDLCPU, or CUDA-host pinned memory) of DLPack major version 1. On
+ *   success it belongs to the tensor, which calls its deleter once nothing uses the memory any
+ *   more; on failure it stays the caller's. The read-only flag is kept.
+ * tensor: receives the tensor, owned by the caller.
+ * Returns MARTLET_UNSUPPORTED for another device or major version, MARTLET_INVALID_DTYPE for a
+ * dtype that has no counterpart here (several lanes included), MARTLET_INVALID_SHAPE for a bad
+ * shape, MARTLET_INVALID_ARGUMENT for misaligned elements.
+ */
+martlet_status martlet_tensor_from_dlpack(struct DLManagedTensorVersioned *managed,
+                                          martlet_tensor **tensor);
+
+/**
+ * Shares a tensor as a DLPack 1.0 tensor, without a copy; the read-only flag is kept.
+ *
+ * managed: receives the DLPack tensor, owned by the caller, who (or whose consumer) calls its
+ *   deleter; it holds a reference of its own to the memory, whatever becomes of the tensor.
+ */
+martlet_status martlet_tensor_to_dlpack(const martlet_tensor *tensor,
+                                        struct DLManagedTensorVersioned **managed);
+
+/* ====================================================================== 10  Functions */
+
+/*
+ * Named functions for the most used operators; all others are reached through martlet_op_run().
+ * Inputs may have any strides. `mode` is the call's own fast-math mode or MARTLET_MATH_DEFAULT.
+ * Besides what each names, all return MARTLET_INVALID_SHAPE or MARTLET_INVALID_DTYPE for inputs
+ * that do not fit together, MARTLET_INVALID_ARGUMENT for a `mode` that is no mode, and the
+ * statuses of result slots. Results do not depend on the number of threads or on the batch.
+ */
+
+/**
+ * Matrix product as NumPy's matmul: lhs @ rhs.
+ *
+ * lhs: [..., M, K] or [K].  rhs: [..., K, N] or [K]; leading axes broadcast. Both of one dtype:
+ *   float32, float64, float16, bfloat16 (int32, uint32, int64, uint64 without speed).
+ * result: slot for [..., M, N].
+ */
+martlet_status martlet_matmul(const martlet_tensor *lhs, const martlet_tensor *rhs,
+                              martlet_math_mode mode, martlet_tensor **result);
+
+/**
+ * A fully connected layer: input @ weight^T + bias.
+ *
+ * input: [..., K].  weight: [N, K].  bias: [N] or NULL.  result: slot for [..., N].
+ */
+martlet_status martlet_linear(const martlet_tensor *input, const martlet_tensor *weight,
+                              const martlet_tensor *bias, martlet_math_mode mode,
+                              martlet_tensor **result);
+
+/** How a convolution walks its input. Set struct_size and leave the rest 0 for the defaults. */
+typedef struct martlet_conv_options {
+  size_t struct_size;       /* sizeof(martlet_conv_options) */
+  const int64_t *strides;   /* one per spatial axis, >= 1; NULL: all 1 */
+  const int64_t *dilations; /* one per spatial axis, >= 1; NULL: all 1 */
+  const int64_t *pads;      /* all leading pads, then all trailing pads, >= 0; NULL: all 0 */
+  int64_t groups;           /* 0 means 1 */
+} martlet_conv_options;
+
+/**
+ * Convolution (cross-correlation) over one, two or three spatial axes.
+ *
+ * input: [batch, C, axes...].  weight: [M, C / groups, kernel...].  bias: [M] or NULL.
+ * options: NULL for the defaults.
+ * result: slot for [batch, M, axes...].
+ * Returns MARTLET_INVALID_ARGUMENT for a bad option or struct_size.
+ */
+martlet_status martlet_conv(const martlet_tensor *input, const martlet_tensor *weight,
+                            const martlet_tensor *bias, const martlet_conv_options *options,
+                            martlet_math_mode mode, martlet_tensor **result);
+
+/**
+ * Softmax along one axis: exp(x - max) / sum.
+ *
+ * axis: -rank...rank-1; -1 is the last.  result: slot for the input's shape.
+ * Returns MARTLET_INVALID_SHAPE for an axis out of range.
+ */
+martlet_status martlet_softmax(const martlet_tensor *input, int64_t axis, martlet_tensor **result);
+
+/**
+ * Layer normalisation over the axes from `axis` to the last: (x - mean) / sqrt(var + epsilon) *
+ * scale + bias.
+ *
+ * scale, bias: of the normalised axes' shape; each may be NULL (1 and 0).
+ * axis: -rank...rank-1.  epsilon: >= 0.  result: slot for the input's shape.
+ * Returns MARTLET_INVALID_SHAPE for an axis out of range, MARTLET_INVALID_ARGUMENT for an epsilon
+ * that is negative or NaN.
+ */
+martlet_status martlet_layer_norm(const martlet_tensor *input, const martlet_tensor *scale,
+                                  const martlet_tensor *bias, int64_t axis, float epsilon,
+                                  martlet_tensor **result);
+
+/**
+ * Gaussian error linear unit, x/2 (1 + erf(x / sqrt 2)).
+ *
+ * use_tanh: the approximation x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) instead.
+ * result: slot for the input's shape.
+ */
+martlet_status martlet_gelu(const martlet_tensor *input, bool use_tanh, martlet_tensor **result);
+
+/**
+ * Scaled dot-product attention: softmax(query @ key^T * scale + mask) @ value.
+ *
+ * query: [batch, heads, L, D].  key: [batch, kv_heads, S, D].  value: [batch, kv_heads, S, Dv];
+ *   heads is a multiple of kv_heads. Leading axes may be left out (all three alike: rank 2 or 3).
+ * mask: broadcasts to [batch, heads, L, S]; bool (true: may attend) or of the query's dtype (added
+ *   to the products); NULL: none. A query that may attend to no key gives zero.
+ * scale: 0 for 1 / sqrt(D).  is_causal: query i attends to keys 0...i alone.
+ * result: slot for [batch, heads, L, Dv].
+ * Returns MARTLET_INVALID_ARGUMENT for a scale that is not finite.
+ */
+martlet_status martlet_attention(const martlet_tensor *query, const martlet_tensor *key,
+                                 const martlet_tensor *value, const martlet_tensor *mask,
+                                 float scale, bool is_causal, martlet_math_mode mode,
+                                 martlet_tensor **result);
+
+/**
+ * Prepares a weight that is used many times: a read-only copy of it that can be given wherever a
+ * tensor can. When it is the rhs of martlet_matmul(), or the weight of martlet_linear() or
+ * martlet_conv(), its rearranged form is made at the first such use and kept with it.
+ * Results have the same bits as with the weight itself.
+ *
+ * weight: the weight; not needed afterwards.  packed: receives the prepared tensor, owned by the
+ *   caller; several threads may use it at once.
+ */
+martlet_status martlet_pack(const martlet_tensor *weight, martlet_tensor **packed);
+
+/* =========================================== 11  Attributes and any operator by name */
+
+/** Named values for martlet_op_run(). One thread at a time. */
+typedef struct martlet_attributes martlet_attributes;
+
+/** Makes an empty set, owned by the caller, into *attributes. */
+martlet_status martlet_attributes_create(martlet_attributes **attributes);
+
+/** Adds a reference. Returns MARTLET_OK. */
+martlet_status martlet_attributes_retain(martlet_attributes *attributes);
+
+/** Drops a reference. NULL is fine. */
+martlet_status martlet_attributes_release(martlet_attributes *attributes);
+
+/* Each sets or replaces the attribute `name`; values are copied (a tensor is retained). Arrays
+ * may be NULL when count is 0. Return MARTLET_INVALID_ARGUMENT for a count that overflows. */
+martlet_status martlet_attributes_set_int(martlet_attributes *attributes, const char *name,
+                                          int64_t value);
+martlet_status martlet_attributes_set_float(martlet_attributes *attributes, const char *name,
+                                            float value);
+martlet_status martlet_attributes_set_string(martlet_attributes *attributes, const char *name,
+                                             const char *value);
+martlet_status martlet_attributes_set_ints(martlet_attributes *attributes, const char *name,
+                                           const int64_t *values, size_t count);
+martlet_status martlet_attributes_set_floats(martlet_attributes *attributes, const char *name,
+                                             const float *values, size_t count);
+martlet_status martlet_attributes_set_strings(martlet_attributes *attributes, const char *name,
+                                              const char *const *values, size_t count);
+martlet_status martlet_attributes_set_tensor(martlet_attributes *attributes, const char *name,
+                                             const martlet_tensor *value);
+
+/** The name of the index-th operator that martlet_op_run() knows, or NULL past the last. Names are
+ * those of ONNX, and Linear (martlet_linear()), Silu (x * sigmoid(x)) and DequantizedMatMul (the product
+ * of two dequantised matrices). Lasts as long as the process. Never fails. */
+const char *martlet_op_name_at(size_t index);
+
+/**
+ * Runs one operator. Names, inputs, attributes and meaning are those of the ONNX operator at its
+ * newest supported opset.
+ *
+ * name: "Softmax", "Conv", ....  attributes: NULL: none.
+ * mode: the call's own fast-math mode, or MARTLET_MATH_DEFAULT.
+ * inputs: input_count tensors in the operator's order, NULL where an optional one is left out; may
+ *   be NULL when input_count is 0.
+ * outputs: output_count result slots in the operator's order; at least 1. A result may be a view
+ *   of an input (it shares the memory, and keeps it alive).
+ * Returns MARTLET_NOT_FOUND for an unknown operator or attribute, MARTLET_INVALID_ARGUMENT for a
+ * wrong number of inputs or outputs or a bad attribute, MARTLET_INVALID_SHAPE or
+ * MARTLET_INVALID_DTYPE for inputs that do not fit, and the statuses of result slots. On failure
+ * no slot has changed.
+ */
+martlet_status martlet_op_run(const char *name, const martlet_attributes *attributes,
+                              martlet_math_mode mode, martlet_tensor *const *inputs,
+                              size_t input_count, martlet_tensor **outputs, size_t output_count);
+
+/* ======================================================================== 12  Models */
+
+/** A loaded model: immutable, used by any number of threads at once. */
+typedef struct martlet_model martlet_model;
+
+/**
+ * Told how far a long call has come; on the thread that made the call.
+ *
+ * user: as given.  fraction: 0 to 1, never falling.  stage: a word or two ("read",
+ *   "convert", "optimize", "prepare"; "run"), lasting for this call.
+ * Returns true to go on, false to make the long call return MARTLET_CANCELLED soon.
+ */
+typedef bool (*martlet_progress)(void *user, double fraction, const char *stage);
+
+/** How to load a model. Set struct_size and leave the rest 0 for the defaults. */
+typedef struct martlet_model_options {
+  size_t struct_size;         /* sizeof(martlet_model_options) */
+  const char *math_mode;      /* the model's own fast-math mode by name; NULL: the one in force on
+                                 the thread that runs it */
+  martlet_progress progress;  /* told about the loading; may be NULL */
+  void *progress_user;        /* passed to it; may be NULL */
+  const char *const *keys;    /* option_count names of further options (below); may be NULL if 0 */
+  const char *const *values;  /* their values */
+  size_t option_count;
+} martlet_model_options;
+
+/*
+ * Further options by name. An unknown name is MARTLET_NOT_FOUND, a bad value
+ * MARTLET_INVALID_ARGUMENT.
+ *   "optimize"       "1" (default): lossless passes over the graph; "0": run it as it was written.
+ *   "winograd"       "1": 3x3 convolutions with constant weights may run by Winograd's algorithm where
+ *                    it is faster (the precision report names the kernel); "0": never. Default: as
+ *                    MARTLET_WINOGRAD in the environment says, else "1".
+ *   "borrow_memory"  martlet_model_load_memory() only. "0" (default): data is copied; "1": it is
+ *                    not, and must stay valid and unchanged until the model is gone.
+ */
+
+/**
+ * Loads an ONNX model. Weights stay in the mapped file until they are packed: the file must not be
+ * changed in place while the model is in use (replacing it by renaming another over it is fine).
+ *
+ * path: of the .onnx file; external data is looked for beside it, and links out of its folder are
+ * refused (MARTLET_INVALID_MODEL).
+ * options: NULL for the defaults.
+ * model: receives the model, owned by the caller.
+ * Returns MARTLET_NOT_FOUND when there is no such file or for an unknown option or mode;
+ * MARTLET_IO when it cannot be read (a directory, no permission); MARTLET_INVALID_MODEL when it is
+ * malformed (empty, truncated, inconsistent, cyclic); MARTLET_UNSUPPORTED when it uses what this
+ * build lacks; MARTLET_CANCELLED; MARTLET_INVALID_ARGUMENT for a bad option.
+ */
+martlet_status martlet_model_load(const char *path, const martlet_model_options *options,
+                                  martlet_model **model);
+
+/**
+ * Loads an ONNX model from memory; external data is not available to it (MARTLET_UNSUPPORTED).
+ *
+ * data, data_bytes: the file's bytes.  The rest, and the statuses, as martlet_model_load().
+ */
+martlet_status martlet_model_load_memory(const void *data, size_t data_bytes,
+                                         const martlet_model_options *options,
+                                         martlet_model **model);
+
+/** Adds a reference. Returns MARTLET_OK. */
+martlet_status martlet_model_retain(martlet_model *model);
+
+/** Drops a reference; contexts hold references of their own. NULL is fine. */
+martlet_status martlet_model_release(martlet_model *model);
+
+/** An input or output of a model. */
+typedef struct martlet_value_info {
+  const char *name;
+  martlet_dtype dtype;        /* MARTLET_DTYPE_UNKNOWN when the model does not say */
+  int32_t rank;               /* -1 when the model does not say */
+  const int64_t *shape;       /* rank extents; -1 where known at run time only; NULL if rank < 1 */
+  const char *const *symbols; /* rank names of extents that go by a name or are computed from such
+                                 ("past + 1"), NULL elsewhere; NULL if rank < 1 */
+} martlet_value_info;
+
+/** How many inputs a run takes, into *count. */
+martlet_status martlet_model_input_count(const martlet_model *model, size_t *count);
+
+/** How many outputs a run gives, into *count. */
+martlet_status martlet_model_output_count(const martlet_model *model, size_t *count);
+
+/** Describes an input, into *info, which lasts as long as the model.
+ * Returns MARTLET_INVALID_ARGUMENT for an index out of range. */
+martlet_status martlet_model_input(const martlet_model *model, size_t index,
+                                   const martlet_value_info **info);
+
+/** Describes an output, into *info, which lasts as long as the model.
+ * Returns MARTLET_INVALID_ARGUMENT for an index out of range. */
+martlet_status martlet_model_output(const martlet_model *model, size_t index,
+                                    const martlet_value_info **info);
+
+/** How many metadata entries there are, into *count. */
+martlet_status martlet_model_metadata_count(const martlet_model *model, size_t *count);
+
+/**
+ * One metadata entry: what the file says of itself ("producer", "graph", "opset", ...) and its
+ * own entries.
+ *
+ * key, value: receive strings that last as long as the model.
+ * Returns MARTLET_INVALID_ARGUMENT for an index out of range.
+ */
+martlet_status martlet_model_metadata(const martlet_model *model, size_t index, const char **key,
+                                      const char **value);
+
+/**
+ * Runs the model once, with a context made for the purpose or kept from an earlier call. For many
+ * runs from one thread, a context of one's own is a little faster and can be asked more.
+ *
+ * Parameters and statuses as martlet_context_run(). Several threads may call it at once.
+ */
+martlet_status martlet_model_run(martlet_model *model, martlet_tensor *const *inputs,
+                                 size_t input_count, martlet_tensor **outputs, size_t output_count);
+
+/* ================================================================== 13  Run contexts */
+
+/** The state of one run at a time: memory that is used again, and what is known of the last run.
+ * One thread at a time. */
+typedef struct martlet_context martlet_context;
+
+/** Makes a context for a model, owned by the caller, into *context. It keeps the model alive. */
+martlet_status martlet_context_create(martlet_model *model, martlet_context **context);
+
+/** Adds a reference. Returns MARTLET_OK. */
+martlet_status martlet_context_retain(martlet_context *context);
+
+/** Drops a reference; results of earlier runs stay valid. NULL is fine. */
+martlet_status martlet_context_release(martlet_context *context);
+
+/**
+ * Runs the model once. The fast-math mode is the model's own, else the one in force for the
+ * calling thread.
+ *
+ * inputs, input_count: a tensor for every input, in the model's order. They are only read.
+ * outputs, output_count: result slots for the first output_count outputs, in the model's order; at
+ *   least 1. A new result stays valid whatever becomes of the context.
+ * Returns MARTLET_INVALID_ARGUMENT for a wrong number of inputs or outputs or a NULL input;
+ * MARTLET_INVALID_SHAPE or MARTLET_INVALID_DTYPE, with the names, for an input or slot that does
+ * not fit or a node that cannot be computed with these inputs; MARTLET_INVALID_STATE when another
+ * thread is using the context; MARTLET_CANCELLED. On failure no slot has changed.
+ */
+martlet_status martlet_context_run(martlet_context *context, martlet_tensor *const *inputs,
+                                   size_t input_count, martlet_tensor **outputs,
+                                   size_t output_count);
+
+/**
+ * As martlet_context_run(), by name: inputs in any order, and only the outputs that are wanted.
+ *
+ * input_names: input_count names, each input of the model once.
+ * output_names: output_count names; NULL: the first output_count outputs in the model's order.
+ * Returns, besides, MARTLET_NOT_FOUND for a name that the model does not have and
+ * MARTLET_INVALID_ARGUMENT for a missing or repeated one.
+ */
+martlet_status martlet_context_run_named(martlet_context *context, const char *const *input_names,
+                                         martlet_tensor *const *inputs, size_t input_count,
+                                         const char *const *output_names, martlet_tensor **outputs,
+                                         size_t output_count);
+
+/**
+ * Sets who is told about the progress of runs, twice a millisecond at most, and may cancel them
+ * between two nodes and between two iterations of a loop.
+ *
+ * progress: NULL: nobody.  user: passed to it; may be NULL.
+ */
+martlet_status martlet_context_set_progress(martlet_context *context, martlet_progress progress,
+                                            void *user);
+
+/** Turns the measuring of nodes on (anew) or off, for runs from now on; it is off at first. */
+martlet_status martlet_context_set_profiling(martlet_context *context, bool enabled);
+
+/** What one node did in the last run. */
+typedef struct martlet_node_info {
+  const char *node;          /* its name in the model; made up when it has none; never NULL */
+  const char *operator_name; /* never NULL */
+  const char *precision;     /* of its products, "fp32", "bf16", ...; NULL: it has no products */
+  const char *kernel;        /* the kernel that ran; NULL with precision */
+  const char *backend;       /* "native", ...; NULL with precision */
+  const char *reason;        /* why not the mode's own precision; NULL when it is */
+  int64_t nanoseconds;       /* mean time over the runs since profiling was turned on, or 0 */
+} martlet_node_info;
+
+/** How many rows there are on the nodes of the last successful run, into *count; 0 before the
+ * first. A node with several different kinds of products has a row for each. */
+martlet_status martlet_context_node_count(const martlet_context *context, size_t *count);
+
+/** The index-th row on the last successful run, in the order of running, into *info, which lasts
+ * until the context's next run.
+ * Returns MARTLET_INVALID_ARGUMENT for an index out of range. */
+martlet_status martlet_context_node(const martlet_context *context, size_t index,
+                                    const martlet_node_info **info);
+
+/**
+ * The precision report of the last successful run as text for people: the mode, then for each node
+ * with matrix products what it ran as, and why. Into *text, which lasts until the context's next
+ * run.
+ * Returns MARTLET_INVALID_STATE before the first successful run.
+ */
+martlet_status martlet_context_precision_report(const martlet_context *context, const char **text);
+
+/**
+ * The profile of the runs since profiling was turned on as text for people: mean time by operator,
+ * then by node. Into *text, which lasts until the context's next run.
+ * Returns MARTLET_INVALID_STATE unless a run has succeeded with profiling on.
+ */
+martlet_status martlet_context_profile(const martlet_context *context, const char **text);
+
+/**
+ * Memory of the context's results and scratch, in bytes. Each pointer may be NULL.
+ *
+ * live_bytes: in tensors that exist now.  kept_bytes: kept for the next run.
+ * peak_bytes: the most that was ever live.
+ */
+martlet_status martlet_context_memory(const martlet_context *context, int64_t *live_bytes,
+                                      int64_t *kept_bytes, int64_t *peak_bytes);
+
+/** Gives the memory that is kept for the next run back to the system; during a run it does nothing. */
+martlet_status martlet_context_trim(martlet_context *context);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
