@@ -41,7 +41,7 @@ public final class Model: Sendable {
   /// `invalidModel`, `unsupported`.
   public init(path: String, mode: MathMode? = nil) throws(MartletError) {
     var options = MartletRuntime.Model.Options()
-    options.mode = mode
+    options.run.mode = mode
     model = try MartletRuntime.Model.load(path: path, options: options)
   }
 

@@ -1,6 +1,4 @@
-import Glibc
 import MartletCore
-import MartletPlatform
 
 /// Extents of up to three spatial axes; axes that a 1-D or 2-D problem lacks are 1 (0 for padding).
 package struct SpatialExtents: Sendable, Equatable {
@@ -201,13 +199,4 @@ extension Backends {
   ) throws(MartletError) -> DirectWeights {
     try native.directWeights(problem, pool: pool)
   }
-
-  /// False where the environment has MARTLET_WINOGRAD=0.
-  package static let permitsWinograd: Bool = {
-    guard let value = getenv("MARTLET_WINOGRAD").map({ String(cString: $0) }), !value.isEmpty
-    else { return true }
-    if value == "0" || value == "1" { return value == "1" }
-    mp_warn("MARTLET_WINOGRAD=\(value) is ignored: expected 0 or 1")
-    return true
-  }()
 }

@@ -22,7 +22,7 @@ final class ContextObject: HandleObject {
   func run(_ run: ModelRun) throws(MartletError) {
     progress?.restart()
     try run.perform(session, progress: progress?.callback)
-    lastMode = MathMode.effective(argument: model.model.options.mode)
+    lastMode = MathMode.effective(argument: session.options.mode)
     cachedReports = nil
   }
 

@@ -14,7 +14,7 @@ struct LoadSettings {
   init(_ options: UnsafePointer<martlet_model_options>?, isMemory: Bool) throws(MartletError) {
     guard let source = try MartletC.options(options) else { return }
     if let mode = source.math_mode {
-      self.options.mode = try MathMode(name: String(cString: mode))
+      self.options.run.mode = try MathMode(name: String(cString: mode))
     }
     if let function = source.progress {
       progress = CallerProgress(function, source.progress_user, CallerProgress.loading)
@@ -25,33 +25,17 @@ struct LoadSettings {
   }
 
   private mutating func set(_ key: String, _ value: String, isMemory: Bool) throws(MartletError) {
+    let value = OptionText(name: key, text: value)
     switch key {
-    case "optimize":
-      options.optimizationLevel = try LoadSettings.flag(key, value) ? 1 : 0
-    case "prepare":
-      options.preparesAtFirstRun = try !LoadSettings.flag(key, value)
-    case "winograd":
-      options.permitsWinograd = try LoadSettings.flag(key, value)
-    case "borrow_memory" where isMemory:
-      borrowsMemory = try LoadSettings.flag(key, value)
+    case "optimize": options.optimizationLevel = try value.flag() ? 1 : 0
+    case "prepare": options.preparesAtFirstRun = try !value.flag()
+    case "borrow_memory" where isMemory: borrowsMemory = try value.flag()
     default:
-      let known =
-        isMemory
-        ? "optimize, prepare, winograd, borrow_memory" : "optimize, prepare, winograd"
-      throw MartletError(
-        .notFound, "unknown option '\(key)'; known: \(known)", input: key, expected: known,
-        actual: key)
-    }
-  }
-
-  private static func flag(_ key: String, _ value: String) throws(MartletError) -> Bool {
-    switch value {
-    case "0": return false
-    case "1": return true
-    default:
-      throw MartletError(
-        .invalidArgument, "option '\(key)' is '\(value)', expected 0 or 1", input: key,
-        expected: "0 or 1", actual: value)
+      guard try options.run.set(value) else {
+        throw OptionText.unknown(
+          key,
+          known: ["optimize", "prepare"] + RunOptions.names + (isMemory ? ["borrow_memory"] : []))
+      }
     }
   }
 }

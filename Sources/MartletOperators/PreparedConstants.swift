@@ -106,15 +106,21 @@ final class HeldForm<Form: PreparedForm>: Sendable {
 
 /// How runs will be, for operators that prepare constants before the first.
 package struct Preparation: Sendable {
-  package var mode: MathMode
-  package var pool: ThreadPool
-  package var permitsWinograd: Bool
+  package let options: RunOptions
+  package let mode: MathMode
 
-  package init(mode: MathMode, pool: ThreadPool = .shared, permitsWinograd: Bool? = nil) {
-    self.mode = mode
-    self.pool = pool
-    self.permitsWinograd = permitsWinograd ?? Backends.permitsWinograd
+  package init(_ options: RunOptions) {
+    self.options = options
+    mode = MathMode.effective(argument: options.mode)
   }
+
+  package init(mode: MathMode) {
+    var options = RunOptions()
+    options.mode = mode
+    self.init(options)
+  }
+
+  package var pool: ThreadPool { options.pool }
 }
 
 /// An operator whose runs read some constants in a prepared form.

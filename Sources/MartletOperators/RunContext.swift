@@ -5,11 +5,11 @@ import MartletCore
 ///
 /// Belongs to one thread at a time.
 package final class RunContext {
-  package var mode: MathMode
-  package let pool: ThreadPool
+  /// How this run is done.
+  package private(set) var options: RunOptions
+  /// The fast-math mode of this run.
+  package private(set) var mode: MathMode
   package let memory: RunMemory
-  /// Whether convolutions may run by Winograd's algorithm where it is faster.
-  package let permitsWinograd: Bool
   /// Where results should go, as far as that is decided; those of the current node have `range`.
   package var places: [Tensor?] = []
   private var range: Range<Int>
@@ -31,16 +31,34 @@ package final class RunContext {
   package var executions: [Execution] = []
 
   package init(
-    mode: MathMode, pool: ThreadPool = .shared, memory: RunMemory = RunMemory(),
-    permitsWinograd: Bool? = nil, places: [Tensor?] = []
+    _ options: RunOptions = RunOptions(), memory: RunMemory = RunMemory(), places: [Tensor?] = []
   ) {
-    self.mode = mode
-    self.pool = pool
+    self.options = options
+    mode = MathMode.effective(argument: options.mode)
     self.memory = memory
-    self.permitsWinograd = permitsWinograd ?? Backends.permitsWinograd
     self.places = places
     range = 0..<places.count
     isPlaceGiven = !places.isEmpty
+  }
+
+  package convenience init(mode: MathMode, places: [Tensor?] = []) {
+    var options = RunOptions()
+    options.mode = mode
+    self.init(options, places: places)
+  }
+
+  package var pool: ThreadPool { options.pool }
+
+  /// Goes on to another run.
+  package func begin(_ options: RunOptions) {
+    self.options = options
+    mode = MathMode.effective(argument: options.mode)
+  }
+
+  /// Goes on to a part of the run that `other` is in.
+  package func begin(as other: RunContext) {
+    options = other.options
+    mode = other.mode
   }
 
   /// Goes on to a node whose results have these places, given by the caller of the run or not.

@@ -11,14 +11,10 @@ import MartletOperators
 package final class Model: Sendable {
   /// How to load and run a model.
   package struct Options: Sendable {
-    /// The fast-math mode of this model's runs; nil: that of the thread, process or environment at
-    /// the time of each run.
-    package var mode: MathMode?
+    /// How its runs are done unless they say otherwise.
+    package var run = RunOptions()
     /// 0 runs the graph as it is in the file, 1 (the default) after all lossless passes.
     package var optimizationLevel = 1
-    /// Whether convolutions may run by Winograd's algorithm where it is faster; nil: as
-    /// `MARTLET_WINOGRAD` in the environment says, and without it they may.
-    package var permitsWinograd: Bool?
     /// Whether constants are brought into the form that runs read when the first run needs them, and
     /// not while the model is loaded.
     package var preparesAtFirstRun = false
@@ -85,10 +81,9 @@ package final class Model: Sendable {
     passReport = try PassTable.optimize(
       &graph, level: options.optimizationLevel, disabled: options.disabledPasses,
       progress: progress)
-    let preparation = Preparation(
-      mode: MathMode.effective(argument: options.mode), permitsWinograd: options.permitsWinograd)
     plan = try Plan(
-      graph, preparing: options.preparesAtFirstRun ? nil : preparation, progress: progress)
+      graph, preparing: options.preparesAtFirstRun ? nil : Preparation(options.run),
+      progress: progress)
     self.graph = graph
     self.metadata = metadata
     self.options = options
@@ -121,7 +116,5 @@ package final class Model: Sendable {
   }
 
   /// A run context: one per thread at a time. It keeps the model alive.
-  package func makeRun(pool: ThreadPool = .shared) -> RunSession {
-    RunSession(self, pool: pool)
-  }
+  package func makeRun() -> RunSession { RunSession(self) }
 }

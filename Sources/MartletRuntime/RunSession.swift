@@ -3,24 +3,27 @@ import MartletGraph
 
 /// Runs a model, keeping memory from run to run. Used by one thread at a time; a second one that
 /// enters gets `invalidState`.
-package final class RunSession: Sendable {
+///
+/// @unchecked Sendable: `options` belongs to the thread that runs; the executor checks for a second one.
+package final class RunSession: @unchecked Sendable {
   package let model: Model
+  /// How runs of this session are done from now on; the model's own at first.
+  package var options: RunOptions
   private let executor: Executor
 
-  init(_ model: Model, pool: ThreadPool) {
+  init(_ model: Model) {
     self.model = model
-    executor = Executor(
-      model.plan, pool: pool, permitsWinograd: model.options.permitsWinograd)
+    options = model.options.run
+    executor = Executor(model.plan)
   }
 
   /// Computes all outputs, in the model's order, from inputs by name.
   ///
-  /// `destinations` receive the outputs of those names in place. `mode` goes before the model's own.
-  /// Throws errors that name the input, with what was expected and what came: missing, extra or
-  /// misnamed inputs (`notFound`), `invalidDType`, `invalidShape`; `cancelled`; and the operators'
-  /// errors with the node's name.
+  /// `destinations` receive the outputs of those names in place. Throws errors that name the input,
+  /// with what was expected and what came: missing, extra or misnamed inputs (`notFound`),
+  /// `invalidDType`, `invalidShape`; `cancelled`; and the operators' errors with the node's name.
   package func run(
-    _ inputs: [String: Tensor], destinations: [String: Tensor] = [:], mode: MathMode? = nil,
+    _ inputs: [String: Tensor], destinations: [String: Tensor] = [:],
     progress: ProgressCallback? = nil
   ) throws(MartletError) -> [Tensor] {
     var ordered: [Tensor] = []
@@ -40,17 +43,14 @@ package final class RunSession: Sendable {
       }
       places[index] = tensor
     }
-    return try run(
-      ordered, destinations: destinations.isEmpty ? [] : places, mode: mode, progress: progress)
+    return try run(ordered, destinations: destinations.isEmpty ? [] : places, progress: progress)
   }
 
   /// Computes all outputs from inputs in the model's order; `destinations[i]` may receive output i.
   package func run(
-    _ inputs: [Tensor], destinations: [Tensor?] = [], mode: MathMode? = nil,
-    progress: ProgressCallback? = nil
+    _ inputs: [Tensor], destinations: [Tensor?] = [], progress: ProgressCallback? = nil
   ) throws(MartletError) -> [Tensor] {
-    try executor.run(
-      inputs, destinations: destinations, mode: mode ?? model.options.mode, progress: progress)
+    try executor.run(inputs, destinations: destinations, options: options, progress: progress)
   }
 
   /// What each node's matrix work ran as in the last run, in the order of execution.

@@ -59,7 +59,7 @@ struct BenchModelCommand: ParsableCommand {
       // A model each: a weight is packed for one mode.
       var contenders = try [MathMode.fp32, .bf16].map { mode in
         var options = Model.Options()
-        options.mode = mode
+        options.run.mode = mode
         let own = try Model.loadShowingProgress(model, options: options)
         return Contender(name: "\(mode)", mode: mode, session: own.makeRun())
       }

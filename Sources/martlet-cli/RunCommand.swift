@@ -44,7 +44,7 @@ struct RunCommand: ParsableCommand {
   func run() throws {
     try Console.reporting {
       var options = Model.Options()
-      options.mode = try engine.apply()
+      options.run.mode = try engine.apply()
       let loaded = try Model.loadShowingProgress(model, options: options)
       let feeds = try ModelInputs.read(inputs, for: loaded)
       let session = loaded.makeRun()

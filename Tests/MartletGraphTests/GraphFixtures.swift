@@ -147,9 +147,11 @@ extension Graph {
   /// One run's results; two further runs, whose memory is laid out beforehand, must give the same.
   func run(_ inputs: [Tensor], mode: MathMode? = nil) throws -> [Tensor] {
     let executor = Executor(try Plan(self))
-    let results = try executor.run(inputs, mode: mode)
+    var options = RunOptions()
+    options.mode = mode
+    let results = try executor.run(inputs, options: options)
     for _ in 0..<2 {
-      for (first, again) in zip(results, try executor.run(inputs, mode: mode)) {
+      for (first, again) in zip(results, try executor.run(inputs, options: options)) {
         #expect(first.shape == again.shape && first.dtype == again.dtype)
         #expect(try first.bytes() == again.bytes())
       }

@@ -60,26 +60,33 @@ import Testing
   @Test("BF16 off again gives the very bits of never having been on")
   func modeOffAgain() throws {
     let x = try input(9)
-    let never = try model().makeRun().run([x], mode: .fp32)[0].floats
+    func run(_ session: RunSession, _ mode: MathMode) throws -> [Float] {
+      session.options.mode = mode
+      return try session.run([x])[0].floats
+    }
+    let never = try run(model().makeRun(), .fp32)
     let session = try model().makeRun()
-    let on = try session.run([x], mode: .bf16)[0].floats
+    let on = try run(session, .bf16)
     let isBF16 = session.precisionReport().contains { $0.precision == "bf16" }
     #expect(isBF16 || session.precisionReport().allSatisfy { !$0.reason.isEmpty })
     #expect(isBF16 == (on != never))
-    #expect(try session.run([x], mode: .fp32)[0].floats == never)
+    #expect(try run(session, .fp32) == never)
     for (p, q) in zip(on, never) { #expect(abs(p - q) < 0.1 + abs(q) * 0.02) }
   }
 
-  @Test("a call's mode goes before the model's, the model's before the thread's")
+  @Test("a session's mode goes before the model's, the model's before the thread's")
   func precedence() throws {
     var options = Model.Options()
-    options.mode = .fp32
+    options.run.mode = .fp32
     let session = try model(options).makeRun()
     try MathMode.pushScope(.bf16)
     defer { _ = try? MathMode.popScope() }
     let x = try input(2)
     _ = try session.run([x])
     #expect(session.precisionReport().allSatisfy { $0.precision == "fp32" && $0.reason.isEmpty })
+    session.options.mode = .bf16
+    _ = try session.run([x])
+    #expect(session.precisionReport().contains { $0.precision == "bf16" || !$0.reason.isEmpty })
   }
 
   @Test("a row of a batch has the bits of that row alone")

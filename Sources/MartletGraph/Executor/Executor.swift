@@ -16,10 +16,9 @@ package final class Executor: @unchecked Sendable {
     set { runner.isProfiling = newValue }
   }
 
-  /// `permitsWinograd`: see `RunContext`; nil: as the environment says.
-  package init(_ plan: Plan, pool: ThreadPool = .shared, permitsWinograd: Bool? = nil) {
+  package init(_ plan: Plan) {
     self.plan = plan
-    runner = PlanRunner(plan, pool: pool, permitsWinograd: permitsWinograd)
+    runner = PlanRunner(plan)
   }
 
   /// Computes the outputs from inputs in the graph's order.
@@ -30,7 +29,7 @@ package final class Executor: @unchecked Sendable {
   /// `cancelled`, `invalidState` when a run of this executor is under way on another thread, and
   /// what the operators throw, with node and operator named.
   package func run(
-    _ inputs: [Tensor], destinations: [Tensor?] = [], mode: MathMode? = nil,
+    _ inputs: [Tensor], destinations: [Tensor?] = [], options: RunOptions = RunOptions(),
     progress: ProgressCallback? = nil
   ) throws(MartletError) -> [Tensor] {
     guard !busy.exchange(true, ordering: .acquiring) else {
@@ -43,10 +42,10 @@ package final class Executor: @unchecked Sendable {
     }
     try plan.checkInputs(inputs)
     try plan.checkDestinations(destinations)
+    runner.context.begin(options)
     try runner.run(
       inputs.map { .tensor($0) },
-      destinations: plan.usableDestinations(destinations, inputs: inputs),
-      mode: MathMode.effective(argument: mode), progress: progress)
+      destinations: plan.usableDestinations(destinations, inputs: inputs), progress: progress)
     let outputs = try collectOutputs(inputs, destinations)
     runner.noteMemory()
     return outputs

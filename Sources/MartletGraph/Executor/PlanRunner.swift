@@ -25,16 +25,16 @@ final class PlanRunner {
     }
   }
 
-  init(_ plan: Plan, pool: ThreadPool, permitsWinograd: Bool?, isRegion: Bool = false) {
+  init(_ plan: Plan, isRegion: Bool = false) {
     self.plan = plan
-    context = RunContext(mode: .fp32, pool: pool, permitsWinograd: permitsWinograd)
+    context = RunContext()
     let frames = NodeFrames(plan)
     var regions: [Int: [RegionRun]] = [:]
     for (index, node) in plan.nodes.enumerated() where !node.regions.isEmpty {
       regions[index] = node.regions.map { region in
         RegionRun(
-          PlanRunner(region.plan, pool: pool, permitsWinograd: permitsWinograd, isRegion: true),
-          frames.inputs[index], captures: region.captures)
+          PlanRunner(region.plan, isRegion: true), frames.inputs[index],
+          captures: region.captures)
       }
     }
     self.frames = frames
@@ -58,9 +58,8 @@ final class PlanRunner {
   ///
   /// Where `destinations[i]` is given, output i may be written there.
   func run(
-    _ inputs: [Value?], destinations: [Tensor?], mode: MathMode, progress: ProgressCallback?
+    _ inputs: [Value?], destinations: [Tensor?], progress: ProgressCallback?
   ) throws(MartletError) {
-    context.mode = mode
     try layouts.prepare(inputs, frames, context)
     defer {
       layouts.finish(context)

@@ -29,7 +29,8 @@ final class RegionRun: RegionRunner {
     if inputs.isEmpty { inputs = Array(arguments.values[captures]) }
     runner.release()
     runner.context.checkpoint = context.checkpoint
-    try runner.run(inputs, destinations: [], mode: context.mode, progress: nil)
+    runner.context.begin(as: context)
+    try runner.run(inputs, destinations: [], progress: nil)
   }
 
   func output(_ index: Int) -> Value? { runner.output(index) }

@@ -74,7 +74,7 @@ package struct Conv: PreparingOperator {
       extents, src: pointer, weights: pointer, dst: pointer, mode: preparation.mode)
     if problem.isDepthwise { return [] }
     let isPrepared = try constant.prepare(
-      &problem, weight, permitsWinograd: preparation.permitsWinograd, preparation.pool)
+      &problem, weight, permitsWinograd: preparation.options.permitsWinograd, preparation.pool)
     return isPrepared ? [1] : []
   }
 
@@ -143,7 +143,7 @@ package struct Conv: PreparingOperator {
     problem.activation = activation
     if input.dtype == .float32, !problem.isDepthwise {
       try constant?.prepare(
-        &problem, weight, permitsWinograd: context.permitsWinograd, context.pool)
+        &problem, weight, permitsWinograd: context.options.permitsWinograd, context.pool)
     }
     context.note(try Backends.convolve(problem, pool: context.pool))
     context.deliver(try context.finish(output, as: input.dtype))

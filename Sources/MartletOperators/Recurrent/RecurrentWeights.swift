@@ -35,7 +35,7 @@ struct RecurrentWeights: Sendable {
     _ inputs: [ValueType?], directions: Int, _ preparation: Preparation
   ) throws(MartletError) -> [Int] {
     var replaced: [Int] = []
-    let context = RunContext(mode: preparation.mode, pool: preparation.pool)
+    let context = RunContext(preparation.options)
     for index in 1...2 {
       guard let constant = inputs.type(index)?.constant, constant.rank == 3,
         constant.dtype.isFloatingPoint, constant.count > 0, constant.shape[0] == directions,

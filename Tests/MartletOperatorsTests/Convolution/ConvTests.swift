@@ -89,7 +89,10 @@ import Testing
           ["pads": .ints([1, 1, 1, 1])], operatorName: "Conv"), constants: [nil, weight],
         inputCount: 2, outputCount: 1))
     func result(_ image: Tensor, permits: Bool) throws -> (values: [Double], kernel: String) {
-      let context = RunContext(mode: .fp32, permitsWinograd: permits)
+      var options = RunOptions()
+      options.mode = .fp32
+      options.permitsWinograd = permits
+      let context = RunContext(options)
       let values = try conv.results([image, weight], context)[0].values
       return (values, context.executions[0].kernel)
     }
