@@ -3,7 +3,6 @@ import MartletCore
 import MartletGraph
 import MartletOperators
 import MartletRuntime
-import Synchronization
 
 /// A trained model, loaded once and run by any number of threads.
 ///
@@ -32,8 +31,7 @@ public final class Model: Sendable {
   }
 
   private let model: MartletRuntime.Model
-  /// Contexts that no run uses now, with the memory that they keep.
-  private let idle = Mutex<[RunSession]>([])
+  private let sessionsAtRest: SessionsAtRest
 
   /// Loads an ONNX file, mapping its weights.
   ///
@@ -43,6 +41,7 @@ public final class Model: Sendable {
     var options = MartletRuntime.Model.Options()
     options.run.mode = mode
     model = try MartletRuntime.Model.load(path: path, options: options)
+    sessionsAtRest = SessionsAtRest(of: model)
   }
 
   public var inputs: [Port] { model.inputs.map(Model.port) }
@@ -95,17 +94,17 @@ public final class Model: Sendable {
   public func runReporting(
     _ inputs: [String: Tensor]
   ) throws(MartletError) -> (outputs: [String: Tensor], precisionReport: [PrecisionRow]) {
-    let session = idle.withLock { $0.popLast() } ?? model.makeRun()
-    defer { idle.withLock { $0.append(session) } }
-    let results = try session.run(inputs.mapValues(\.core))
-    var named: [String: Tensor] = [:]
-    for (port, result) in zip(model.outputs, results) { named[port.name] = Tensor(result) }
-    let report = session.precisionReport().map {
-      PrecisionRow(
-        node: $0.node, operatorName: $0.operatorName, precision: $0.precision, kernel: $0.kernel,
-        reason: $0.reason)
+    try sessionsAtRest.withSession { session throws(MartletError) in
+      let results = try session.run(inputs.mapValues(\.core))
+      var named: [String: Tensor] = [:]
+      for (port, result) in zip(model.outputs, results) { named[port.name] = Tensor(result) }
+      let report = session.precisionReport().map {
+        PrecisionRow(
+          node: $0.node, operatorName: $0.operatorName, precision: $0.precision, kernel: $0.kernel,
+          reason: $0.reason)
+      }
+      return (named, report)
     }
-    return (named, report)
   }
 
   private static func port(_ port: MartletRuntime.Model.Port) -> Port {

@@ -4,7 +4,6 @@ import MartletCore
 import MartletImport
 import MartletOperators
 import MartletRuntime
-import Synchronization
 
 /// What a `martlet_model` handle stands for: the model, what C sees of it, and sessions at rest for
 /// `martlet_model_run`.
@@ -17,22 +16,14 @@ final class ModelObject: HandleObject, @unchecked Sendable {
   let inputs: ValueTable
   let outputs: ValueTable
   let metadata: [(key: CText, value: CText)]
-  private let sessionsAtRest = Mutex<[RunSession]>([])
+  let sessionsAtRest: SessionsAtRest
 
   init(_ model: Model) {
     self.model = model
+    sessionsAtRest = SessionsAtRest(of: model)
     inputs = ValueTable(model.inputs)
     outputs = ValueTable(model.outputs)
     metadata = ModelObject.entries(model.metadata).map { (CText($0.key), CText($0.value)) }
-  }
-
-  /// Runs `body` with a session that nobody else has.
-  func withSession<Result>(
-    _ body: (RunSession) throws(MartletError) -> Result
-  ) throws(MartletError) -> Result {
-    let session = sessionsAtRest.withLock { $0.popLast() } ?? model.makeRun()
-    defer { sessionsAtRest.withLock { $0.append(session) } }
-    return try body(session)
   }
 
   private static func entries(_ metadata: ModelMetadata) -> [(key: String, value: String)] {

@@ -139,7 +139,7 @@ public func martlet_model_run(
   boundary { () throws(MartletError) in
     let object = try HandleTable.shared.resolve(model, "model", as: ModelObject.self)
     let run = try ModelRun(object, inputs, input_count, outputs, output_count)
-    try object.withSession { session throws(MartletError) in
+    try object.sessionsAtRest.withSession { session throws(MartletError) in
       try run.perform(session, progress: nil)
     }
   }
