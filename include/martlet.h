@@ -44,8 +44,8 @@
  *   So initialise slots to NULL. A wrong shape is MARTLET_INVALID_SHAPE, a wrong dtype
  *   MARTLET_INVALID_DTYPE, a read-only tensor or a stride of 0 MARTLET_INVALID_ARGUMENT.
  *
- *   Handles. martlet_tensor, martlet_attributes, martlet_model and martlet_context are opaque and
- *   reference counted: a _create, _load, ... gives one reference, _retain adds one, _release drops
+ *   Handles. martlet_pool, martlet_tensor, martlet_attributes, martlet_model and martlet_context are
+ *   opaque and reference counted: a _create, _load, ... gives one reference, _retain adds one, _release drops
  *   one; releasing NULL does nothing. A handle of another kind, one already released, or a pointer
  *   that is no handle at all is MARTLET_INVALID_HANDLE (a released handle is recognised until its
  *   place is used again, which is put off as long as possible).
@@ -224,6 +224,52 @@ typedef void (*martlet_parallel_for)(void *user, int64_t count, martlet_task tas
  * Returns MARTLET_OK.
  */
 martlet_status martlet_set_parallel_for(martlet_parallel_for function, void *user);
+
+/*
+ * Pools of the caller's own. What is set above is that of the process, which everything uses that is
+ * given no other: a model (martlet_model_options.pool) or a context (martlet_context_set_pool()).
+ * Results are the same, to the bit, with every pool.
+ *
+ * A pool's threads start when there is first work for them and end soon after its last reference is
+ * gone; a model, a context and a run under way hold one, so a pool may be released at any time. One
+ * computation at a time has a pool's threads: one that finds them at work, or that runs inside another
+ * (on a thread of any pool), is done by its own thread alone, so that nobody waits for anybody. A
+ * forked child may use its parent's pools; their threads start anew.
+ */
+typedef struct martlet_pool martlet_pool;
+
+/** What a pool is like. Set struct_size and leave the rest 0 for the defaults. */
+typedef struct martlet_pool_options {
+  size_t struct_size;         /* sizeof(martlet_pool_options) */
+  int32_t thread_count;       /* 1...1024 threads, the caller's included; 0: one for each processor
+                                 in `processors`, or as martlet_set_num_threads(0) */
+  const int32_t *processors;  /* where its threads may run: numbers as in /proc/cpuinfo; NULL: where
+                                 the threads that call may. The threads that call stay where they
+                                 are */
+  size_t processor_count;     /* of `processors`, at most 65536 */
+  martlet_parallel_for parallel_for; /* the caller's scheduler, to use instead of threads of the
+                                 pool's own; NULL: none. Must stay valid as long as the pool */
+  void *parallel_for_user;    /* passed to it; may be NULL */
+} martlet_pool_options;
+
+/**
+ * Makes a pool, owned by the caller, into *pool.
+ *
+ * options: NULL for the defaults.
+ * Returns MARTLET_INVALID_ARGUMENT for a bad struct_size, a number of threads out of range or a
+ * processor that the calling thread may not use; MARTLET_UNSUPPORTED for options of a newer header
+ * that are not 0.
+ */
+martlet_status martlet_pool_create(const martlet_pool_options *options, martlet_pool **pool);
+
+/** Adds a reference. Returns MARTLET_OK. */
+martlet_status martlet_pool_retain(martlet_pool *pool);
+
+/** Drops a reference. NULL is fine. */
+martlet_status martlet_pool_release(martlet_pool *pool);
+
+/** How many threads a computation on the pool uses at most, the caller's own included, into *count. */
+martlet_status martlet_pool_thread_count(const martlet_pool *pool, int32_t *count);
 
 /* ======================================================= 5  float32 fast-math modes */
 
@@ -679,6 +725,7 @@ typedef struct martlet_model_options {
   const char *const *keys;    /* option_count names of further options (below); may be NULL if 0 */
   const char *const *values;  /* their values */
   size_t option_count;
+  martlet_pool *pool;         /* whose threads run it; NULL: the process's. The model holds a reference */
 } martlet_model_options;
 
 /*
@@ -857,6 +904,12 @@ martlet_status martlet_context_run_named(martlet_context *context, const char *c
  */
 martlet_status martlet_context_set_progress(martlet_context *context, martlet_progress progress,
                                             void *user);
+
+/** Sets whose threads run the context, from its next run on; it is the model's pool at first.
+ *
+ * pool: NULL: the process's. The context holds a reference.
+ */
+martlet_status martlet_context_set_pool(martlet_context *context, martlet_pool *pool);
 
 /** Turns the measuring of nodes on (anew) or off, for runs from now on; it is off at first. */
 martlet_status martlet_context_set_profiling(martlet_context *context, bool enabled);

@@ -16,6 +16,7 @@ struct LoadSettings {
     if let mode = source.math_mode {
       self.options.run.mode = try MathMode(name: String(cString: mode))
     }
+    self.options.run.pool = try HandleTable.shared.pool(source.pool, "options.pool")
     if let function = source.progress {
       progress = CallerProgress(function, source.progress_user, CallerProgress.loading)
     }

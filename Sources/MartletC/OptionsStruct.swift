@@ -21,6 +21,10 @@ extension martlet_conv_options: OptionsStruct {
   static var name: String { "martlet_conv_options" }
 }
 
+extension martlet_pool_options: OptionsStruct {
+  static var name: String { "martlet_pool_options" }
+}
+
 /// The caller's options as this library knows them; nil for NULL.
 ///
 /// Fields that a smaller struct of an older header lacks are 0. Throws `unsupported` for a larger one in

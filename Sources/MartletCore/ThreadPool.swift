@@ -2,15 +2,15 @@ import Glibc
 import MartletPlatform
 import Synchronization
 
-/// The process's worker threads. One parallel section runs at a time; a section that finds the pool
-/// taken, or that is nested in another, runs on its own thread, so nobody waits for anybody.
+/// Threads that share sections of work with the thread that calls: the process's (`shared`), or some of
+/// a caller's own, with a number and a set of processors, or a scheduler of the caller's.
 ///
-/// Every thread claims chunks from a share of its own, always the same part of the count, so that what
-/// one section leaves in a core's caches is there for the next; then from the others' shares, so that
-/// nobody waits for what a descheduled worker would have done. Between sections workers spin for a
-/// bounded time, then sleep on a futex.
+/// One parallel section of a pool runs at a time; a section that finds its pool taken, or that is
+/// nested in another (of whatever pool), runs on its own thread, so nobody waits for anybody. What is
+/// computed does not depend on the pool. A pool's threads end soon after its last reference goes, and
+/// each run holds one to its own. In a forked child a pool starts its threads anew.
 ///
-/// @unchecked Sendable: `job` is written only by the holder of `isTaken` while no worker is inside.
+/// @unchecked Sendable: all state is atomic or behind the mutex.
 package final class ThreadPool: @unchecked Sendable {
   /// A caller's own parallel-for: runs `task(context, i)` for each i in 0..<count and returns
   /// when all are done.
@@ -21,74 +21,68 @@ package final class ThreadPool: @unchecked Sendable {
       _ context: UnsafeMutableRawPointer?
     ) -> Void
 
-  package static let shared = ThreadPool()
-
-  private struct Job {
-    var body: UnsafeMutableRawPointer
-    var count: Int
-    /// In how many shares the count is dealt, evenly and in order.
-    var shares: Int
-
-    func start(_ share: Int) -> Int {
-      let (size, larger) = count.quotientAndRemainder(dividingBy: shares)
-      return share * size + min(share, larger)
-    }
-  }
-
-  /// The next chunk of a share, alone in its cache line.
-  private struct Share: ~Copyable {
-    let next = Atomic<Int>(0)
-    private let padding = (0, 0, 0, 0, 0, 0, 0)
-  }
+  /// That of the process, for whatever is given no other.
+  package static let shared = ThreadPool(size: sizeOfEnvironment ?? 0, processors: [])
 
   private struct External: @unchecked Sendable {
     let function: ExternalParallelFor
     let user: UnsafeMutableRawPointer?
   }
 
-  private let isTaken = Atomic<Bool>(false)
-  /// Incremented to start a section; workers wait for a change. Its address is the futex word.
-  private let epoch: UnsafeMutablePointer<UInt32>
-  private static let maximumShares = 64
-  private let shares: UnsafeMutablePointer<Share>
-  /// How many more workers may join the section.
-  private let tickets = Atomic<Int>(0)
-  private let busyWorkers = Atomic<Int>(0)
-  private let sleepers = Atomic<Int>(0)
-  private var job: Job?
-  private let requestedThreads = Atomic<Int>(0)
-  private let spinNanoseconds = Atomic<Int>(100_000)
+  let crew: WorkerCrew
+  private let requestedThreads: Atomic<Int>
   private let configuration = Mutex<External?>(nil)
-  /// Written only by the holder of `isTaken`.
-  private let startedWorkers = Atomic<Int>(0)
+  private let hasExternal = Atomic<Bool>(false)
   /// When the last section that was left to its caller, for being short, was to end.
   private let lastAlone = Atomic<Int64>(0)
-  private let generation = Atomic<UInt32>(0)
-  private let hasExternal = Atomic<Bool>(false)
 
-  private init() {
-    epoch = .allocate(capacity: 16)
-    epoch.initialize(repeating: 0, count: 16)
-    shares = .allocate(capacity: ThreadPool.maximumShares)
-    for index in 0..<ThreadPool.maximumShares { (shares + index).initialize(to: Share()) }
-    if let text = getenv("MARTLET_NUM_THREADS").map({ String(cString: $0) }), !text.isEmpty {
-      if let count = Int(text), (1...ThreadPool.maximumThreads).contains(count) {
-        requestedThreads.store(count, ordering: .relaxed)
-      } else {
-        mp_warn("MARTLET_NUM_THREADS=\(text) is ignored: expected 1...\(ThreadPool.maximumThreads)")
-      }
-    }
-    if let text = getenv("MARTLET_SPIN_US").map({ String(cString: $0) }), !text.isEmpty {
-      if let micros = Int(text), (0...1_000_000).contains(micros) {
-        spinNanoseconds.store(micros * 1000, ordering: .relaxed)
-      } else {
-        mp_warn("MARTLET_SPIN_US=\(text) is ignored: expected 0...1000000")
-      }
+  private init(size: Int, processors: [Int32]) {
+    crew = WorkerCrew(processors: processors)
+    requestedThreads = Atomic(size)
+    if let micros = ThreadPool.spinOfEnvironment {
+      crew.spinNanoseconds.store(micros * 1000, ordering: .relaxed)
     }
   }
 
+  /// A pool of `threads` threads, that of the caller included; 0: one for each of its processors.
+  ///
+  /// `processors`: where its workers may run (the thread that calls stays where it is); empty: where
+  /// the thread that starts them may. Throws `invalidArgument` for a number out of range and for a
+  /// processor that the calling thread may not use.
+  package convenience init(threads: Int, processors: [Int] = []) throws(MartletError) {
+    try ThreadPool.check(threads)
+    var numbers: [Int32] = []
+    for processor in processors {
+      guard let number = Int32(exactly: processor), mp_may_use_processor(number) else {
+        throw MartletError(
+          .invalidArgument, "processor \(processor) is not one that this thread may use",
+          input: "processors", expected: "processors in the thread's affinity mask",
+          actual: "\(processor)")
+      }
+      if !numbers.contains(number) { numbers.append(number) }
+    }
+    let size = threads == 0 && !numbers.isEmpty ? numbers.count : threads
+    self.init(size: min(size, ThreadPool.maximumThreads), processors: numbers)
+  }
+
+  deinit { crew.close() }
+
+  // MARK: - Settings
+
   package static let maximumThreads = 1024
+  /// Processors that a pool may name.
+  package static let maximumProcessors = 1 << 16
   private static let budget = ProcessorBudget.count()
+  private static let sizeOfEnvironment = environment("MARTLET_NUM_THREADS", 1...maximumThreads)
+  private static let spinOfEnvironment = environment("MARTLET_SPIN_US", 0...1_000_000)
+
+  /// The number in a variable; what is none, or out of range, warns and is ignored.
+  private static func environment(_ name: String, _ range: ClosedRange<Int>) -> Int? {
+    guard let text = getenv(name).map({ String(cString: $0) }), !text.isEmpty else { return nil }
+    if let number = Int(text), range.contains(number) { return number }
+    mp_warn("\(name)=\(text) is ignored: expected \(range.lowerBound)...\(range.upperBound)")
+    return nil
+  }
 
   /// Threads that a section uses at most, the caller included.
   package var threadCount: Int {
@@ -98,12 +92,16 @@ package final class ThreadPool: @unchecked Sendable {
 
   /// Sets the thread count for sections from now on; 0 goes back to the processor budget.
   package func setThreadCount(_ count: Int) throws(MartletError) {
-    guard (0...ThreadPool.maximumThreads).contains(count) else {
-      throw MartletError(
-        .invalidArgument, "thread count \(count) is out of range",
-        expected: "0...\(ThreadPool.maximumThreads)", actual: "\(count)")
-    }
+    try ThreadPool.check(count)
     requestedThreads.store(count, ordering: .relaxed)
+  }
+
+  private static func check(_ count: Int) throws(MartletError) {
+    guard (0...maximumThreads).contains(count) else {
+      throw MartletError(
+        .invalidArgument, "thread count \(count) is out of range", input: "threads",
+        expected: "0...\(maximumThreads)", actual: "\(count)")
+    }
   }
 
   /// How long a worker spins for the next section before it sleeps; 0 sleeps at once.
@@ -113,12 +111,12 @@ package final class ThreadPool: @unchecked Sendable {
         .invalidArgument, "spin budget of \(micros) us is out of range", expected: "0...1000000",
         actual: "\(micros)")
     }
-    spinNanoseconds.store(micros * 1000, ordering: .relaxed)
+    crew.spinNanoseconds.store(micros * 1000, ordering: .relaxed)
   }
 
-  package var spinMicroseconds: Int { spinNanoseconds.load(ordering: .relaxed) / 1000 }
+  package var spinMicroseconds: Int { crew.spinNanoseconds.load(ordering: .relaxed) / 1000 }
 
-  /// Hands all sections to the caller's own scheduler; nil goes back to this pool.
+  /// Hands all sections to the caller's own scheduler; nil goes back to this pool's threads.
   package func setExternal(
     _ function: ExternalParallelFor?, user: UnsafeMutableRawPointer?
   ) {
@@ -140,18 +138,13 @@ package final class ThreadPool: @unchecked Sendable {
     guard !mp_in_parallel() else { return 1 }
     let threads = threadCount
     guard threads > 1, nanoseconds < ThreadPool.worthWakingNanoseconds,
-      awakeWorkers < threads - 1, !hasExternal.load(ordering: .relaxed)
+      crew.awakeWorkers < threads - 1, !hasExternal.load(ordering: .relaxed)
     else { return threads }
     let now = mp_now_ns()
     let pause = now - lastAlone.load(ordering: .relaxed)
-    if pause < Int64(spinNanoseconds.load(ordering: .relaxed)) { return threads }
+    if pause < Int64(crew.spinNanoseconds.load(ordering: .relaxed)) { return threads }
     lastAlone.store(now + Int64(nanoseconds), ordering: .relaxed)
     return 1
-  }
-
-  /// Workers that are running or about to, at the least.
-  private var awakeWorkers: Int {
-    startedWorkers.load(ordering: .relaxed) - sleepers.load(ordering: .sequentiallyConsistent)
   }
 
   /// Runs `body(i)` for each i in 0..<count, on up to `threadCount` threads, and returns when all
@@ -166,69 +159,11 @@ package final class ThreadPool: @unchecked Sendable {
       runExternally(external, count, body)
       return
     }
-    forgetThreadsLostToFork()
-    guard
-      isTaken.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
-    else {
-      for index in 0..<count { body(index) }
-      return
-    }
-    startWorkers(threads - 1)
-    withoutActuallyEscaping(body) { escapable in
-      var boxed = escapable
-      withUnsafeMutablePointer(to: &boxed) { pointer in
-        runSection(
-          Job(
-            body: UnsafeMutableRawPointer(pointer), count: count,
-            shares: min(threads, ThreadPool.maximumShares)), threads - 1)
-      }
-    }
-    isTaken.store(false, ordering: .releasing)
+    if crew.run(count, threads: threads, body) { return }
+    for index in 0..<count { body(index) }
   }
 
-  private typealias Body = (Int) -> Void
-
-  private func runSection(_ section: Job, _ helpers: Int) {
-    job = section
-    for share in 0..<section.shares {
-      shares[share].next.store(section.start(share), ordering: .relaxed)
-    }
-    // Only `helpers` of the workers take part: each takes one ticket.
-    // A worker that is late from the section before may take one at once: it must see the job.
-    tickets.store(helpers, ordering: .sequentiallyConsistent)
-    mp_word_increment(epoch)
-    let missing = helpers - awakeWorkers
-    if missing > 0 { mp_futex_wake(epoch, Int32(missing)) }
-    drain(section, first: 0)
-    // Take back the tickets nobody used, then wait for the workers that did use one.
-    tickets.store(0, ordering: .sequentiallyConsistent)
-    var spins = 0
-    while busyWorkers.load(ordering: .sequentiallyConsistent) > 0 {
-      mp_spin_hint()
-      spins += 1
-      // More threads than processors: let the worker that we wait for run.
-      if spins % 4096 == 0 { sched_yield() }
-    }
-    job = nil
-  }
-
-  /// Runs what is left of the shares, from `first` on.
-  private func drain(_ section: Job, first: Int) {
-    mp_set_in_parallel(true)
-    let body = section.body.assumingMemoryBound(to: Body.self)
-    for step in 0..<section.shares {
-      let share = (first + step) % section.shares
-      let end = section.start(share + 1)
-      while true {
-        let index = shares[share].next.wrappingAdd(1, ordering: .relaxed).oldValue
-        if index >= end { break }
-        body.pointee(index)
-      }
-    }
-    mp_set_in_parallel(false)
-  }
-
-  private func runExternally(_ external: External, _ count: Int, _ body: (Int) -> Void) {
+  private func runExternally(_ external: External, _ count: Int, _ body: WorkerCrew.Body) {
     withoutActuallyEscaping(body) { escapable in
       var boxed = escapable
       withUnsafeMutablePointer(to: &boxed) { pointer in
@@ -237,100 +172,10 @@ package final class ThreadPool: @unchecked Sendable {
           { context, index in
             let nested = mp_in_parallel()
             mp_set_in_parallel(true)
-            context?.assumingMemoryBound(to: Body.self).pointee(Int(index))
+            context?.assumingMemoryBound(to: WorkerCrew.Body.self).pointee(Int(index))
             mp_set_in_parallel(nested)
           }, UnsafeMutableRawPointer(pointer))
       }
-    }
-  }
-
-  // MARK: - Workers
-
-  /// In a forked child the parent's workers do not exist, whatever they held at the time.
-  private func forgetThreadsLostToFork() {
-    let current = mp_fork_generation()
-    let known = generation.load(ordering: .relaxed)
-    guard current != known,
-      generation.compareExchange(expected: known, desired: current, ordering: .relaxed).exchanged
-    else { return }
-    startedWorkers.store(0, ordering: .relaxed)
-    busyWorkers.store(0, ordering: .relaxed)
-    sleepers.store(0, ordering: .relaxed)
-    isTaken.store(false, ordering: .sequentiallyConsistent)
-  }
-
-  private func startWorkers(_ wanted: Int) {
-    var started = startedWorkers.load(ordering: .relaxed)
-    while started < wanted {
-      guard startWorker() else { return }
-      started += 1
-      startedWorkers.store(started, ordering: .relaxed)
-    }
-  }
-
-  private func startWorker() -> Bool {
-    var attributes = pthread_attr_t()
-    guard pthread_attr_init(&attributes) == 0 else { return false }
-    defer { pthread_attr_destroy(&attributes) }
-    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-    pthread_attr_setstacksize(&attributes, 2 << 20)
-    // Signals belong to the host's threads.
-    var all = sigset_t()
-    var previous = sigset_t()
-    sigfillset(&all)
-    pthread_sigmask(SIG_SETMASK, &all, &previous)
-    defer { pthread_sigmask(SIG_SETMASK, &previous, nil) }
-    var thread = pthread_t()
-    return pthread_create(
-      &thread, &attributes,
-      { _ in
-        ThreadPool.shared.work()
-        return nil
-      }, nil) == 0
-  }
-
-  private func work() {
-    var seen: UInt32 = 0
-    while true {
-      seen = awaitEpoch(after: seen)
-      // busyWorkers goes up before the ticket is taken: the caller clears the tickets first and
-      // then waits for busyWorkers to reach zero, so no worker can slip in afterwards.
-      busyWorkers.add(1, ordering: .sequentiallyConsistent)
-      if let ticket = takeTicket(), let section = job { drain(section, first: ticket) }
-      busyWorkers.subtract(1, ordering: .releasing)
-    }
-  }
-
-  /// A number from 1 to that of the helpers, or nil where no more are wanted.
-  private func takeTicket() -> Int? {
-    var available = tickets.load(ordering: .sequentiallyConsistent)
-    while available > 0 {
-      let (exchanged, original) = tickets.compareExchange(
-        expected: available, desired: available - 1, ordering: .sequentiallyConsistent)
-      if exchanged { return available }
-      available = original
-    }
-    return nil
-  }
-
-  private func awaitEpoch(after seen: UInt32) -> UInt32 {
-    let budget = Int64(spinNanoseconds.load(ordering: .relaxed))
-    if budget > 0 {
-      let deadline = mp_now_ns() + budget
-      repeat {
-        for _ in 0..<64 {
-          let now = mp_word_load(epoch)
-          if now != seen { return now }
-          mp_spin_hint()
-        }
-      } while mp_now_ns() < deadline
-    }
-    sleepers.add(1, ordering: .sequentiallyConsistent)
-    defer { sleepers.subtract(1, ordering: .relaxed) }
-    while true {
-      let now = mp_word_load(epoch)
-      if now != seen { return now }
-      mp_futex_wait(epoch, seen, -1)
     }
   }
 }

@@ -27,20 +27,48 @@ int64_t mp_now_ns(void) {
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-int32_t mp_affinity_count(void) {
+enum { MOST_PROCESSORS = 1 << 16 };
+
+// This thread's affinity mask, to be freed with CPU_FREE, and its bytes; NULL where there is none.
+static cpu_set_t *affinity(size_t *size) {
   // The kernel's mask may be larger than cpu_set_t on big machines; grow until it fits.
-  for (int cpus = 1024; cpus <= 1 << 16; cpus *= 2) {
+  for (int cpus = 1024; cpus <= MOST_PROCESSORS; cpus *= 2) {
     cpu_set_t *set = CPU_ALLOC(cpus);
-    if (set == NULL) return 1;
-    size_t size = CPU_ALLOC_SIZE(cpus);
-    int result = sched_getaffinity(0, size, set);
-    int count = result == 0 ? CPU_COUNT_S(size, set) : 0;
+    if (set == NULL) return NULL;
+    *size = CPU_ALLOC_SIZE(cpus);
+    if (sched_getaffinity(0, *size, set) == 0) return set;
     int error = errno;
     CPU_FREE(set);
-    if (result == 0) return count > 0 ? count : 1;
-    if (error != EINVAL) return 1;
+    if (error != EINVAL) return NULL;
   }
-  return 1;
+  return NULL;
+}
+
+int32_t mp_affinity_count(void) {
+  size_t size = 0;
+  cpu_set_t *set = affinity(&size);
+  int count = set == NULL ? 0 : CPU_COUNT_S(size, set);
+  CPU_FREE(set);
+  return count > 0 ? count : 1;
+}
+
+bool mp_may_use_processor(int32_t processor) {
+  size_t size = 0;
+  cpu_set_t *set = processor < 0 ? NULL : affinity(&size);
+  bool may = set != NULL && CPU_ISSET_S((size_t)processor, size, set);
+  CPU_FREE(set);
+  return may;
+}
+
+void mp_use_processors(const int32_t *processors, int32_t count) {
+  size_t size = CPU_ALLOC_SIZE(MOST_PROCESSORS);
+  cpu_set_t *set = CPU_ALLOC(MOST_PROCESSORS);
+  if (set == NULL) return;
+  CPU_ZERO_S(size, set);
+  for (int32_t i = 0; i < count; ++i)
+    if (processors[i] >= 0) CPU_SET_S((size_t)processors[i], size, set);
+  sched_setaffinity(0, size, set);
+  CPU_FREE(set);
 }
 
 static uint32_t fork_generation;

@@ -56,6 +56,81 @@ static void own_scheduler(void) {
   check(multiply(rhs) && scheduled == before, "and is left again");
 }
 
+// Pools of the caller's own, with models and contexts that outlive them.
+static void own_pools(void) {
+  float x_values[2 * MLP_IN];
+  uint64_t state = 5;
+  for (int i = 0; i < 2 * MLP_IN; ++i) x_values[i] = sample(&state);
+  int64_t shape[] = {2, MLP_IN};
+  martlet_tensor *x = NULL, *first = NULL;
+  check_ok(martlet_tensor_from_data(x_values, sizeof x_values, MARTLET_FLOAT32, 2, shape, &x));
+  check_ok(martlet_model_run(model, &x, 1, &first, 1));
+  int32_t count = 0;
+  for (int32_t threads = 0; threads <= 4; ++threads) {
+    martlet_pool_options options = {.struct_size = sizeof options, .thread_count = threads};
+    martlet_pool *pool = NULL;
+    check_ok(martlet_pool_create(&options, &pool));
+    check_ok(martlet_pool_thread_count(pool, &count));
+    check(threads == 0 ? count >= 1 : count == threads, "a pool has %d threads", (int)count);
+    onnx_bytes file = onnx_mlp();
+    martlet_model_options load = {.struct_size = sizeof load, .pool = pool};
+    martlet_model *own = NULL;
+    martlet_context *context = NULL;
+    martlet_tensor *y = NULL, *z = NULL;
+    check_ok(martlet_model_load_memory(file.data, file.size, &load, &own));
+    free(file.data);
+    check_ok(martlet_context_create(model, &context));
+    check_ok(martlet_context_set_pool(context, pool));
+    check_ok(martlet_pool_release(pool));
+    check_ok(martlet_model_run(own, &x, 1, &y, 1));
+    check_ok(martlet_context_run(context, &x, 1, &z, 1));
+    check(same_bits(y, first) && same_bits(z, first), "every pool gives the same bits");
+    check_ok(martlet_context_set_pool(context, NULL));
+    check_status(MARTLET_INVALID_HANDLE, martlet_context_set_pool(context, pool));
+    check_status(MARTLET_INVALID_HANDLE, martlet_context_set_pool(context, (martlet_pool *)model));
+    load.pool = pool;
+    martlet_model *none = NULL;
+    check_status(MARTLET_INVALID_HANDLE, martlet_model_load_memory("x", 1, &load, &none));
+    martlet_context_release(context);
+    martlet_model_release(own);
+    martlet_tensor_release(y);
+    martlet_tensor_release(z);
+  }
+  int called = 0;
+  martlet_pool_options options = {.struct_size = sizeof options, .thread_count = 3,
+                                  .parallel_for = backwards, .parallel_for_user = &called};
+  martlet_pool *pool = NULL;
+  check_ok(martlet_pool_create(&options, &pool));
+  check_ok(martlet_pool_retain(pool));
+  check_ok(martlet_pool_release(pool));
+  check_ok(martlet_pool_release(pool));
+  check_status(MARTLET_INVALID_HANDLE, martlet_pool_release(pool));
+  check_ok(martlet_pool_release(NULL));
+  options.thread_count = 2000;
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_pool_create(&options, &pool));
+  check(pool == NULL, "a refused pool is NULL");
+  options.thread_count = -1;
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_pool_create(&options, &pool));
+  options.thread_count = 0;
+  const int32_t bad[] = {-1, 1 << 20, INT32_MAX};
+  options.processor_count = 1;
+  for (int i = 0; i < 3; ++i) {
+    options.processors = &bad[i];
+    check_status(MARTLET_INVALID_ARGUMENT, martlet_pool_create(&options, &pool));
+  }
+  options.processors = NULL;
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_pool_create(&options, &pool));
+  options.processors = bad;
+  options.processor_count = SIZE_MAX;
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_pool_create(&options, &pool));
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_pool_create(NULL, NULL));
+  check_ok(martlet_pool_create(NULL, &pool));
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_pool_thread_count(pool, NULL));
+  check_ok(martlet_pool_release(pool));
+  martlet_tensor_release(x);
+  martlet_tensor_release(first);
+}
+
 static void *worker(void *number) {
   long failures = 0, index = (long)(intptr_t)number;
   float x_values[2 * MLP_IN];
@@ -140,6 +215,7 @@ int main(void) {
   if (failed) return finish();
   settings();
   own_scheduler();
+  own_pools();
   check_ok(martlet_set_num_threads(4));
   eight_threads();
   check(forker(NULL) == NULL, "a forked child computes the same, after its parent has used threads");

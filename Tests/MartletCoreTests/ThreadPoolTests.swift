@@ -1,4 +1,5 @@
 import Glibc
+import MartletPlatform
 import Synchronization
 import Testing
 
@@ -82,8 +83,59 @@ import Testing
     #expect(box.sum.load(ordering: .relaxed) == 45)
   }
 
+  /// The workers of a pool, for as long as there are any.
+  private struct WeakCrew {
+    weak var crew: WorkerCrew?
+  }
+
+  @Test("pools of one's own run side by side and leave no threads behind") func instances() throws {
+    final class Box: Sendable { let sum = Atomic<Int>(0) }
+    let box = Box()
+    var crews: [WeakCrew] = []
+    do {
+      let pools = try [2, 3, 5].map { try ThreadPool(threads: $0) }
+      #expect(pools.map(\.threadCount) == [2, 3, 5])
+      crews = pools.map { WeakCrew(crew: $0.crew) }
+      // A section inside one of another pool is done by its own thread.
+      for pool in pools {
+        pool.parallelFor(7) { _ in
+          pools[0].parallelFor(11) { _ in box.sum.add(1, ordering: .relaxed) }
+        }
+      }
+      #expect(box.sum.load(ordering: .relaxed) == 3 * 77)
+    }
+    // They end soon, not at once.
+    for _ in 0..<500 where crews.contains(where: { $0.crew != nil }) { usleep(10_000) }
+    #expect(crews.allSatisfy { $0.crew == nil })
+  }
+
+  @Test("workers keep to their pool's processors") func processors() throws {
+    final class Box: Sendable { let elsewhere = Atomic<Int>(0) }
+    let box = Box()
+    guard let processor = (0..<1024).last(where: { mp_may_use_processor(Int32($0)) }) else {
+      return
+    }
+    let pool = try ThreadPool(threads: 3, processors: [processor, processor])
+    let caller = pthread_self()
+    for _ in 0..<50 {
+      pool.parallelFor(64) { _ in
+        if pthread_equal(pthread_self(), caller) == 0,
+          !(mp_affinity_count() == 1 && mp_may_use_processor(Int32(processor)))
+        {
+          box.elsewhere.add(1, ordering: .relaxed)
+        }
+      }
+    }
+    #expect(box.elsewhere.load(ordering: .relaxed) == 0)
+    #expect(try ThreadPool(threads: 0, processors: [processor]).threadCount == 1)
+    for bad in [-1, 1 << 20, Int.max] {
+      #expect(throws: MartletError.self) { try ThreadPool(threads: 1, processors: [bad]) }
+    }
+  }
+
   @Test("refuses thread counts out of range", arguments: [-1, 1025])
   func range(count: Int) {
     #expect(throws: MartletError.self) { try ThreadPool.shared.setThreadCount(count) }
+    #expect(throws: MartletError.self) { try ThreadPool(threads: count) }
   }
 }

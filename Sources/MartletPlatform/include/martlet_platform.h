@@ -36,6 +36,10 @@ int64_t mp_now_ns(void);
 
 // Number of processors in this thread's affinity mask; at least 1.
 int32_t mp_affinity_count(void);
+// Whether a processor is in this thread's affinity mask.
+bool mp_may_use_processor(int32_t processor);
+// Keeps the calling thread to these processors, as far as it may use them.
+void mp_use_processors(const int32_t *processors, int32_t count);
 
 // A counter that a fork increments in the child, so that threads known from before are known lost.
 uint32_t mp_fork_generation(void);
