@@ -35,6 +35,8 @@ package final class Model: Sendable {
 
   package let inputs: [Port]
   package let outputs: [Port]
+  package let inputNames: PortNames
+  package let outputNames: PortNames
   package let metadata: ModelMetadata
   package let options: Options
   /// The graph that runs, after the passes.
@@ -77,6 +79,7 @@ package final class Model: Sendable {
     progress: ProgressCallback? = nil
   ) throws(MartletError) {
     var graph = source
+    if graph.inferenceBudget == nil { graph.shareInferenceBudget() }
     try graph.sortTopologically()
     passReport = try PassTable.optimize(
       &graph, level: options.optimizationLevel, disabled: options.disabledPasses,
@@ -97,6 +100,8 @@ package final class Model: Sendable {
         name: output.name, dtype: type.dtype,
         shape: type.shape.map { Model.named($0, by: output.declared.shape) })
     }
+    inputNames = PortNames(inputs.map(\.name), "input")
+    outputNames = PortNames(outputs.map(\.name), "output")
   }
 
   /// The extents, with the file's name for one that is computed from others.

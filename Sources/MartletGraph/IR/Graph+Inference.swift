@@ -8,8 +8,7 @@ extension Graph {
   package func makeOperator(
     _ node: Node, prepared: PreparedConstants = PreparedConstants()
   ) throws(MartletError) -> any Operator {
-    try makeOperator(
-      node, describeRegions(of: node, InferenceBudget(for: [node]), depth: 0), prepared: prepared)
+    try makeOperator(node, describeRegions(of: node, nil, depth: 0), prepared: prepared)
   }
 
   func makeOperator(
@@ -48,7 +47,12 @@ extension Graph {
   /// Throws what operators throw on their attributes and input types, and `invalidModel` for regions
   /// nested deeper than `Region.maximumDepth`.
   package mutating func inferTypes() throws(MartletError) {
-    try inferTypes(InferenceBudget(for: nodes), depth: 0)
+    try inferTypes(budget(for: nodes), depth: 0)
+  }
+
+  /// The budget of the whole load, or one of its own for what is asked alone.
+  private func budget(for nodes: [Node]) -> InferenceBudget {
+    inferenceBudget ?? InferenceBudget(for: nodes)
   }
 
   mutating func inferTypes(_ budget: InferenceBudget, depth: Int) throws(MartletError) {
@@ -58,7 +62,7 @@ extension Graph {
   /// Infers the output types of node `index`, and the types inside its regions; gives its operator.
   @discardableResult
   package mutating func inferNode(_ index: Int) throws(MartletError) -> any Operator {
-    try inferNode(index, InferenceBudget(for: [nodes[index]]), depth: 0)
+    try inferNode(index, budget(for: [nodes[index]]), depth: 0)
   }
 
   private mutating func inferNode(
@@ -82,9 +86,9 @@ extension Graph {
     return operation
   }
 
-  /// The node's regions for its operator.
+  /// The node's regions for its operator; without a budget, each question has one of its own.
   func describeRegions(
-    of node: Node, _ budget: InferenceBudget, depth: Int
+    of node: Node, _ budget: InferenceBudget?, depth: Int
   ) throws(MartletError) -> [GraphRegion] {
     guard !node.regions.isEmpty else { return [] }
     guard depth < Region.maximumDepth else { throw Region.depthError.at(node) }

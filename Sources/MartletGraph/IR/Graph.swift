@@ -43,6 +43,8 @@ package struct Graph: Sendable {
   package var nodes: [Node] = []
   package var inputs: [ValueID] = []
   package var outputs: [GraphOutput] = []
+  /// What the inference inside regions draws on; nil: each question has one of its own.
+  package var inferenceBudget: InferenceBudget?
 
   package init(name: String = "") { self.name = name }
 
@@ -92,6 +94,22 @@ package struct Graph: Sendable {
     ValueType(
       dtype: tensor.dtype, shape: tensor.shape.map { .known($0) },
       elements: tensor.smallIntegers?.map { .known($0) }, constant: tensor)
+  }
+
+  /// Has all inference in this graph and those inside it, from now on, draw on one budget.
+  package mutating func shareInferenceBudget() {
+    share(InferenceBudget(loading: nodes), depth: 0)
+  }
+
+  private mutating func share(_ budget: InferenceBudget, depth: Int) {
+    inferenceBudget = budget
+    // Deeper ones are refused where they are looked at.
+    guard depth < Region.maximumDepth else { return }
+    for index in nodes.indices {
+      for position in nodes[index].regions.indices {
+        nodes[index].regions[position].graph.share(budget, depth: depth + 1)
+      }
+    }
   }
 
   // MARK: - Asking

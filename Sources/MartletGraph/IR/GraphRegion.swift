@@ -8,14 +8,14 @@ final class GraphRegion: RegionDescription {
   let inputCount: Int
   let outputCount: Int
   private let region: Region
-  private let budget: InferenceBudget
+  private let budget: InferenceBudget?
   /// How many nodes the region's graph lies within.
   private let depth: Int
   /// The last question and its answer.
   private let last = Mutex<(inputs: [ValueType?], graph: Graph)?>(nil)
 
   /// `region` knows the types of what it captures.
-  init(_ region: Region, _ budget: InferenceBudget, depth: Int) {
+  init(_ region: Region, _ budget: InferenceBudget?, depth: Int) {
     name = region.name
     inputCount = region.formalCount
     outputCount = region.graph.outputs.count
@@ -50,6 +50,7 @@ final class GraphRegion: RegionDescription {
         dtype: type?.dtype ?? graph.values[id].type.dtype, shape: type?.shape,
         elements: type?.elements)
     }
+    let budget = budget ?? InferenceBudget(for: graph.nodes)
     if budget.take() {
       try graph.inferTypes(budget, depth: depth)
     } else {
@@ -73,14 +74,26 @@ final class GraphRegion: RegionDescription {
   }
 }
 
-/// How many regions may be inferred in one go. Each level of loops may ask twice what is inside, and
-/// each level below twice for that: without a limit, sixty levels would never end.
-final class InferenceBudget: Sendable {
+/// How many regions may be inferred in one go: one question, or a whole load (`Graph.inferenceBudget`).
+/// Each level of loops may ask twice what is inside, and each level below twice for that: without a
+/// limit, sixty levels would never end.
+package final class InferenceBudget: Sendable {
   private let left: Atomic<Int>
 
   /// Enough for every region to be asked many times.
   init(for nodes: [Node]) {
     left = Atomic(1_000 + 16 * InferenceBudget.regionCount(nodes, depth: 0))
+  }
+
+  /// That of a whole load, whose passes ask again and again.
+  package init(loading nodes: [Node]) {
+    left = Atomic(10_000)
+    grant(regions: InferenceBudget.regionCount(nodes, depth: 0))
+  }
+
+  /// Enough for a pass after another to ask what is inside these, under a few levels of loops.
+  package func grant(regions: Int) {
+    left.wrappingAdd(32 * regions, ordering: .relaxed)
   }
 
   /// Number of regions down to the depth that is permitted.

@@ -63,7 +63,9 @@ extension ONNXConverter {
     try enterSubgraph(node)
     let outerUnreadable = unreadable
     enclosing.append(EnclosingGraph(graph: graph, scope: scope, captures: captures))
+    let budget = graph.inferenceBudget
     (graph, scope, captures) = (Graph(name: source.name), [:], [])
+    graph.inferenceBudget = budget
     try addFormals(source, formals, node)
     try addInitializers(source)
     try convertNodes(source.nodes)

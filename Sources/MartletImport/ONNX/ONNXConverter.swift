@@ -32,6 +32,7 @@ struct ONNXConverter {
 
   init(_ model: ONNXModel, _ tensors: ONNXTensorReader, progress: ProgressCallback?) {
     graph = Graph(name: model.graph?.name ?? "")
+    graph.inferenceBudget = InferenceBudget(loading: [])
     self.tensors = tensors
     opsets = model.opsets
     functions = Dictionary(
@@ -259,6 +260,7 @@ struct ONNXConverter {
     let ids = graph.addNode(
       op, name: node.name, inputs: inputs, outputs: outputs, attributes: attributes,
       regions: regions)
+    graph.inferenceBudget?.grant(regions: regions.count)
     // Types of values that depend on a missing operator are unknown; its error comes later.
     guard missing.isEmpty else { return ids }
     try graph.inferNode(graph.nodes.count - 1)

@@ -159,6 +159,24 @@ import Testing
     #expect(martletError { try deeper.verify(types: false) }?.message.contains("64") == true)
   }
 
+  @Test("what a load asks inside regions draws on one budget") func oneBudget() throws {
+    var graph = Graph.nested(6)
+    graph.shareInferenceBudget()
+    let budget = try #require(graph.inferenceBudget)
+    _ = try PassTable.optimize(&graph, level: 1)
+    func isShared(_ graph: Graph) -> Bool {
+      graph.inferenceBudget === budget
+        && graph.nodes.allSatisfy { $0.regions.allSatisfy { isShared($0.graph) } }
+    }
+    #expect(isShared(graph))
+    // Once it is spent, a graph is still right.
+    while budget.take() {}
+    var spent = Graph.nested(6)
+    spent.inferenceBudget = budget
+    try spent.inferTypes()
+    #expect(spent.values[spent.outputs[1].value].type.dtype == .float32)
+  }
+
   @Test("a region whose inputs do not fit is refused, naming node and region")
   func counts() {
     var graph = Graph()

@@ -36,6 +36,17 @@ import Testing
     return graph
   }
 
+  @Test("all graphs of a model draw on one budget of inference") func oneBudget() throws {
+    let inner = branch([choice(branch([ONNXEncoder.node("Neg", ["x"], ["r"])]), nil, "r")])
+    let graph = try read([choice(inner)])
+    #expect(graph.inferenceBudget != nil)
+    let regions = graph.nodes.flatMap(\.regions)
+    #expect(!regions.isEmpty)
+    for region in regions + regions.flatMap({ $0.graph.nodes.flatMap(\.regions) }) {
+      #expect(region.graph.inferenceBudget === graph.inferenceBudget)
+    }
+  }
+
   private func error(_ nodes: [Message]) -> MartletError? {
     let error = martletError { _ = try read(nodes) }
     #expect(error?.code == .invalidModel)

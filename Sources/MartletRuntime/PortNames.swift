@@ -1,0 +1,66 @@
+import MartletCore
+
+/// The inputs or the outputs of a model by name: the one place where names become positions.
+package struct PortNames: Sendable {
+  /// In the model's order.
+  package let all: [String]
+  /// "input" or "output".
+  private let kind: String
+  /// The first port of each name; a model may list an output twice.
+  private let first: [String: Int]
+
+  init(_ names: [String], _ kind: String) {
+    all = names
+    self.kind = kind
+    first = Dictionary(
+      names.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// The position of each of these names, which may be fewer than the model's.
+  ///
+  /// Throws `notFound` for a name that the model does not have, `invalidArgument` for one that is given
+  /// more often than the model lists it.
+  package func positions(of names: [String]) throws(MartletError) -> [Int] {
+    var positions: [Int] = []
+    var isGiven = [Bool](repeating: false, count: all.count)
+    for name in names {
+      guard var position = first[name] else {
+        throw MartletError(
+          .notFound, "the model has no \(kind) '\(name)'; its \(kind)s are \(list(all))",
+          input: name,
+          expected: list(all), actual: name)
+      }
+      while position < all.count, isGiven[position] || all[position] != name { position += 1 }
+      guard position < all.count else {
+        throw MartletError(
+          .invalidArgument, "\(kind) '\(name)' is given more than once", input: name,
+          expected: "each \(kind) once", actual: "'\(name)' again")
+      }
+      isGiven[position] = true
+      positions.append(position)
+    }
+    return positions
+  }
+
+  /// Values that are given by name, in the model's order: all of them.
+  ///
+  /// Throws what `positions` throws, and `invalidArgument` for what is missing.
+  package func ordered<Value>(_ values: [Value], named names: [String]) throws(MartletError)
+    -> [Value]
+  {
+    var ordered = [Value?](repeating: nil, count: all.count)
+    for (position, value) in zip(try positions(of: names), values) { ordered[position] = value }
+    let missing = zip(all, ordered).filter { $1 == nil }.map(\.0)
+    guard missing.isEmpty else {
+      throw MartletError(
+        .invalidArgument,
+        "missing \(kind) \(list(missing)); the model's \(kind)s are \(list(all))",
+        input: missing.first, expected: list(all), actual: list(names))
+    }
+    return ordered.compactMap { $0 }
+  }
+
+  private func list(_ names: [String]) -> String {
+    names.isEmpty ? "none" : names.map { "'\($0)'" }.joined(separator: ", ")
+  }
+}
