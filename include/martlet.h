@@ -109,7 +109,8 @@ enum {
   MARTLET_CANCELLED = 9,        /* the caller's progress callback asked to stop */
   MARTLET_INVALID_HANDLE = 10,  /* NULL, another kind of handle, or one already released */
   MARTLET_INVALID_STATE = 11,   /* not allowed now */
-  MARTLET_INTERNAL_ERROR = 12   /* a fault of Martlet itself; please report it */
+  MARTLET_INTERNAL_ERROR = 12,  /* a fault of Martlet itself; please report it */
+  MARTLET_LIMIT_EXCEEDED = 13   /* a run met a limit that it was given */
 };
 
 /** What went wrong. Fields other than status and message are NULL where they do not apply. */
@@ -731,12 +732,23 @@ typedef struct martlet_model_options {
 /*
  * Further options by name. An unknown name is MARTLET_NOT_FOUND, a bad value
  * MARTLET_INVALID_ARGUMENT.
- *   "optimize"       "1" (default): lossless passes over the graph; "0": run it as it was written.
- *   "prepare"        "1" (default): weights are brought into the form that runs read while the model
- *                    is loaded, for the mode in force then; "0": by the first run that needs them.
+ *
+ * Of the runs, which a context may have otherwise (martlet_context_set_option()):
  *   "winograd"       "1": 3x3 convolutions with constant weights may run by Winograd's algorithm where
  *                    it is faster (the precision report names the kernel); "0": never. Default: as
  *                    MARTLET_WINOGRAD in the environment says, else "1".
+ *   "max_loop_iterations"  the most iterations that all Loop and Scan nodes of a run may make together,
+ *                    those inside others included; "0" (default): any number. A run that would go on
+ *                    is ended with MARTLET_LIMIT_EXCEEDED, which names the node.
+ *   "max_memory_bytes"  the most bytes that a run may hold at once in results and scratch (not in
+ *                    constants, nor in what each thread keeps for its kernels); "0" (default): as many
+ *                    as there are. A run that would hold more is ended with MARTLET_LIMIT_EXCEEDED,
+ *                    which names the node that asked. What earlier runs have left does not count.
+ *
+ * Of the loading:
+ *   "optimize"       "1" (default): lossless passes over the graph; "0": run it as it was written.
+ *   "prepare"        "1" (default): weights are brought into the form that runs read while the model
+ *                    is loaded, for the mode in force then; "0": by the first run that needs them.
  *   "borrow_memory"  martlet_model_load_memory() only. "0" (default): data is copied; "1": it is
  *                    not, and must stay valid and unchanged until the model is gone.
  */
@@ -877,7 +889,8 @@ martlet_status martlet_context_release(martlet_context *context);
  * Returns MARTLET_INVALID_ARGUMENT for a wrong number of inputs or outputs or a NULL input;
  * MARTLET_INVALID_SHAPE or MARTLET_INVALID_DTYPE, with the names, for an input or slot that does
  * not fit or a node that cannot be computed with these inputs; MARTLET_INVALID_STATE when another
- * thread is using the context; MARTLET_CANCELLED. On failure no slot has changed.
+ * thread is using the context; MARTLET_CANCELLED; MARTLET_LIMIT_EXCEEDED where the run met a limit of
+ * its options. On failure no slot has changed.
  */
 martlet_status martlet_context_run(martlet_context *context, martlet_tensor *const *inputs,
                                    size_t input_count, martlet_tensor **outputs,
@@ -904,6 +917,15 @@ martlet_status martlet_context_run_named(martlet_context *context, const char *c
  */
 martlet_status martlet_context_set_progress(martlet_context *context, martlet_progress progress,
                                             void *user);
+
+/**
+ * Sets an option of the context's runs, from its next run on; at first they are as the model's.
+ *
+ * name, value: those of runs under "Further options by name" above.
+ * Returns MARTLET_NOT_FOUND for an unknown name, MARTLET_INVALID_ARGUMENT for a bad value.
+ */
+martlet_status martlet_context_set_option(martlet_context *context, const char *name,
+                                          const char *value);
 
 /** Sets whose threads run the context, from its next run on; it is the model's pool at first.
  *

@@ -1,5 +1,6 @@
 import CMartlet
 import MartletCore
+import MartletRuntime
 
 // Section 13 of martlet.h.
 
@@ -62,6 +63,19 @@ public func martlet_context_set_progress(
   boundary { () throws(MartletError) in
     let object = try HandleTable.shared.resolve(context, "context", as: ContextObject.self)
     object.progress = progress.map { CallerProgress($0, user, CallerProgress.running) }
+  }
+}
+
+@_cdecl("martlet_context_set_option") @implementation
+public func martlet_context_set_option(
+  _ context: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ value: UnsafePointer<CChar>?
+) -> martlet_status {
+  boundary { () throws(MartletError) in
+    let object = try HandleTable.shared.resolve(context, "context", as: ContextObject.self)
+    let option = OptionText(name: try text(name, "name"), text: try text(value, "value"))
+    guard try object.session.options.set(option) else {
+      throw OptionText.unknown(option.name, known: RunOptions.names)
+    }
   }
 }
 

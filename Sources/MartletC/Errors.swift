@@ -28,6 +28,7 @@ private func name(of status: martlet_status) -> String {
   case .invalidHandle: return "INVALID_HANDLE"
   case .invalidState: return "INVALID_STATE"
   case .internalError: return "INTERNAL_ERROR"
+  case .limitExceeded: return "LIMIT_EXCEEDED"
   case nil: return "UNKNOWN"
   }
 }

@@ -29,6 +29,8 @@ public struct MartletError: Error, Sendable, CustomStringConvertible {
     case invalidState = 11
     /// A fault of Martlet itself; please report it.
     case internalError = 12
+    /// A run met a limit that its options set.
+    case limitExceeded = 13
   }
 
   public var code: Code

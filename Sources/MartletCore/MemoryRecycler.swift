@@ -37,21 +37,30 @@ package final class MemoryRecycler: @unchecked Sendable {
     state.withLock { ($0.liveBytes, $0.freeBytes, $0.peakBytes) }
   }
 
-  /// Uninitialised memory of at least `byteCount` bytes, 64-byte aligned.
-  package func storage(byteCount: Int) throws(MartletError) -> Storage {
+  /// Uninitialised memory of at least `byteCount` bytes, 64-byte aligned, which counts against
+  /// `allowance` until it comes back.
+  package func storage(
+    byteCount: Int, allowance: RunAllowance? = nil
+  ) throws(MartletError) -> Storage {
     let size = MemoryRecycler.sizeClass(byteCount)
+    try allowance?.take(bytes: byteCount)
     let block: Storage
     if let reused = state.withLock({ $0.take(size) }) {
       block = reused
     } else {
-      block = try Storage(byteCount: size)
+      do throws(MartletError) { block = try Storage(byteCount: size) } catch {
+        allowance?.giveBack(bytes: byteCount)
+        throw error
+      }
     }
     state.withLock { state in
       state.liveBytes += block.byteCount
       state.peakBytes = max(state.peakBytes, state.liveBytes)
     }
     return Storage(borrowing: block.base, byteCount: byteCount, isReadOnly: false) {
-      [self] in giveBack(block)
+      [self] in
+      giveBack(block)
+      allowance?.giveBack(bytes: byteCount)
     }
   }
 

@@ -4,6 +4,8 @@
 /// Belongs to one thread at a time.
 package final class RunMemory {
   package let recycler = MemoryRecycler()
+  /// What the run may still take; nil: as much as there is.
+  package var allowance: RunAllowance?
 
   /// Scratch laid out for the nodes of a plan, and what a node took of it so far.
   package struct PlannedScratch {
@@ -25,7 +27,7 @@ package final class RunMemory {
   package func fresh(_ dtype: DType, _ shape: [Int]) throws(MartletError) -> Tensor {
     let bytes = try Shape.byteCount(shape, dtype)
     return Tensor(
-      unchecked: try recycler.storage(byteCount: bytes), dtype: dtype,
+      unchecked: try recycler.storage(byteCount: bytes, allowance: allowance), dtype: dtype,
       layout: TensorLayout(contiguous: shape), byteOffset: 0)
   }
 

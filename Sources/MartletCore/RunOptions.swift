@@ -12,6 +12,10 @@ package struct RunOptions: Sendable {
   package var pool = ThreadPool.shared
   /// Whether convolutions may run by Winograd's algorithm where it is faster.
   package var permitsWinograd = RunOptions.environmentPermitsWinograd
+  /// The most iterations of all loops in a run together; 0: no limit.
+  package var maximumLoopIterations = 0
+  /// The most bytes of results and scratch that a run may hold at once; 0: no limit.
+  package var maximumMemoryBytes = 0
 
   package init() {}
 

@@ -25,7 +25,7 @@ package final class RunContext {
   package private(set) var results: [Value?] = []
   /// The current node's subgraphs, in the order of its regions.
   package var regions: [any RegionRunner] = []
-  /// Called by what may take long within one node; throws `cancelled` when the caller says so.
+  /// Called between iterations; throws `cancelled` when the caller says so.
   package var checkpoint: (() throws(MartletError) -> Void)?
   /// What the current node's matrix work ran as; the executor collects and clears it.
   package var executions: [Execution] = []
@@ -49,16 +49,26 @@ package final class RunContext {
 
   package var pool: ThreadPool { options.pool }
 
-  /// Goes on to another run.
-  package func begin(_ options: RunOptions) {
+  /// Goes on to another run, or another iteration of one, which takes from `allowance`.
+  package func begin(_ options: RunOptions, _ allowance: RunAllowance?) {
     self.options = options
     mode = MathMode.effective(argument: options.mode)
+    memory.allowance = allowance
+  }
+
+  /// To be called before each iteration of what an operator repeats.
+  ///
+  /// Throws `cancelled` when the caller says so, and `limitExceeded` after as many as the run may have.
+  package func beginIteration() throws(MartletError) {
+    try checkpoint?()
+    try memory.allowance?.takeIteration()
   }
 
   /// Goes on to a part of the run that `other` is in.
   package func begin(as other: RunContext) {
     options = other.options
     mode = other.mode
+    memory.allowance = other.memory.allowance
   }
 
   /// Goes on to a node whose results have these places, given by the caller of the run or not.

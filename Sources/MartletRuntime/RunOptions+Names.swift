@@ -12,7 +12,13 @@ extension RunOptions {
   private static let rows: [Row] = [
     Row(name: "winograd") { (options, value) throws(MartletError) in
       options.permitsWinograd = try value.flag()
-    }
+    },
+    Row(name: "max_loop_iterations") { (options, value) throws(MartletError) in
+      options.maximumLoopIterations = try value.count()
+    },
+    Row(name: "max_memory_bytes") { (options, value) throws(MartletError) in
+      options.maximumMemoryBytes = try value.count()
+    },
   ]
 
   /// Sets an option by name. False where there is none of this name; throws `invalidArgument`, naming
@@ -29,7 +35,7 @@ extension RunOptions {
 
 /// The text of an option, on its way to what it means.
 package struct OptionText {
-  let name: String
+  package let name: String
   let text: String
 
   package init(name: String, text: String) {

@@ -57,7 +57,7 @@ enum Console {
     case .internalError, .invalidHandle, .invalidState: 70
     case .outOfMemory: 71
     case .io: 74
-    case .cancelled: 1
+    case .cancelled, .limitExceeded: 1
     }
   }
 }

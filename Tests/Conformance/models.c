@@ -343,6 +343,58 @@ static void from_file(void) {
   free(file.data);
 }
 
+// Options of runs: of the model, and of a context that has them otherwise.
+static void options_of_runs(martlet_model *model) {
+  martlet_context *context = NULL;
+  martlet_tensor *x = input(), *y = NULL;
+  check_ok(martlet_context_create(model, &context));
+#define SET(name, value) martlet_context_set_option(context, name, value)
+  check_ok(SET("max_memory_bytes", "8"));
+  check_status(MARTLET_LIMIT_EXCEEDED, martlet_context_run(context, &x, 1, &y, 1));
+  check(y == NULL, "a slot stays NULL on failure");
+  check_says(martlet_last_error()->input, "max_memory_bytes", "input");
+  check(martlet_last_error()->node != NULL, "the error names the node");
+  check_ok(SET("max_memory_bytes", "1000000"));
+  check_ok(martlet_context_run(context, &x, 1, &y, 1));
+  check_ok(SET("max_memory_bytes", "0"));
+  check_ok(SET("max_loop_iterations", "1"));
+  check_ok(SET("winograd", "0"));
+  check_ok(martlet_context_run(context, &x, 1, &y, 1));
+  check_status(MARTLET_NOT_FOUND, SET("optimize", "1"));
+  check_says(martlet_last_error()->expected, "max_loop_iterations", "expected");
+  check_status(MARTLET_INVALID_ARGUMENT, SET("max_memory_bytes", "-1"));
+  check_status(MARTLET_INVALID_ARGUMENT, SET("max_memory_bytes", "many"));
+  check_status(MARTLET_INVALID_ARGUMENT, SET("max_memory_bytes", ""));
+  check_status(MARTLET_INVALID_ARGUMENT, SET("winograd", "2"));
+  check_status(MARTLET_INVALID_ARGUMENT, SET(NULL, "1"));
+  check_status(MARTLET_INVALID_ARGUMENT, SET("winograd", NULL));
+  check_status(MARTLET_INVALID_HANDLE, martlet_context_set_option(NULL, "winograd", "1"));
+#undef SET
+  const char *key = "max_memory_bytes", *value = "8";
+  martlet_model_options options = {0};
+  options.struct_size = sizeof options;
+  options.keys = &key;
+  options.values = &value;
+  options.option_count = 1;
+  martlet_model *limited = load(&options);
+  martlet_tensor *z = NULL;
+  check_status(MARTLET_LIMIT_EXCEEDED, martlet_model_run(limited, &x, 1, &z, 1));
+  martlet_context *free_of_it = NULL;
+  check_ok(martlet_context_create(limited, &free_of_it));
+  check_status(MARTLET_LIMIT_EXCEEDED, martlet_context_run(free_of_it, &x, 1, &z, 1));
+  check_ok(martlet_context_set_option(free_of_it, key, "0"));
+  check_ok(martlet_context_run(free_of_it, &x, 1, &z, 1));
+  check(same_bits(y, z), "options of runs change no bits");
+  check(strcmp(martlet_status_name(MARTLET_LIMIT_EXCEEDED), "LIMIT_EXCEEDED") == 0,
+        "the status has its name");
+  martlet_context_release(free_of_it);
+  martlet_context_release(context);
+  martlet_model_release(limited);
+  martlet_tensor_release(x);
+  martlet_tensor_release(y);
+  martlet_tensor_release(z);
+}
+
 static void wrong_runs(martlet_model *model) {
   martlet_context *context = NULL;
   check_ok(martlet_context_create(model, &context));
@@ -510,6 +562,7 @@ int main(void) {
   description(model);
   running(model);
   reports(model);
+  options_of_runs(model);
   wrong_runs(model);
   check_ok(martlet_model_retain(model));
   check_ok(martlet_model_release(model));

@@ -26,7 +26,7 @@ package final class Executor: @unchecked Sendable {
   /// `destinations[i]`, where given, receives output i (any strides) and is returned for it. No
   /// returned tensor shares memory with an input, a weight or another output.
   /// Throws `invalidArgument`, `invalidShape` or `invalidDType` naming the input or destination,
-  /// `cancelled`, `invalidState` when a run of this executor is under way on another thread, and
+  /// `cancelled`, `limitExceeded`, `invalidState` when a run of this executor is under way on another thread, and
   /// what the operators throw, with node and operator named.
   package func run(
     _ inputs: [Tensor], destinations: [Tensor?] = [], options: RunOptions = RunOptions(),
@@ -42,7 +42,7 @@ package final class Executor: @unchecked Sendable {
     }
     try plan.checkInputs(inputs)
     try plan.checkDestinations(destinations)
-    runner.context.begin(options)
+    runner.context.begin(options, RunAllowance(options))
     try runner.run(
       inputs.map { .tensor($0) },
       destinations: plan.usableDestinations(destinations, inputs: inputs), progress: progress)

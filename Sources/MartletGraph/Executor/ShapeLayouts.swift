@@ -30,6 +30,9 @@ final class ShapeLayouts {
   private(set) var arena: Storage?
   /// Runs since the layout changed.
   private(set) var runsSinceChange = 0
+  /// What the active layout takes of the arena, and what this run has of its allowance for it.
+  private var activeBytes = 0
+  private var takenBytes = 0
 
   /// A layout with its tensors in the arena.
   struct Active {
@@ -54,13 +57,14 @@ final class ShapeLayouts {
   // MARK: - Around a run
 
   /// Makes ready for a run with these inputs, which it hands to their readers: binds the layout of
-  /// their shapes or starts recording.
+  /// their shapes or starts recording. What is laid out counts against the run's allowance.
   func prepare(
     _ inputs: [Value?], _ frames: NodeFrames, _ context: RunContext
   ) throws(MartletError) {
     if let active, ShapeLayouts.match(active.shapes, inputs) {
       context.places = active.places
       runsSinceChange += 1
+      try takeArena(context)
       return try give(inputs, frames, context)
     }
     // Another layout is about to lie where these may.
@@ -68,6 +72,7 @@ final class ShapeLayouts {
     for input in inputs { own.append(try lasting(input, context)) }
     runsSinceChange = 0
     try change(own, frames, context)
+    try takeArena(context)
     try give(own, frames, context)
   }
 
@@ -92,6 +97,12 @@ final class ShapeLayouts {
     known.append((entry.shapes, .planned(layout)))
     try bind(layout, entry.shapes, inputs, frames, context)
     context.places = active?.places ?? []
+  }
+
+  private func takeArena(_ context: RunContext) throws(MartletError) {
+    guard let allowance = context.memory.allowance, active != nil else { return }
+    try allowance.take(bytes: activeBytes)
+    takenBytes = activeBytes
   }
 
   private func give(
@@ -120,6 +131,10 @@ final class ShapeLayouts {
 
   /// Ends a run, of which the record is kept if it came to its end.
   func finish(_ context: RunContext) {
+    if takenBytes > 0 {
+      context.memory.allowance?.giveBack(bytes: takenBytes)
+      takenBytes = 0
+    }
     context.places = []
     context.isRecording = false
     guard let recording else { return }
@@ -155,6 +170,7 @@ final class ShapeLayouts {
     // What runs before this one kept is of no use any more.
     context.memory.recycler.restart()
     let (offsets, bytes) = inputOffsets(inputs, after: layout.arenaBytes)
+    activeBytes = bytes
     if (arena?.byteCount ?? -1) < bytes {
       arena = nil
       arena = try Storage(byteCount: bytes)

@@ -7,8 +7,8 @@ import MartletCore
 /// carried values. The body takes (iteration, cond, carried...) and gives (cond, carried..., scan
 /// outputs...); scan outputs of all iterations are stacked along a new first axis. Carried values may
 /// change their shape, not their dtype. The body's condition ends the loop also where `cond` is absent,
-/// as in ONNX Runtime. A loop without a bound goes on until its condition, or a progress function,
-/// ends it. Source: ONNX Loop-25.
+/// as in ONNX Runtime. A loop without a bound goes on until its condition, a progress function, or a
+/// limit of the run's ends it. Source: ONNX Loop-25.
 package struct Loop: Operator {
   package static let schema = OperatorSchema(
     name: "Loop", inputs: ["M", "cond", "v_initial"], requiredInputs: 0, isVariadic: true,
@@ -103,7 +103,7 @@ package struct Loop: Operator {
     var scans = [ScanOutput](repeating: ScanOutput(), count: scanCount)
     var iteration = 0
     while goesOn, iteration < trips {
-      try context.checkpoint?()
+      try context.beginIteration()
       number.typed(Int64.self)[0] = Int64(iteration)
       region.give(.tensor(number), to: 0)
       try region.step(context)

@@ -135,7 +135,7 @@ package struct Scan: Operator {
     let length = scanned.first.map { $0.tensor.shape[$0.axis] } ?? 0
     var outputs = [ScanOutput](repeating: ScanOutput(), count: outputCount)
     for step in 0..<length {
-      try context.checkpoint?()
+      try context.beginIteration()
       var arguments = states
       for (index, source) in scanned.enumerated() {
         let start = inputDirections[index] == 1 ? length - 1 - step : step

@@ -65,6 +65,91 @@ import Testing
     #expect(calls == 5)
   }
 
+  @Test("a run ends where its loops have had the iterations that it may have")
+  func iterationLimit() throws {
+    let executor = Executor(try Plan(try Self.loop()))
+    func run(_ count: Int, limit: Int) throws -> [Float] {
+      var options = RunOptions()
+      options.maximumLoopIterations = limit
+      let inputs = [
+        try Tensor.int64(count), try Tensor.flag(true), try Tensor.floats([2], [0, 0]),
+        try Tensor.floats([2], [1, 1]), try Tensor.floats([], [1e9]),
+      ]
+      return try executor.run(inputs, options: options)[0].floats
+    }
+    #expect(try run(10, limit: 10) == [10, 10])
+    let error = martletError { _ = try run(11, limit: 10) }
+    #expect(error?.code == .limitExceeded)
+    #expect(error?.input == "max_loop_iterations")
+    #expect(error?.node == "loop")
+    #expect(error?.message.contains("10") == true)
+    // Each run has them anew; 0 is no limit.
+    #expect(try run(10, limit: 10) == [10, 10])
+    #expect(try run(100, limit: 0) == [100, 100])
+  }
+
+  /// An outer loop around an inner one of 3 iterations.
+  @Test("iterations of loops inside loops count together") func nestedLimit() throws {
+    var graph = Graph()
+    let count = graph.addInput("count", .int64, [])
+    let x = graph.addInput("x", .float32, [.known(2)])
+    let body = try Graph.region("body", formals: 3) { outer, values in
+      let three = outer.addConstant("three", try Tensor.int64(3))
+      let inner = Graph.region("body", formals: 3) { inner, values in
+        [values[1], inner.node("Add", [values[2], values[2]])]
+      }
+      let last = outer.addNode(
+        "Loop", name: "inner", inputs: [three, nil, values[2]], outputs: ["inner"],
+        regions: [inner])
+      return [values[1], last[0]]
+    }
+    graph.output(
+      graph.addNode(
+        "Loop", name: "outer", inputs: [count, nil, x], outputs: ["last"], regions: [body])[0])
+    try graph.inferTypes()
+    let executor = Executor(try Plan(graph))
+    func run(_ count: Int) throws -> [Float] {
+      var options = RunOptions()
+      options.maximumLoopIterations = 14
+      return try executor.run(
+        [try Tensor.int64(count), try Tensor.floats([2], [1, 2])], options: options)[0].floats
+    }
+    #expect(try run(3) == [512, 1024])
+    #expect(martletError { _ = try run(4) }?.node == "inner")
+  }
+
+  @Test("a loop whose value grows ends at the run's limit on memory") func growing() throws {
+    var graph = Graph()
+    let count = graph.addInput("count", .int64, [])
+    let state = graph.addInput("state", .float32, [.unknown])
+    let body = Graph.region("body", formals: 3) { inner, values in
+      [values[1], inner.node("Concat", [values[2], values[2]], ["axis": .int(0)])]
+    }
+    graph.output(
+      graph.addNode(
+        "Loop", name: "loop", inputs: [count, nil, state], outputs: ["last"], regions: [body])[0])
+    try graph.inferTypes()
+    let executor = Executor(try Plan(graph))
+    func run(_ count: Int) throws -> Int {
+      var options = RunOptions()
+      options.maximumMemoryBytes = 1 << 20
+      return try executor.run(
+        [try Tensor.int64(count), try Tensor.floats([4], [1])], options: options)[0].count
+    }
+    // What earlier runs gave and the caller holds does not count.
+    var held: [Int] = []
+    for _ in 0..<5 { held.append(try run(14)) }
+    #expect(held.allSatisfy { $0 == 1 << 16 })
+    for _ in 0..<3 {
+      let error = martletError { _ = try run(40) }
+      #expect(error?.code == .limitExceeded)
+      #expect(error?.input == "max_memory_bytes")
+      #expect(error?.operatorName == "Concat")
+      #expect(error?.expected == "at most 1048576 bytes")
+    }
+    #expect(try run(14) == 1 << 16)
+  }
+
   @Test("carried values may change shape, not dtype") func carried() throws {
     var graph = Graph()
     let count = graph.addInput("count", .int64, [])

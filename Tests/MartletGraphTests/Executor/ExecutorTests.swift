@@ -16,6 +16,28 @@ import Testing
     return graph
   }
 
+  @Test("a run that would hold more than it may says so, and names the node") func memoryLimit()
+    throws
+  {
+    let executor = Executor(try Plan(chain(50)))
+    let x = try Tensor.floats([100_000], [1])
+    func run(_ bytes: Int) throws -> Float {
+      var options = RunOptions()
+      options.maximumMemoryBytes = bytes
+      return try executor.run([x], options: options)[0].floats[99_999]
+    }
+    let error = martletError { _ = try run(300_000) }
+    #expect(error?.code == .limitExceeded)
+    #expect(error?.operatorName == "Add")
+    #expect(error?.node != nil)
+    #expect(error?.input == "max_memory_bytes")
+    #expect(error?.message.contains("300000") == true)
+    // Recorded, laid out, and in steady state.
+    for _ in 0..<3 { #expect(try run(1_000_000) == 51) }
+    #expect(martletError { _ = try run(300_000) }?.code == .limitExceeded)
+    #expect(try run(0) == 51)
+  }
+
   @Test("memory is released after the last use and used again")
   func memory() throws {
     let executor = Executor(try Plan(chain(50)))

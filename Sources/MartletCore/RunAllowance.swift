@@ -1,0 +1,44 @@
+import Synchronization
+
+/// What one run may use, where its options set limits: all that it runs, regions included, takes from it.
+package final class RunAllowance: Sendable {
+  private let maximumIterations: Int
+  private let maximumBytes: Int
+  private let iterations = Atomic<Int>(0)
+  private let bytes = Atomic<Int>(0)
+
+  /// nil where there are no limits.
+  package init?(_ options: RunOptions) {
+    guard options.maximumLoopIterations > 0 || options.maximumMemoryBytes > 0 else { return nil }
+    maximumIterations = options.maximumLoopIterations
+    maximumBytes = options.maximumMemoryBytes
+  }
+
+  /// One more iteration of a loop; throws `limitExceeded` where the run has had all that it may.
+  package func takeIteration() throws(MartletError) {
+    let taken = iterations.wrappingAdd(1, ordering: .relaxed).newValue
+    guard maximumIterations > 0, taken > maximumIterations else { return }
+    throw MartletError(
+      .limitExceeded,
+      "the run's loops have gone through max_loop_iterations, \(maximumIterations), and go on",
+      input: "max_loop_iterations", expected: "at most \(maximumIterations) iterations",
+      actual: "iteration \(taken)")
+  }
+
+  /// Memory for results or scratch, until it is given back; throws `limitExceeded` where the run would
+  /// then hold more than it may.
+  package func take(bytes count: Int) throws(MartletError) {
+    let held = bytes.wrappingAdd(count, ordering: .relaxed).newValue
+    guard maximumBytes > 0, held > maximumBytes else { return }
+    giveBack(bytes: count)
+    throw MartletError(
+      .limitExceeded,
+      "the run's memory would pass max_memory_bytes, \(maximumBytes): it holds \(held - count) bytes and asks for \(count)",
+      input: "max_memory_bytes", expected: "at most \(maximumBytes) bytes",
+      actual: "\(held) bytes")
+  }
+
+  package func giveBack(bytes count: Int) {
+    bytes.wrappingSubtract(count, ordering: .relaxed)
+  }
+}
