@@ -62,12 +62,10 @@ final class CText: @unchecked Sendable {
 ///
 /// @unchecked Sendable: never written after init.
 final class ValueTable: @unchecked Sendable {
-  let names: [String]
   private let rows: UnsafeMutableBufferPointer<martlet_value_info>
   private var texts: [CText] = []
 
   init(_ ports: [Model.Port]) {
-    names = ports.map(\.name)
     rows = .allocate(capacity: ports.count)
     rows.initialize(repeating: martlet_value_info())
     for (index, port) in ports.enumerated() {

@@ -38,35 +38,13 @@ struct ModelRun {
   ) throws(MartletError) {
     let names = try texts(inputNames, inputCount, "input_names")
     let tensors = try ModelRun.tensors(inputs, inputCount)
-    var ordered = [Tensor?](repeating: nil, count: object.inputs.count)
-    for (name, tensor) in zip(names, tensors) {
-      let index = try ModelRun.index(of: name, in: object.inputs, "input")
-      guard ordered[index] == nil else { throw ModelRun.repeated(name, "input") }
-      ordered[index] = tensor
-    }
-    let missing = zip(object.inputs.names, ordered).filter { $1 == nil }.map { "'\($0.0)'" }
-    guard missing.isEmpty else {
-      throw MartletError(
-        .invalidArgument, "missing input \(missing.joined(separator: ", "))",
-        input: missing.first.map { String($0.dropFirst().dropLast()) },
-        expected: ModelRun.list(object.inputs.names), actual: ModelRun.list(names))
-    }
-    self.inputs = ordered.compactMap { $0 }
-    var indices: [Int] = []
+    self.inputs = try object.model.inputNames.ordered(tensors, named: names)
     if outputNames == nil {
-      indices = Array(0..<(try ModelRun.checked(slotCount, object)))
+      outputIndices = Array(0..<(try ModelRun.checked(slotCount, object)))
     } else {
-      for name in try texts(outputNames, try MartletC.outputCount(slotCount), "output_names") {
-        _ = try ModelRun.index(of: name, in: object.outputs, "output")
-        // A model may list an output twice; then it may be asked for twice.
-        let next = object.outputs.names.indices.first {
-          object.outputs.names[$0] == name && !indices.contains($0)
-        }
-        guard let next else { throw ModelRun.repeated(name, "output") }
-        indices.append(next)
-      }
+      outputIndices = try object.model.outputNames.positions(
+        of: try texts(outputNames, try MartletC.outputCount(slotCount), "output_names"))
     }
-    outputIndices = indices
     slots = try ResultSlots(outputs, "outputs", count: slotCount)
     outputCount = object.outputs.count
   }
@@ -113,26 +91,5 @@ struct ModelRun {
         actual: "\(UInt(bitPattern: count))")
     }
     return count
-  }
-
-  private static func index(of name: String, in table: ValueTable, _ what: String)
-    throws(MartletError) -> Int
-  {
-    guard let index = table.names.firstIndex(of: name) else {
-      throw MartletError(
-        .notFound, "the model has no \(what) '\(name)'; its \(what)s are \(list(table.names))",
-        input: name, expected: list(table.names), actual: name)
-    }
-    return index
-  }
-
-  private static func repeated(_ name: String, _ what: String) -> MartletError {
-    MartletError(
-      .invalidArgument, "\(what) '\(name)' is given more than once", input: name,
-      expected: "each \(what) once", actual: "'\(name)' again")
-  }
-
-  private static func list(_ names: [String]) -> String {
-    names.isEmpty ? "none" : names.map { "'\($0)'" }.joined(separator: ", ")
   }
 }

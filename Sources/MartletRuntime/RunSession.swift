@@ -20,30 +20,22 @@ package final class RunSession: @unchecked Sendable {
   /// Computes all outputs, in the model's order, from inputs by name.
   ///
   /// `destinations` receive the outputs of those names in place. Throws errors that name the input,
-  /// with what was expected and what came: missing, extra or misnamed inputs (`notFound`),
-  /// `invalidDType`, `invalidShape`; `cancelled`; and the operators' errors with the node's name.
+  /// with what was expected and what came: names that the model does not have (`notFound`), missing
+  /// inputs (`invalidArgument`), `invalidDType`, `invalidShape`; `cancelled`, `limitExceeded`; and the
+  /// operators' errors with the node's name.
   package func run(
     _ inputs: [String: Tensor], destinations: [String: Tensor] = [:],
     progress: ProgressCallback? = nil
   ) throws(MartletError) -> [Tensor] {
-    var ordered: [Tensor] = []
-    let missing = model.inputs.map(\.name).filter { inputs[$0] == nil }
-    let extra = inputs.keys.filter { key in !model.inputs.contains { $0.name == key } }.sorted()
-    guard missing.isEmpty, extra.isEmpty else { throw inputError(missing, extra, inputs) }
-    for port in model.inputs {
-      if let tensor = inputs[port.name] { ordered.append(tensor) }
-    }
+    let names = inputs.keys.sorted()
+    let ordered = try model.inputNames.ordered(names.compactMap { inputs[$0] }, named: names)
+    guard !destinations.isEmpty else { return try run(ordered, progress: progress) }
     var places = [Tensor?](repeating: nil, count: model.outputs.count)
-    for (name, tensor) in destinations {
-      guard let index = model.outputs.firstIndex(where: { $0.name == name }) else {
-        let known = RunSession.list(model.outputs.map(\.name))
-        throw MartletError(
-          .notFound, "the model has no output '\(name)'; its outputs are \(known)", input: name,
-          expected: known, actual: name)
-      }
-      places[index] = tensor
+    let wanted = destinations.keys.sorted()
+    for (name, position) in zip(wanted, try model.outputNames.positions(of: wanted)) {
+      places[position] = destinations[name]
     }
-    return try run(ordered, destinations: destinations.isEmpty ? [] : places, progress: progress)
+    return try run(ordered, destinations: places, progress: progress)
   }
 
   /// Computes all outputs from inputs in the model's order; `destinations[i]` may receive output i.
@@ -71,25 +63,4 @@ package final class RunSession: @unchecked Sendable {
 
   /// Gives memory that is kept for the next run back to the system.
   package func trimMemory() { executor.trimMemory() }
-
-  private func inputError(_ missing: [String], _ extra: [String], _ inputs: [String: Tensor])
-    -> MartletError
-  {
-    let expected = RunSession.list(model.inputs.map(\.name))
-    var problems: [String] = []
-    if !missing.isEmpty {
-      problems.append("missing input\(missing.count > 1 ? "s" : "") \(RunSession.list(missing))")
-    }
-    if !extra.isEmpty {
-      problems.append("no input is named \(RunSession.list(extra))")
-    }
-    return MartletError(
-      .notFound, problems.joined(separator: "; ") + "; the model's inputs are \(expected)",
-      input: missing.first ?? extra.first, expected: expected,
-      actual: RunSession.list(inputs.keys.sorted()))
-  }
-
-  private static func list(_ names: [String]) -> String {
-    names.isEmpty ? "none" : names.map { "'\($0)'" }.joined(separator: ", ")
-  }
 }

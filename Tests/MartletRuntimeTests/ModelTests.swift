@@ -90,7 +90,7 @@ import Testing
       martletError { _ = try session.run(inputs) }
     }
     let missing = error(["x": x])
-    #expect(missing?.code == .notFound)
+    #expect(missing?.code == .invalidArgument)
     #expect(missing?.input == "z")
     #expect(error(["x": x, "z": z, "q": z])?.message.contains("'q'") == true)
     #expect(error(["x": x, "Z": z])?.message.contains("'Z'") == true)
