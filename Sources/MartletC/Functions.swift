@@ -15,8 +15,12 @@ public func martlet_matmul(
     let lhs = try HandleTable.shared.resolve(lhs, "lhs", as: TensorObject.self)
     let rhs = try HandleTable.shared.resolve(rhs, "rhs", as: TensorObject.self)
     let mode = try effectiveMode(mode)
-    if try OperatorCall.multiply(lhs, rhs, mode: mode, into: slot) { return }
-    try OperatorCall("MatMul", mode: mode).run(
+    if let product = rhs.isPacked ? rhs.plainProduct : MatMul.plain,
+      try OperatorCall.multiply(product, lhs, rhs, mode: mode, into: slot)
+    {
+      return
+    }
+    try OperatorCall(MatMul.schema.id, mode: mode).run(
       [lhs.tensor, rhs.tensor], weight: rhs, at: 1, into: try ResultSlots(slot, "result"))
   }
 }

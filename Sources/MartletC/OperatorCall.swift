@@ -35,22 +35,22 @@ struct OperatorCall {
         prepared: weight.constants)
     }
     if attributes.values.isEmpty, inputs.count == 2, weight.plainProduct == nil,
-      let product = operation as? MatMul
+      OperatorTable.plainProduct(op) != nil
     {
-      weight.plainProduct = product
+      weight.plainProduct = operation as? any PlainMatrixProduct
     }
     try run(inputs, into: slots, with: operation)
   }
 
   /// Multiplies two plain matrices past all that operators in general need; false, with nothing
   /// done, for operands of other kinds.
+  ///
+  /// `product` was made for `rhs`, where that is a packed weight.
   static func multiply(
-    _ lhs: TensorObject, _ rhs: TensorObject, mode: MathMode,
+    _ product: any PlainMatrixProduct, _ lhs: TensorObject, _ rhs: TensorObject, mode: MathMode,
     into slot: UnsafeMutablePointer<OpaquePointer?>
   ) throws(MartletError) -> Bool {
-    guard let a = lhs.plain, let b = rhs.plain, a.columns == b.rows,
-      let product = rhs.isPacked ? rhs.plainProduct : .plain
-    else { return false }
+    guard let a = lhs.plain, let b = rhs.plain, a.columns == b.rows else { return false }
     let existing = try HandleTable.shared.resolveOptional(
       slot.pointee, "result", as: TensorObject.self)
     if existing?.isReadOnly == true { return false }

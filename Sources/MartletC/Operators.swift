@@ -1,5 +1,4 @@
 import CMartlet
-import Glibc
 import MartletCore
 import MartletOperators
 
@@ -18,22 +17,22 @@ public func martlet_op_run(
   _ outputs: UnsafeMutablePointer<OpaquePointer?>?, _ output_count: Int
 ) -> martlet_status {
   boundary { () throws(MartletError) in
-    if attributes == nil, input_count == 2, output_count == 1, let name, let inputs, let outputs,
-      let lhs = inputs[0], let rhs = inputs[1], strcmp(name, "MatMul") == 0
+    let op = OperatorTable.id(named: try text(name, "name"))
+    if attributes == nil, input_count == 2, output_count == 1, let inputs, let outputs,
+      let lhs = inputs[0], let rhs = inputs[1], let product = OperatorTable.plainProduct(op)
     {
       let lhs = try HandleTable.shared.resolve(lhs, "inputs[0]", as: TensorObject.self)
       let rhs = try HandleTable.shared.resolve(rhs, "inputs[1]", as: TensorObject.self)
       if !rhs.isPacked,
-        try OperatorCall.multiply(lhs, rhs, mode: try effectiveMode(mode), into: outputs)
+        try OperatorCall.multiply(
+          product, lhs, rhs, mode: try effectiveMode(mode), into: outputs)
       {
         return
       }
     }
     let set = try HandleTable.shared.resolveOptional(
       attributes, "attributes", as: AttributeSet.self)
-    let call = OperatorCall(
-      OperatorTable.id(named: try text(name, "name")), set?.values ?? [:],
-      mode: try effectiveMode(mode))
+    let call = OperatorCall(op, set?.values ?? [:], mode: try effectiveMode(mode))
     let slots = try ResultSlots(outputs, "outputs", count: try outputCount(output_count))
     var tensors: [Tensor?] = []
     for (index, handle) in try array(inputs, input_count, "inputs").enumerated() {

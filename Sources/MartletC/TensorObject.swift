@@ -20,7 +20,7 @@ final class TensorObject: HandleObject, @unchecked Sendable {
   /// Panels of this weight, shared by its operators.
   let constants = PreparedConstants()
   private let prepared = Mutex<[String: any Operator]>([:])
-  private let product = Mutex<MatMul?>(nil)
+  private let product = Mutex<(any PlainMatrixProduct)?>(nil)
 
   init(_ tensor: Tensor, isPacked: Bool = false) {
     self.tensor = tensor
@@ -37,7 +37,7 @@ final class TensorObject: HandleObject, @unchecked Sendable {
   deinit { extents.deallocate() }
 
   /// The product without options that holds this packed weight's panels, once it was made.
-  var plainProduct: MatMul? {
+  var plainProduct: (any PlainMatrixProduct)? {
     get { product.withLock { $0 } }
     set { product.withLock { $0 = newValue } }
   }

@@ -188,6 +188,16 @@ package enum OperatorTable {
   private static let byName: [String: OperatorID] = Dictionary(
     all.map { ($0.schema.name, $0.schema.id) }, uniquingKeysWith: { first, _ in first })
 
+  private static let plainProducts: [OperatorID: any PlainMatrixProduct] = Dictionary(
+    all.compactMap { type in
+      (type as? any PlainMatrixProduct.Type).map { (type.schema.id, $0.plain) }
+    }, uniquingKeysWith: { first, _ in first })
+
+  /// The operator of this id as a product of plain matrices, where it is one.
+  package static func plainProduct(_ id: OperatorID) -> (any PlainMatrixProduct)? {
+    plainProducts[id]
+  }
+
   /// The operator of this id, or nil.
   package static func lookup(_ id: OperatorID) -> (any Operator.Type)? { byID[id] }
 

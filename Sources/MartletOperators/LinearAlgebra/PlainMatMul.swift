@@ -32,14 +32,25 @@ package struct PlainMatrix: Sendable {
   private var end: UnsafeMutableRawPointer { pointer + ((rows - 1) * stride + columns) * 4 }
 }
 
-extension MatMul {
-  /// The product without options, of inputs that are no constants.
-  package static let plain = MatMul()
+/// An operator of two inputs that, on plain matrices, is their product and nothing else: callers of
+/// small ones come past all that operators in general need.
+package protocol PlainMatrixProduct: Operator {
+  /// That of inputs that are no constants.
+  static var plain: Self { get }
 
   /// dst = a @ b without the work that other operands need; false, with nothing done, where that is
   /// not all there is to do: then `run` is to be used.
   ///
   /// `constant` is b as the tensor that this was made for, where it was made for one.
+  func multiply(
+    _ a: PlainMatrix, _ b: PlainMatrix, constant: @autoclosure () -> Tensor,
+    into dst: PlainMatrix, mode: MathMode
+  ) throws(MartletError) -> Bool
+}
+
+extension MatMul: PlainMatrixProduct {
+  package static let plain = MatMul()
+
   package func multiply(
     _ a: PlainMatrix, _ b: PlainMatrix, constant: @autoclosure () -> Tensor,
     into dst: PlainMatrix, mode: MathMode
