@@ -60,6 +60,7 @@ int add_errors(PyObject *module, ModuleState *state) {
       {MARTLET_OUT_OF_MEMORY, PyExc_MemoryError, "OutOfMemoryError",
        "Memory could not be allocated."},
       {MARTLET_CANCELLED, NULL, "CancelledError", "A progress callback asked to stop."},
+      {MARTLET_LIMIT_EXCEEDED, NULL, "LimitExceededError", "A run met a limit that it was given."},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     PyObject *error =

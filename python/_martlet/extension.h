@@ -13,12 +13,13 @@
 
 #include <martlet.h>
 
-#define STATUS_COUNT (MARTLET_INTERNAL_ERROR + 1)
+#define STATUS_COUNT (MARTLET_LIMIT_EXCEEDED + 1)
 
 typedef struct {
   PyTypeObject *tensor_type;
   PyTypeObject *model_type;
   PyTypeObject *context_type;
+  PyTypeObject *pool_type;
   PyObject *error;                 /* martlet.Error, the base of the others */
   PyObject *errors[STATUS_COUNT];  /* the exception of each status */
   PyObject *file_not_found;        /* NOT_FOUND, of a file */
@@ -85,6 +86,17 @@ PyObject *tensor_to_dlpack(TensorObject *self, PyObject *args, PyObject *kwargs)
 /* Imports through object.__dlpack__(); an output must share the object's memory. */
 PyObject *tensor_from_dlpack(ModuleState *state, PyObject *object, int is_output);
 PyObject *bits_of(PyObject *module, PyObject *object);
+
+/* ---- pool.c */
+
+typedef struct {
+  PyObject_HEAD
+  martlet_pool *handle;
+} PoolObject;
+
+extern PyType_Spec pool_spec;
+/* The handle of a ThreadPool, NULL for None; it is the object's. 0, or -1 with an exception. */
+int pool_handle(ModuleState *state, PyObject *object, martlet_pool **handle);
 
 /* ---- functions.c, model.c */
 

@@ -66,28 +66,50 @@ static bool load_progress(void *user, double fraction, const char *stage) {
   return goes_on;
 }
 
-/* load(source: bytes path or buffer, is_path, mode, optimize, winograd, progress) -> model */
+enum { MAX_OPTIONS = 32 };
+
+/* The names and texts of a dict of strings, which they last as long as. 0, or -1 with an exception. */
+static int option_texts(PyObject *dict, const char *keys[], const char *values[], size_t *count) {
+  PyObject *key, *value;
+  Py_ssize_t position = 0;
+  *count = 0;
+  while (PyDict_Next(dict, &position, &key, &value)) {
+    if (*count == MAX_OPTIONS) {
+      PyErr_SetString(PyExc_ValueError, "too many options");
+      return -1;
+    }
+    keys[*count] = PyUnicode_AsUTF8AndSize(key, NULL);
+    values[*count] = PyUnicode_AsUTF8AndSize(value, NULL);
+    if (keys[*count] == NULL || values[*count] == NULL) return -1;
+    *count += 1;
+  }
+  return 0;
+}
+
+/* load(source: bytes path or buffer, is_path, mode, options: dict of strings, pool, progress)
+ * -> model */
 static PyObject *load(PyObject *module, PyObject *args) {
   ModuleState *state = PyModule_GetState(module);
-  PyObject *source, *callback;
+  PyObject *source, *given, *pool_object, *callback;
   const char *mode;
-  int is_path, optimize, winograd = -1; /* None: not given */
-  PyObject *winograd_object;
-  if (!PyArg_ParseTuple(args, "OpzpOO", &source, &is_path, &mode, &optimize, &winograd_object,
-                        &callback))
+  int is_path;
+  if (!PyArg_ParseTuple(args, "OpzO!OO", &source, &is_path, &mode, &PyDict_Type, &given,
+                        &pool_object, &callback))
     return NULL;
-  if (winograd_object != Py_None && (winograd = PyObject_IsTrue(winograd_object)) < 0) return NULL;
+  const char *keys[MAX_OPTIONS], *values[MAX_OPTIONS];
+  size_t option_count = 0;
+  martlet_pool *pool = NULL;
+  if (option_texts(given, keys, values, &option_count) < 0) return NULL;
+  if (pool_handle(state, pool_object, &pool) < 0) return NULL;
   Py_buffer view = {0};
   char *path = NULL;
   if (is_path && PyBytes_AsStringAndSize(source, &path, NULL) < 0) return NULL;
   if (!is_path && PyObject_GetBuffer(source, &view, PyBUF_SIMPLE) < 0) return NULL;
-  const char *keys[] = {"optimize", "winograd"};
-  const char *values[] = {optimize ? "1" : "0", winograd ? "1" : "0"};
   LoadProgress progress = {callback == Py_None ? NULL : callback, NULL, 0};
   martlet_model_options options = {.struct_size = sizeof options, .math_mode = mode,
                                    .progress = load_progress, .progress_user = &progress,
                                    .keys = keys, .values = values,
-                                   .option_count = winograd < 0 ? 1 : 2};
+                                   .option_count = option_count, .pool = pool};
   martlet_model *handle = NULL;
   martlet_status status;
   progress.thread = PyEval_SaveThread();
@@ -296,7 +318,7 @@ static void context_dealloc(PyObject *object) {
 /* The operands of one run, in arrays of C. */
 typedef struct {
   size_t input_count, output_count;
-  const char **names;        /* inputs, then outputs */
+  const char **names;        /* inputs, then outputs; NULL where nobody asks */
   martlet_tensor **handles;  /* inputs, then result slots */
   PyObject **objects;        /* Tensors of the inputs, then of the slots that the caller gave */
   Py_buffer *later;          /* by output: see as_output() */
@@ -317,23 +339,25 @@ static void free_run(Run *run) {
   PyErr_Restore(type, value, traceback);
 }
 
-/* Fills names, handles and objects `at` from two tuples; a None among outputs leaves the slot to
- * the library. */
+/* Fills names, handles and objects `at` from two tuples, of which the names may be None; a None among
+ * outputs leaves the slot to the library. */
 static int fill(ModuleState *state, Run *run, size_t at, PyObject *names, PyObject *values,
                 int are_inputs) {
   const char *kind = are_inputs ? "input" : "output";
-  for (Py_ssize_t i = 0; i < PyTuple_Size(names); i++, at++) {
-    PyObject *name = PyTuple_GetItem(names, i);
-    run->names[at] = PyUnicode_Check(name) ? PyUnicode_AsUTF8AndSize(name, NULL) : NULL;
-    if (run->names[at] == NULL) {
-      if (!PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "%s names must be strings", kind);
-      return -1;
+  for (Py_ssize_t i = 0; i < PyTuple_Size(values); i++, at++) {
+    PyObject *name = names == Py_None ? NULL : PyTuple_GetItem(names, i);
+    if (name != NULL) {
+      run->names[at] = PyUnicode_Check(name) ? PyUnicode_AsUTF8AndSize(name, NULL) : NULL;
+      if (run->names[at] == NULL) {
+        if (!PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "%s names must be strings", kind);
+        return -1;
+      }
     }
     PyObject *value = PyTuple_GetItem(values, i);
     if (value == NULL) return -1;
     if (value == Py_None && !are_inputs) continue;
     char what[160];
-    PyOS_snprintf(what, sizeof what, "%s '%.120s'", kind, run->names[at]);
+    PyOS_snprintf(what, sizeof what, "%s '%.120s'", kind, name == NULL ? "" : run->names[at]);
     run->objects[at] =
         are_inputs ? as_tensor(state, value, what) : as_output(state, value, what, &run->later[i]);
     if (run->objects[at] == NULL) return -1;
@@ -374,8 +398,9 @@ static PyObject *results_of(ModuleState *state, Run *run) {
   return results;
 }
 
-/* Runs without the GIL. */
-static PyObject *run_unlocked(ModuleState *state, ContextObject *context, Run *run) {
+/* Runs without the GIL: by name, or all inputs and the first outputs by position. */
+static PyObject *run_unlocked(ModuleState *state, ContextObject *context, Run *run,
+                              int is_named) {
   Watch *watch = &context->watch;
   if (watch->thread != NULL) {
     PyErr_SetString(state->error, "another thread is using the context");
@@ -384,9 +409,13 @@ static PyObject *run_unlocked(ModuleState *state, ContextObject *context, Run *r
   watch->last_check = now();
   watch->failed = 0;
   watch->thread = PyEval_SaveThread();
-  martlet_status status = martlet_context_run_named(
-      context->handle, run->names, run->handles, run->input_count, run->names + run->input_count,
-      run->handles + run->input_count, run->output_count);
+  martlet_tensor **outputs = run->handles + run->input_count;
+  martlet_status status =
+      is_named ? martlet_context_run_named(context->handle, run->names, run->handles,
+                                           run->input_count, run->names + run->input_count,
+                                           outputs, run->output_count)
+               : martlet_context_run(context->handle, run->handles, run->input_count, outputs,
+                                     run->output_count);
   PyEval_RestoreThread(watch->thread);
   watch->thread = NULL;
   if (status != MARTLET_OK) return watch->failed ? NULL : raise_status(state, status);
@@ -395,16 +424,25 @@ static PyObject *run_unlocked(ModuleState *state, ContextObject *context, Run *r
   return results;
 }
 
-/* run(input_names, inputs, output_names, outs) -> tuple of Tensors; all four are tuples. */
+/* run(input_names, inputs, output_names, outs) -> tuple of Tensors; all four are tuples, or output_names
+ * None: then all inputs are given, and the first outputs wanted, in the model's order, and input_names
+ * serve errors alone. */
 static PyObject *context_run(PyObject *self, PyObject *args) {
   ModuleState *state = state_of(self);
   ContextObject *context = (ContextObject *)self;
   PyObject *input_names, *inputs, *output_names, *outs;
-  if (!PyArg_ParseTuple(args, "O!O!O!O!", &PyTuple_Type, &input_names, &PyTuple_Type, &inputs,
-                        &PyTuple_Type, &output_names, &PyTuple_Type, &outs))
+  if (!PyArg_ParseTuple(args, "O!O!OO!", &PyTuple_Type, &input_names, &PyTuple_Type, &inputs,
+                        &output_names, &PyTuple_Type, &outs))
     return NULL;
-  Run run = {.input_count = (size_t)PyTuple_Size(input_names),
-             .output_count = (size_t)PyTuple_Size(output_names)};
+  int is_named = output_names != Py_None;
+  if (PyTuple_Size(input_names) != PyTuple_Size(inputs) ||
+      (is_named && (!PyTuple_Check(output_names) ||
+                    PyTuple_Size(output_names) != PyTuple_Size(outs)))) {
+    PyErr_SetString(PyExc_TypeError, "names must be tuples as long as what they name");
+    return NULL;
+  }
+  Run run = {.input_count = (size_t)PyTuple_Size(inputs),
+             .output_count = (size_t)PyTuple_Size(outs)};
   size_t total = run.input_count + run.output_count + 1;
   run.names = calloc(total, sizeof *run.names);
   run.handles = calloc(total, sizeof *run.handles);
@@ -415,10 +453,29 @@ static PyObject *context_run(PyObject *self, PyObject *args) {
     PyErr_NoMemory();
   } else if (fill(state, &run, 0, input_names, inputs, 1) == 0 &&
              fill(state, &run, run.input_count, output_names, outs, 0) == 0) {
-    results = run_unlocked(state, context, &run);
+    results = run_unlocked(state, context, &run, is_named);
   }
   free_run(&run);
   return results;
+}
+
+/* set_option(name, value) */
+static PyObject *context_set_option(PyObject *self, PyObject *args) {
+  const char *name, *value;
+  if (!PyArg_ParseTuple(args, "ss", &name, &value)) return NULL;
+  martlet_status status =
+      martlet_context_set_option(((ContextObject *)self)->handle, name, value);
+  if (status != MARTLET_OK) return raise_status(state_of(self), status);
+  Py_RETURN_NONE;
+}
+
+/* set_pool(a ThreadPool, or None for the process's) */
+static PyObject *context_set_pool(PyObject *self, PyObject *object) {
+  martlet_pool *pool = NULL;
+  if (pool_handle(state_of(self), object, &pool) < 0) return NULL;
+  martlet_status status = martlet_context_set_pool(((ContextObject *)self)->handle, pool);
+  if (status != MARTLET_OK) return raise_status(state_of(self), status);
+  Py_RETURN_NONE;
 }
 
 static PyObject *context_set_profiling(PyObject *self, PyObject *argument) {
@@ -471,6 +528,8 @@ static PyObject *context_profile(PyObject *self, PyObject *unused) {
 
 static PyMethodDef context_methods[] = {
     {"run", context_run, METH_VARARGS, NULL},
+    {"set_option", context_set_option, METH_VARARGS, NULL},
+    {"set_pool", context_set_pool, METH_O, NULL},
     {"set_profiling", context_set_profiling, METH_O, NULL},
     {"nodes", context_nodes, METH_NOARGS, NULL},
     {"precision_report", context_precision_report, METH_NOARGS, NULL},

@@ -36,10 +36,12 @@ from martlet._martlet import (
     InvalidDTypeError,
     InvalidModelError,
     InvalidShapeError,
+    LimitExceededError,
     ModelNotFoundError,
     NotFoundError,
     OutOfMemoryError,
     Tensor,
+    ThreadPool,
     UnsupportedError,
 )
 from martlet._martlet import version as __version__
@@ -69,6 +71,7 @@ __all__ = [
     "InvalidModelError",
     "InvalidShapeError",
     "Kernel",
+    "LimitExceededError",
     "Model",
     "ModelNotFoundError",
     "NodeInfo",
@@ -77,6 +80,7 @@ __all__ = [
     "Report",
     "Tensor",
     "TensorLike",
+    "ThreadPool",
     "UnsupportedError",
     "ValueInfo",
     "__version__",

@@ -1,6 +1,6 @@
 """The C extension. Use the names that the martlet package exports; the functions are its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, final
 
 from typing_extensions import CapsuleType
@@ -30,6 +30,7 @@ class InvalidModelError(Error, ValueError): ...
 class UnsupportedError(Error, NotImplementedError): ...
 class OutOfMemoryError(Error, MemoryError): ...
 class CancelledError(Error): ...
+class LimitExceededError(Error): ...
 class ModelNotFoundError(Error, FileNotFoundError): ...
 
 @final
@@ -102,6 +103,21 @@ class Tensor:
     def __len__(self) -> int: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
 
+@final
+class ThreadPool:
+    """Threads of one's own for `load` and `Model.run`.
+
+    ``threads`` counts the caller's own; 0: one for each of ``cpus``, or as many as the process may
+    use. ``cpus`` are the processors that the pool's threads may run on (the caller's stays where it
+    is). Results are the same with every pool. A computation that finds the pool's threads at work
+    for another is done by its own thread alone. The threads end once nothing uses the pool.
+    """
+
+    def __new__(cls, threads: int = 0, *, cpus: Iterable[int] | None = None) -> ThreadPool: ...
+    @property
+    def threads(self) -> int:
+        """How many threads a computation uses at most, the caller's included."""
+
 _Value = tuple[str, str | None, tuple[int | str | None, ...] | None]
 _Node = tuple[str, str, str | None, str | None, str | None, str | None, int]
 
@@ -120,10 +136,12 @@ class Context:
         self,
         input_names: tuple[str, ...],
         inputs: tuple[Any, ...],
-        output_names: tuple[str, ...],
+        output_names: tuple[str, ...] | None,
         outs: tuple[Any, ...],
         /,
     ) -> tuple[Tensor, ...]: ...
+    def set_option(self, name: str, value: str, /) -> None: ...
+    def set_pool(self, pool: ThreadPool | None, /) -> None: ...
     def set_profiling(self, enabled: bool, /) -> None: ...
     def nodes(self) -> tuple[_Node, ...]: ...
     def precision_report(self) -> str: ...
@@ -133,8 +151,8 @@ def load(
     source: Any,
     is_path: bool,
     mode: str | None,
-    optimize: bool,
-    winograd: bool | None,
+    options: dict[str, str],
+    pool: ThreadPool | None,
     progress: Callable[[float, str], bool | None] | None,
     /,
 ) -> LoadedModel: ...

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from martlet import _martlet
-from martlet._martlet import Tensor
+from martlet._martlet import Tensor, ThreadPool
 
 
 class ValueInfo(NamedTuple):
@@ -72,6 +73,9 @@ class Model:
         *,
         optimize: bool = True,
         winograd: bool | None = None,
+        max_loop_iterations: int | None = None,
+        max_memory_bytes: int | None = None,
+        pool: ThreadPool | None = None,
         progress: Callable[[float, str], bool | None] | None = None,
     ) -> None:
         if isinstance(source, (str, os.PathLike)):
@@ -80,17 +84,25 @@ class Model:
         else:
             self.path = None
             given = source
-        self._optimize = optimize
-        self._winograd = winograd
+        #: What was asked for, as `load` takes it.
+        self._options = {
+            "optimize": optimize,
+            "winograd": winograd,
+            "max_loop_iterations": max_loop_iterations,
+            "max_memory_bytes": max_memory_bytes,
+        }
+        self._pool = pool
         self.mode = None if mode is None else _martlet.mode_name(mode)
         self._model = _martlet.load(
-            given, self.path is not None, self.mode, optimize, winograd, progress
+            given, self.path is not None, self.mode, _texts(self._options), pool, progress
         )
         self.inputs = tuple(ValueInfo(*value) for value in self._model.inputs())
         self.outputs = tuple(ValueInfo(*value) for value in self._model.outputs())
         self.metadata = self._model.metadata()
         self._input_names = tuple(value.name for value in self.inputs)
         self._output_names = tuple(value.name for value in self.outputs)
+        #: Every output in memory of its own.
+        self._no_outs = (None,) * len(self._output_names)
         # A model may list an output twice; a dict has it once. None: memory of its own.
         every = tuple(dict.fromkeys(self._output_names))
         self._every_output = (every, (None,) * len(every))
@@ -103,10 +115,11 @@ class Model:
         -------
         Tensor, or a tuple of them where the model has several outputs
         """
-        names, values = self._bind(args, kwargs)
-        results = self._context.run(
-            names, values, self._output_names, (None,) * len(self._output_names)
-        )
+        if kwargs or len(args) != len(self._input_names):
+            names, values = self._bind(args, kwargs)
+            results = self._context.run(names, values, self._output_names, self._no_outs)
+        else:
+            results = self._context.run(self._input_names, args, None, self._no_outs)
         return results[0] if len(results) == 1 else results
 
     def memory(self) -> dict[str, int]:
@@ -150,6 +163,9 @@ class Model:
         outputs: Sequence[str] | None = None,
         *,
         out: Mapping[str, Any] | None = None,
+        max_loop_iterations: int | None = None,
+        max_memory_bytes: int | None = None,
+        pool: ThreadPool | None = None,
     ) -> dict[str, Tensor]:
         """Run on inputs by name.
 
@@ -159,6 +175,8 @@ class Model:
         outputs : names of the outputs that are wanted, all of them by default
         out : name -> writable array of the output's dtype and shape to write it into, optional;
             where its elements are misaligned or at odd distances, they are copied there in the end
+        max_loop_iterations, max_memory_bytes, pool : of this run alone, in the place of the model's
+            (see `load`)
 
         Returns
         -------
@@ -168,6 +186,8 @@ class Model:
         ------
         martlet.Error
             For a wrong name, dtype or shape; ``input``, ``expected`` and ``actual`` say which.
+        martlet.LimitExceededError
+            The run met one of its limits.
         """
         wanted, slots = self._every_output
         if outputs is not None:
@@ -180,7 +200,16 @@ class Model:
                 if name not in wanted:
                     raise ValueError(f"out has '{name}', which is not among the outputs asked for")
             slots = tuple(given.get(name) for name in wanted)
-        results = self._context.run(tuple(inputs), tuple(inputs.values()), wanted, slots)
+        operands = (tuple(inputs), tuple(inputs.values()), wanted, slots)
+        if max_loop_iterations is None and max_memory_bytes is None and pool is None:
+            results = self._context.run(*operands)
+        else:
+            options = {
+                "max_loop_iterations": max_loop_iterations,
+                "max_memory_bytes": max_memory_bytes,
+            }
+            with self._context_with(_texts(options), pool) as context:
+                results = context.run(*operands)
         return dict(zip(wanted, results, strict=True))
 
     def precision_report(self) -> Report:
@@ -198,7 +227,7 @@ class Model:
             names, values = self._bind(args, kwargs)
             context.set_profiling(True)
             try:
-                context.run(names, values, self._output_names, (None,) * len(self._output_names))
+                context.run(names, values, self._output_names, self._no_outs)
                 return Report(context.profile(), _nodes(context))
             finally:
                 context.set_profiling(False)
@@ -212,6 +241,24 @@ class Model:
         except AttributeError:
             context = self._local.context = self._model.context()
         return context
+
+    @contextlib.contextmanager
+    def _context_with(
+        self, options: dict[str, str], pool: ThreadPool | None
+    ) -> Iterator[_martlet.Context]:
+        """The calling thread's run context, with these options and this pool for a while."""
+        context = self._context
+        own = {name: "0" for name in options} | _texts(self._options)
+        try:
+            for name, text in options.items():
+                context.set_option(name, text)
+            if pool is not None:
+                context.set_pool(pool)
+            yield context
+        finally:
+            for name in options:
+                context.set_option(name, own[name])
+            context.set_pool(self._pool)
 
     def _bind(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -230,7 +277,7 @@ class Model:
     def __reduce__(self) -> tuple[Any, ...]:
         if self.path is None:
             raise TypeError("a model loaded from memory has no path to be pickled by")
-        return _reload, (self.path, self.mode, self._optimize, self._winograd)
+        return _reload, (self.path, self.mode, self._options)
 
     def __repr__(self) -> str:
         source = "from memory" if self.path is None else repr(self.path)
@@ -242,8 +289,13 @@ def _nodes(context: _martlet.Context) -> tuple[NodeInfo, ...]:
     return tuple(NodeInfo(*node) for node in context.nodes())
 
 
-def _reload(path: str, mode: str | None, optimize: bool, winograd: bool | None) -> Model:
-    return Model(path, mode, optimize=optimize, winograd=winograd)
+def _texts(options: Mapping[str, int | None]) -> dict[str, str]:
+    """The options that are given, as the library takes them."""
+    return {name: str(int(value)) for name, value in options.items() if value is not None}
+
+
+def _reload(path: str, mode: str | None, options: dict[str, Any]) -> Model:
+    return Model(path, mode, **options)
 
 
 def load(
@@ -252,6 +304,9 @@ def load(
     *,
     optimize: bool = True,
     winograd: bool | None = None,
+    max_loop_iterations: int | None = None,
+    max_memory_bytes: int | None = None,
+    pool: ThreadPool | None = None,
     progress: Callable[[float, str], bool | None] | None = None,
 ) -> Model:
     """Load an ONNX model.
@@ -267,6 +322,13 @@ def load(
     winograd : bool, optional
         Whether 3x3 convolutions may run by Winograd's algorithm where it is faster; by default as
         MARTLET_WINOGRAD in the environment says (0 or 1), and without it they may.
+    max_loop_iterations : int, optional
+        The most iterations that all loops of a run may make together; 0 or none: any number.
+    max_memory_bytes : int, optional
+        The most bytes that a run may hold at once in results and scratch; 0 or none: as many as
+        there are. Weights do not count, nor do results of earlier runs.
+    pool : ThreadPool, optional
+        Whose threads run it; by default the process's. A pickled model takes none along.
     progress : callable, optional
         Called with a fraction from 0 to 1 and a stage; False cancels the loading.
 
@@ -277,4 +339,13 @@ def load(
     martlet.InvalidModelError, martlet.UnsupportedError
         It is malformed, or uses what this build lacks.
     """
-    return Model(source, mode, optimize=optimize, winograd=winograd, progress=progress)
+    return Model(
+        source,
+        mode,
+        optimize=optimize,
+        winograd=winograd,
+        max_loop_iterations=max_loop_iterations,
+        max_memory_bytes=max_memory_bytes,
+        pool=pool,
+        progress=progress,
+    )
