@@ -358,14 +358,40 @@ enum {
   MARTLET_FLOAT64 = 11,
   MARTLET_UINT32 = 12,
   MARTLET_UINT64 = 13,
-  MARTLET_BFLOAT16 = 16
+  MARTLET_BFLOAT16 = 16,
+  /* Types that are stored, moved, quantised and converted, but not computed in. */
+  MARTLET_FLOAT8E4M3FN = 17,
+  MARTLET_FLOAT8E4M3FNUZ = 18,
+  MARTLET_FLOAT8E5M2 = 19,
+  MARTLET_FLOAT8E5M2FNUZ = 20,
+  MARTLET_UINT4 = 21,
+  MARTLET_INT4 = 22,
+  MARTLET_FLOAT4E2M1 = 23,
+  MARTLET_FLOAT8E8M0 = 24, /* a power of two, without a sign */
+  MARTLET_UINT2 = 25,
+  MARTLET_INT2 = 26,
+  MARTLET_FLOAT6E2M3 = 27,
+  MARTLET_FLOAT6E3M2 = 28
 };
 
 /** A dtype's name, "float32"; "unknown" for other values. Lasts as long as the process. */
 const char *martlet_dtype_name(martlet_dtype dtype);
 
-/** Bytes of one element; 0 for values that are no dtype. Never fails. */
+/**
+ * Bytes of one element; 0 for values that are no dtype, and for types of less than a byte (see
+ * martlet_dtype_bits). Never fails.
+ */
 size_t martlet_dtype_size(martlet_dtype dtype);
+
+/**
+ * Bits of one element; 0 for values that are no dtype. Never fails.
+ *
+ * Elements of less than 8 bits are packed as ONNX packs them: in row-major order without gaps, the
+ * first in the lowest bits of the first byte (two of 4 bits or four of 2 bits to a byte, four of 6 bits
+ * to three bytes). A tensor of n elements takes (n * bits + 7) / 8 bytes, of which the bits behind the
+ * last element mean nothing, and is contiguous always.
+ */
+int32_t martlet_dtype_bits(martlet_dtype dtype);
 
 /* ======================================================================== 8  Tensors */
 
@@ -503,7 +529,9 @@ martlet_status martlet_tensor_copy(const martlet_tensor *tensor, martlet_tensor 
  * Converts the elements to another dtype. To floating point, values are rounded to nearest even. To
  * integers, they are truncated towards zero; NaN and what is out of range become the least int32
  * (int64), of which narrower types keep the low bits; unsigned types of 32 (64) bits take the bits of
- * the signed number, and 0 from 2^32 (2^64) on. To bool, everything but 0 is true.
+ * the signed number, and 0 from 2^32 (2^64) on. To bool, everything but 0 is true. To floats of 8 bits
+ * and less, what is too large becomes the largest value, and to MARTLET_FLOAT8E8M0 what lies between
+ * two powers of two the upper one; Cast has other ways (attributes saturate and round_mode).
  *
  * dtype: the result's.  converted: a result slot.
  * Returns MARTLET_INVALID_DTYPE for a value that is no dtype, and the statuses of result slots.
@@ -525,13 +553,15 @@ struct DLManagedTensorVersioned;
  * tensor: receives the tensor, owned by the caller.
  * Returns MARTLET_UNSUPPORTED for another device or major version, MARTLET_INVALID_DTYPE for a
  * dtype that has no counterpart here (several lanes included), MARTLET_INVALID_SHAPE for a bad
- * shape, MARTLET_INVALID_ARGUMENT for misaligned elements.
+ * shape and for elements of less than a byte that are not contiguous, MARTLET_UNSUPPORTED for such
+ * that are padded to a byte each, MARTLET_INVALID_ARGUMENT for misaligned elements.
  */
 martlet_status martlet_tensor_from_dlpack(struct DLManagedTensorVersioned *managed,
                                           martlet_tensor **tensor);
 
 /**
- * Shares a tensor as a DLPack 1.0 tensor, without a copy; the read-only flag is kept.
+ * Shares a tensor as a DLPack 1.1 tensor, without a copy; the read-only flag is kept. Floats of 8 bits
+ * and less have DLPack's codes; elements of less than a byte are packed, as DLPack has them too.
  *
  * managed: receives the DLPack tensor, owned by the caller, who (or whose consumer) calls its
  *   deleter; it holds a reference of its own to the memory, whatever becomes of the tensor.

@@ -24,11 +24,11 @@ struct BorrowedMemory {
     }
     let tensor = try Tensor(
       storage: storage, dtype: dtype, shape: shape, strides: strides, byteOffset: byteOffset)
-    guard isEmpty || UInt(bitPattern: tensor.pointer) % UInt(dtype.byteCount) == 0 else {
+    guard isEmpty || UInt(bitPattern: tensor.pointer) % UInt(dtype.alignment) == 0 else {
       throw MartletError(
         .invalidArgument,
-        "the data of a \(dtype) tensor must be aligned to \(dtype.byteCount) bytes", input: "data",
-        expected: "an address that is a multiple of \(dtype.byteCount)",
+        "the data of a \(dtype) tensor must be aligned to \(dtype.alignment) bytes", input: "data",
+        expected: "an address that is a multiple of \(dtype.alignment)",
         actual: "\(tensor.pointer)")
     }
     let handle = try HandleTable.shared.create(tensor)

@@ -45,6 +45,11 @@ private func importTensor(_ managed: UnsafeMutablePointer<mp_dl_managed>) throws
       input: "managed", expected: "kDLCPU", actual: "\(source.device_type)")
   }
   let dtype = try importType(source)
+  guard !dtype.isPacked || managed.pointee.flags & UInt64(MP_DL_SUBBYTE_PADDED) == 0 else {
+    throw MartletError(
+      .unsupported, "a DLPack tensor of \(dtype) with an element to a byte is not supported",
+      input: "managed", expected: "packed elements", actual: "padded elements")
+  }
   let shape = try extents(source.shape, source.ndim, "shape")
   let strides =
     source.strides == nil
@@ -81,12 +86,14 @@ private func span(_ shape: [Int], _ strides: [Int], _ dtype: DType) throws(Martl
   -> (lowest: Int, byteCount: Int)
 {
   guard !shape.contains(0) else { return (0, 0) }
+  // Packed elements in any other order are refused when the tensor is made.
+  if dtype.isPacked { return (0, try Shape.byteCount(shape, dtype)) }
   let limit = Int.max / 4
   var lowest = 0
   var highest = 0
   for (extent, stride) in zip(shape, strides) {
     let (steps, overflow1) = (extent - 1).multipliedReportingOverflow(by: stride)
-    let (bytes, overflow2) = steps.multipliedReportingOverflow(by: dtype.byteCount)
+    let (bytes, overflow2) = steps.multipliedReportingOverflow(by: dtype.wholeByteCount)
     guard !overflow1, !overflow2, bytes > -limit, bytes < limit, highest < limit,
       lowest > -limit
     else {
@@ -96,7 +103,7 @@ private func span(_ shape: [Int], _ strides: [Int], _ dtype: DType) throws(Martl
     }
     if bytes < 0 { lowest += bytes } else { highest += bytes }
   }
-  return (lowest, highest - lowest + dtype.byteCount)
+  return (lowest, highest - lowest + dtype.wholeByteCount)
 }
 
 private func importType(_ source: mp_dl_tensor) throws(MartletError) -> DType {
@@ -121,10 +128,18 @@ private func exportType(_ dtype: DType) -> (code: UInt8, bits: UInt8) {
     case .bfloat16: MP_DL_BFLOAT
     case .bool: MP_DL_BOOL
     case .float16, .float32, .float64: MP_DL_FLOAT
-    case .int8, .int16, .int32, .int64: MP_DL_INT
-    case .uint8, .uint16, .uint32, .uint64: MP_DL_UINT
+    case .int2, .int4, .int8, .int16, .int32, .int64: MP_DL_INT
+    case .uint2, .uint4, .uint8, .uint16, .uint32, .uint64: MP_DL_UINT
+    case .float8e4m3fn: MP_DL_FLOAT8_E4M3FN
+    case .float8e4m3fnuz: MP_DL_FLOAT8_E4M3FNUZ
+    case .float8e5m2: MP_DL_FLOAT8_E5M2
+    case .float8e5m2fnuz: MP_DL_FLOAT8_E5M2FNUZ
+    case .float8e8m0: MP_DL_FLOAT8_E8M0FNU
+    case .float6e2m3: MP_DL_FLOAT6_E2M3FN
+    case .float6e3m2: MP_DL_FLOAT6_E3M2FN
+    case .float4e2m1: MP_DL_FLOAT4_E2M1FN
     }
-  return (UInt8(truncatingIfNeeded: code), UInt8(truncatingIfNeeded: dtype.byteCount * 8))
+  return (UInt8(truncatingIfNeeded: code), UInt8(truncatingIfNeeded: dtype.bitWidth))
 }
 
 private func exportTensor(_ object: TensorObject) throws(MartletError)
@@ -137,7 +152,8 @@ private func exportTensor(_ object: TensorObject) throws(MartletError)
   let managed = UnsafeMutablePointer<mp_dl_managed>.allocate(capacity: 1)
   managed.initialize(to: mp_dl_managed())
   managed.pointee.version_major = 1
-  managed.pointee.version_minor = 0
+  // The first with codes for floats of 8 bits and less.
+  managed.pointee.version_minor = 1
   managed.pointee.manager_ctx = UnsafeMutableRawPointer(handle)
   managed.pointee.flags = object.isReadOnly ? UInt64(MP_DL_READ_ONLY) : 0
   managed.pointee.tensor.data = object.tensor.pointer

@@ -15,5 +15,11 @@ public func martlet_dtype_name(_ dtype: martlet_dtype) -> UnsafePointer<CChar>? 
 
 @_cdecl("martlet_dtype_size") @implementation
 public func martlet_dtype_size(_ dtype: martlet_dtype) -> Int {
-  DType(rawValue: dtype)?.byteCount ?? 0
+  guard let dtype = DType(rawValue: dtype), !dtype.isPacked else { return 0 }
+  return dtype.wholeByteCount
+}
+
+@_cdecl("martlet_dtype_bits") @implementation
+public func martlet_dtype_bits(_ dtype: martlet_dtype) -> Int32 {
+  Int32(DType(rawValue: dtype)?.bitWidth ?? 0)
 }

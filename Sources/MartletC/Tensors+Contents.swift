@@ -60,7 +60,7 @@ public func martlet_tensor_byte_count(
   bytes?.pointee = 0
   return boundary { () throws(MartletError) in
     let tensor = try HandleTable.shared.tensor(tensor, "tensor")
-    try required(bytes, "bytes").pointee = tensor.count * tensor.dtype.byteCount
+    try required(bytes, "bytes").pointee = tensor.byteCount
   }
 }
 
@@ -119,7 +119,7 @@ public func martlet_tensor_read(
 ) -> martlet_status {
   boundary { () throws(MartletError) in
     let tensor = try HandleTable.shared.tensor(tensor, "tensor")
-    let bytes = tensor.count * tensor.dtype.byteCount
+    let bytes = tensor.byteCount
     guard try size(buffer_bytes, "buffer_bytes") >= bytes else {
       throw MartletError(
         .invalidShape, "buffer has \(buffer_bytes) bytes, the elements take \(bytes)",

@@ -26,7 +26,7 @@ public func martlet_tensor_create_zeroed(
   return boundary { () throws(MartletError) in
     let result = try required(tensor, "tensor")
     let value = try newTensor(dtype, rank, shape)
-    memset(value.pointer, 0, value.count * value.dtype.byteCount)
+    memset(value.pointer, 0, value.byteCount)
     result.pointee = try HandleTable.shared.create(value)
   }
 }

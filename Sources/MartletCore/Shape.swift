@@ -32,13 +32,6 @@ package enum Shape {
     return isEmpty ? 0 : count
   }
 
-  /// Bytes of a contiguous tensor; throws `invalidShape` when that does not fit.
-  package static func byteCount(_ shape: [Int], _ dtype: DType) throws(MartletError) -> Int {
-    let (bytes, overflow) = try elementCount(shape).multipliedReportingOverflow(by: dtype.byteCount)
-    guard !overflow, bytes < Int.max / 4 else { throw overflowError(shape) }
-    return bytes
-  }
-
   /// Row-major strides in elements. The shape must have passed `elementCount`.
   package static func contiguousStrides(_ shape: [Int]) -> [Int] {
     var strides = [Int](repeating: 1, count: shape.count)
@@ -80,7 +73,7 @@ package enum Shape {
     "[" + shape.map { String($0) }.joined(separator: ", ") + "]"
   }
 
-  private static func overflowError(_ shape: [Int]) -> MartletError {
+  static func overflowError(_ shape: [Int]) -> MartletError {
     MartletError(
       .invalidShape, "shape \(text(shape)) has more elements than can be addressed",
       expected: "a size below 2^61 bytes", actual: text(shape))

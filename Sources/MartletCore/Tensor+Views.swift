@@ -1,4 +1,6 @@
 /// Views: other shapes and orders of the same elements, without a copy.
+///
+/// Packed elements have no view in another order: who wants one unpacks them first.
 extension Tensor {
   /// The same elements in another shape; the tensor must be contiguous and the counts equal.
   package func reshaped(_ newShape: [Int]) throws(MartletError) -> Tensor {
@@ -22,9 +24,7 @@ extension Tensor {
         .invalidShape, "\(Shape.text(permutation)) is not a permutation of \(rank) axes",
         expected: "each of 0..<\(rank) once", actual: Shape.text(permutation))
     }
-    return Tensor(
-      unchecked: storage, dtype: dtype, shape: permutation.map { shape[$0] },
-      strides: permutation.map { strides[$0] }, byteOffset: byteOffset)
+    return try view(permutation.map { shape[$0] }, permutation.map { strides[$0] })
   }
 
   /// Repeated along new or unit axes (stride 0) to `newShape`, as NumPy's `broadcast_to`.
@@ -40,19 +40,25 @@ extension Tensor {
         throw broadcastError(newShape)
       }
     }
-    return Tensor(
-      unchecked: storage, dtype: dtype, shape: newShape, strides: newStrides,
-      byteOffset: byteOffset)
+    return try view(newShape, newStrides)
+  }
+
+  private func view(_ newShape: [Int], _ newStrides: [Int]) throws(MartletError) -> Tensor {
+    let layout = TensorLayout(shape: newShape, strides: newStrides)
+    guard !dtype.isPacked || layout.isContiguous else {
+      throw Tensor.packedError(dtype, newShape, newStrides)
+    }
+    return Tensor(unchecked: storage, dtype: dtype, layout: layout, byteOffset: byteOffset)
   }
 
   /// `count` elements along `axis` from `start`, every `step`-th (step may be negative).
-  /// The caller has clamped start and count so that all lie inside.
+  /// The caller has clamped start and count so that all lie inside; elements are not packed.
   package func sliced(axis: Int, start: Int, count: Int, step: Int) -> Tensor {
     var newShape = shape
     var newStrides = strides
     newShape[axis] = count
     newStrides[axis] = strides[axis] &* step
-    let offset = self.count == 0 || count == 0 ? 0 : start * strides[axis] * dtype.byteCount
+    let offset = self.count == 0 || count == 0 ? 0 : start * strides[axis] * dtype.wholeByteCount
     return Tensor(
       unchecked: storage, dtype: dtype, shape: newShape, strides: newStrides,
       byteOffset: byteOffset + offset)

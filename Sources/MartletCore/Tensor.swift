@@ -16,7 +16,8 @@ package struct Tensor: Sendable {
       layout: TensorLayout(contiguous: shape), byteOffset: 0)
   }
 
-  /// A view of `storage`; throws `invalidShape` unless every element lies inside it.
+  /// A view of `storage`; throws `invalidShape` unless every element lies inside it, and for packed
+  /// elements that are not contiguous.
   package init(
     storage: Storage, dtype: DType, shape: [Int], strides: [Int]? = nil, byteOffset: Int = 0
   ) throws(MartletError) {
@@ -27,6 +28,9 @@ package struct Tensor: Sendable {
       throw MartletError(
         .invalidShape, "\(strides.count) strides were given for \(shape.count) dimensions",
         expected: "\(shape.count)", actual: "\(strides.count)")
+    }
+    guard !dtype.isPacked || TensorLayout(shape: shape, strides: strides).isContiguous else {
+      throw Tensor.packedError(dtype, shape, strides)
     }
     guard
       Tensor.fits(
@@ -44,6 +48,15 @@ package struct Tensor: Sendable {
       unchecked: storage, dtype: dtype, shape: shape,
       strides: strides.contains { $0 > reach || $0 < -reach }
         ? strides.map { $0 > reach || $0 < -reach ? 0 : $0 } : strides, byteOffset: byteOffset)
+  }
+
+  /// Why elements of less than a byte cannot lie like this.
+  static func packedError(_ dtype: DType, _ shape: [Int], _ strides: [Int]) -> MartletError {
+    MartletError(
+      .invalidShape,
+      "a \(dtype) tensor of shape \(Shape.text(shape)) has strides \(Shape.text(strides)): elements of \(dtype.bitWidth) bits must lie one after another",
+      expected: "strides \(Shape.text(Shape.contiguousStrides(shape)))",
+      actual: Shape.text(strides))
   }
 
   /// A view whose bounds the caller has proved.
@@ -73,6 +86,8 @@ package struct Tensor: Sendable {
   /// Number of elements.
   @inlinable package var count: Int { layout.count }
   @inlinable package var isContiguous: Bool { layout.isContiguous }
+  /// Bytes that the elements take without gaps.
+  package var byteCount: Int { dtype.byteCount(of: layout.count) }
 
   /// Whether both are the same elements of the same memory, in the same order.
   @inlinable
@@ -95,17 +110,22 @@ package struct Tensor: Sendable {
   ) -> Bool {
     guard byteOffset >= 0, byteOffset <= capacity else { return false }
     if count == 0 { return true }
+    if dtype.isPacked {
+      // Contiguous, as was seen before.
+      return dtype.byteCount(of: count) <= capacity - byteOffset
+    }
+    let size = dtype.wholeByteCount
     var lowest = byteOffset
     var highest = byteOffset
     for (extent, stride) in zip(shape, strides) {
       let (span, overflow1) = (extent - 1).multipliedReportingOverflow(by: stride)
-      let (bytes, overflow2) = span.multipliedReportingOverflow(by: dtype.byteCount)
+      let (bytes, overflow2) = span.multipliedReportingOverflow(by: size)
       guard !overflow1, !overflow2 else { return false }
       let (moved, overflow3) = (bytes < 0 ? lowest : highest).addingReportingOverflow(bytes)
       guard !overflow3 else { return false }
       if bytes < 0 { lowest = moved } else { highest = moved }
     }
-    let (end, overflow) = highest.addingReportingOverflow(dtype.byteCount)
+    let (end, overflow) = highest.addingReportingOverflow(size)
     return !overflow && lowest >= 0 && end <= capacity
   }
 }

@@ -18,7 +18,7 @@ package protocol Operator: Sendable {
 
   /// Computes the outputs and hands them to `context.deliver`, in order.
   ///
-  /// Inputs may have any strides. An output may be a view of an input, if the schema says so.
+  /// Inputs may have any strides, and dtypes that are not narrow, unless the traits say otherwise. An output may be a view of an input, if the schema says so.
   /// Outputs that are computed come from `context.output`, scratch from `context.scratch`; scratch
   /// that is delivered all the same is copied. Results must not depend on threads or batch.
   func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError)
@@ -36,7 +36,7 @@ extension Operator {
     _ inputs: [Tensor?], _ context: RunContext
   ) throws(MartletError) -> [Tensor] {
     context.begin(places: context.places.indices, areGiven: !context.places.isEmpty)
-    try run(Inputs(inputs, Self.schema), context)
+    try runNarrow(Inputs(inputs, Self.schema), context)
     return context.results.compactMap { $0?.tensor }
   }
 }

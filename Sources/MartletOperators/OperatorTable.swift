@@ -234,6 +234,13 @@ package enum OperatorTable {
         .invalidArgument, "\(name): expected \(expected) inputs, got \(node.inputCount)",
         operatorName: name, expected: expected, actual: "\(node.inputCount)")
     }
+    if case .refused = schema.traits.narrowInputs {
+      for (index, constant) in node.constants.enumerated() {
+        guard let constant, constant.dtype.isNarrow else { continue }
+        let input = index < schema.inputs.count ? schema.inputs[index] : "input \(index)"
+        throw NarrowError.refused(name, input, constant.dtype)
+      }
+    }
     for attribute in node.attributes.values.keys.sorted()
     where schema.attributes[attribute] == nil {
       throw MartletError(

@@ -15,6 +15,19 @@ package struct OperatorTraits: Sendable, ExpressibleByArrayLiteral {
     case inPlace(with: [Int])
     /// These inputs are read byte by byte or with loads for any address.
     case anyAddress(inputs: [Int])
+    /// What becomes of inputs of narrow dtypes; without this they are refused.
+    case narrow(NarrowInputs)
+  }
+
+  /// What an operator does with inputs of narrow dtypes (`DType.isNarrow`).
+  package enum NarrowInputs: Sendable {
+    /// They are not among the operator's types.
+    case refused
+    /// The operator sees them as they are: it hands them on whole, or knows how they are packed.
+    case carried
+    /// The operator only moves elements: it sees uint8 with their codes, and what it makes of that is
+    /// theirs again.
+    case moved
   }
 
   package private(set) var isRandom = false
@@ -25,6 +38,7 @@ package struct OperatorTraits: Sendable, ExpressibleByArrayLiteral {
   package private(set) var inPlaceInputs: Set<Int> = []
   /// The inputs whose elements need not lie at multiples of their size.
   package private(set) var anyAddressInputs: Set<Int> = []
+  package private(set) var narrowInputs = NarrowInputs.refused
 
   package init(arrayLiteral traits: Trait...) {
     for trait in traits {
@@ -34,6 +48,7 @@ package struct OperatorTraits: Sendable, ExpressibleByArrayLiteral {
       case .view(let input): viewedInputs.insert(input)
       case .inPlace(let inputs): inPlaceInputs.formUnion(inputs)
       case .anyAddress(let inputs): anyAddressInputs.formUnion(inputs)
+      case .narrow(let inputs): narrowInputs = inputs
       }
     }
   }

@@ -16,12 +16,13 @@ extension RunContext {
   }
 
   /// `result` as output 0 in `dtype`: itself, or converted into the output's memory.
-  package func finish(_ result: Tensor, as dtype: DType, output index: Int = 0)
-    throws(MartletError) -> Tensor
-  {
+  package func finish(
+    _ result: Tensor, as dtype: DType, output index: Int = 0,
+    rounding: NarrowRounding = NarrowRounding()
+  ) throws(MartletError) -> Tensor {
     if result.dtype == dtype { return result }
     let converted = try output(index, dtype, result.shape)
-    try Casting.cast(result, into: converted, workspace)
+    try Casting.cast(result, into: converted, workspace, rounding: rounding)
     return converted
   }
 }

@@ -41,7 +41,7 @@ struct InspectCommand: ParsableCommand {
     model.graph.values.reduce(into: (0, 0)) { total, value in
       guard let tensor = value.constant else { return }
       total.0 += tensor.count
-      total.1 += tensor.count * tensor.dtype.byteCount
+      total.1 += tensor.byteCount
     }
   }
 

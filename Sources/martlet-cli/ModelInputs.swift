@@ -121,6 +121,9 @@ enum ModelInputs {
       case .int32, .uint32: tensor.typed(UInt32.self)[index] = UInt32(whole)
       case .int64, .uint64: tensor.typed(UInt64.self)[index] = whole
       case .bool: tensor.typed(UInt8.self)[index] = isMask ? 1 : UInt8(random & 1)
+      // Bytes of finite, positive floats; packed elements lie in the first of them.
+      default:
+        if index < tensor.byteCount { tensor.typed(UInt8.self)[index] = 0x30 | UInt8(random & 7) }
       }
     }
     return tensor

@@ -18,8 +18,13 @@ enum NumPyFile {
     }
   }
 
-  /// Writes `tensor` in C order, whatever its strides.
+  /// Writes `tensor` in C order, whatever its strides; throws `unsupported` for dtypes that NumPy has no code for.
   static func write(_ tensor: Tensor, to path: String) throws(MartletError) {
+    guard NumPyHeader.code(of: tensor.dtype) != nil else {
+      throw MartletError(
+        .unsupported, "\(path): NumPy has no code for \(tensor.dtype)", expected: "another dtype",
+        actual: "\(tensor.dtype)")
+    }
     var header = Array(NumPyHeader(dtype: tensor.dtype, shape: tensor.shape).dictionary.utf8)
     // The elements begin at a multiple of 64 bytes; the header ends with a line feed.
     let padding = 64 - (magic.count + 4 + header.count + 1) % 64
@@ -69,7 +74,7 @@ enum NumPyFile {
     let tensor = try Tensor(uninitialized: header.dtype, stored)
     let destination = UnsafeMutableRawBufferPointer(start: tensor.pointer, count: bytes)
     try file.read(into: destination, what: "the elements")
-    if header.isBigEndian { swapBytes(destination, elementSize: header.dtype.byteCount) }
+    if header.isBigEndian { swapBytes(destination, elementSize: header.dtype.wholeByteCount) }
     if header.dtype == .bool {
       for index in destination.indices where destination[index] > 1 { destination[index] = 1 }
     }
@@ -87,7 +92,7 @@ enum NumPyFile {
   /// The elements in C order. Complexity: one step per element.
   private static func contiguousCopy(_ tensor: Tensor) throws(MartletError) -> Tensor {
     let copy = try Tensor(uninitialized: tensor.dtype, tensor.shape)
-    let size = tensor.dtype.byteCount
+    let size = tensor.dtype.wholeByteCount
     var index = [Int](repeating: 0, count: tensor.rank)
     var offset = 0
     for element in 0..<tensor.count {

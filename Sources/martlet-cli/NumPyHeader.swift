@@ -56,11 +56,12 @@ struct NumPyHeader: Equatable {
   var dictionary: String {
     let extents = shape.map { String($0) }.joined(separator: ", ") + (shape.count == 1 ? "," : "")
     let order = isFortranOrder ? "True" : "False"
-    return "{'descr': '\(NumPyHeader.code(of: dtype))', 'fortran_order': \(order), "
+    return "{'descr': '\(NumPyHeader.code(of: dtype) ?? "")', 'fortran_order': \(order), "
       + "'shape': (\(extents)), }"
   }
 
-  private static func code(of dtype: DType) -> String {
+  /// nil: neither NumPy nor ml_dtypes saves it under a code of its own.
+  static func code(of dtype: DType) -> String? {
     switch dtype {
     case .float16: "<f2"
     case .float32: "<f4"
@@ -76,12 +77,13 @@ struct NumPyHeader: Equatable {
     case .bool: "|b1"
     // NumPy has no code for bfloat16; ml_dtypes saves it as two opaque bytes.
     case .bfloat16: "<V2"
+    default: nil
     }
   }
 
   private static func elementType(_ description: String) -> (DType, isBigEndian: Bool)? {
     guard let order = description.first, "<>|=".contains(order) else { return nil }
-    let dtype = DType.allCases.first { code(of: $0).dropFirst() == description.dropFirst() }
+    let dtype = DType.allCases.first { code(of: $0)?.dropFirst() == description.dropFirst() }
     return dtype.map { ($0, order == ">") }
   }
 }

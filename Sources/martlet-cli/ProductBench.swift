@@ -193,7 +193,7 @@ struct ProductOperands {
 
   func rhsView(_ copy: Int = 0) -> MatrixView {
     MatrixView(
-      rhs.pointer + copy * shape.n * shape.k * rhs.dtype.byteCount, rhs.dtype,
+      rhs.pointer + copy * shape.n * shape.k * rhs.dtype.wholeByteCount, rhs.dtype,
       rowStride: isTransposed ? 1 : shape.n, columnStride: isTransposed ? shape.k : 1)
   }
 

@@ -50,7 +50,7 @@ enum ProductKind: CaseIterable {
 
   /// Bytes that a weight takes in the memory that a product reads, with bf16 units or without.
   func weightBytes(isPacked: Bool, hasBF16: Bool) -> Int {
-    self == .bf16Mode && isPacked && hasBF16 ? 2 : rhs.byteCount
+    self == .bf16Mode && isPacked && hasBF16 ? 2 : rhs.wholeByteCount
   }
 
   /// The unit that does the work.

@@ -26,10 +26,10 @@ import Testing
     return [0x93, 0x4E, 0x55, 0x4D, 0x50, 0x59, version, 0] + length + header + elements
   }
 
-  @Test(arguments: DType.allCases)
+  @Test(arguments: DType.allCases.filter { NumPyHeader.code(of: $0) != nil })
   func `every dtype comes back as it was written`(dtype: DType) throws {
     let tensor = try Tensor(uninitialized: dtype, [3, 5])
-    let bytes = 15 * dtype.byteCount
+    let bytes = 15 * dtype.wholeByteCount
     for index in 0..<bytes {
       let value: UInt8 = dtype == .bool ? UInt8(index % 2) : UInt8(truncatingIfNeeded: index * 37)
       tensor.pointer.storeBytes(of: value, toByteOffset: index, as: UInt8.self)

@@ -23,7 +23,7 @@ extension Tensor {
   func bytes() throws -> [UInt8] {
     let dense = isContiguous ? self : try copied()
     return Array(
-      UnsafeRawBufferPointer(start: dense.pointer, count: dense.count * dtype.byteCount))
+      UnsafeRawBufferPointer(start: dense.pointer, count: dense.byteCount))
   }
 
   static func floats(_ shape: [Int], _ values: [Float]) throws -> Tensor {
@@ -183,9 +183,9 @@ extension Tensor {
   func isSameContent(as other: Tensor) -> Bool {
     guard dtype == other.dtype, shape == other.shape else { return false }
     guard let mine = try? copied(), let theirs = try? other.copied() else { return false }
-    return UnsafeRawBufferPointer(start: mine.pointer, count: count * dtype.byteCount)
+    return UnsafeRawBufferPointer(start: mine.pointer, count: byteCount)
       .elementsEqual(
-        UnsafeRawBufferPointer(start: theirs.pointer, count: count * dtype.byteCount))
+        UnsafeRawBufferPointer(start: theirs.pointer, count: byteCount))
   }
 }
 

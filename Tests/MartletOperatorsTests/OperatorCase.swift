@@ -9,10 +9,14 @@ func tensor(_ values: [Double], _ shape: [Int]? = nil, _ dtype: DType = .float32
   let shape = shape ?? [values.count]
   let tensor = try Tensor(uninitialized: dtype, shape)
   try #require(tensor.count == values.count)
+  if dtype.isPacked {
+    SmallTensors.write(values, to: tensor)
+    return tensor
+  }
   for (index, value) in values.enumerated() {
     let element = Tensor(
       unchecked: tensor.storage, dtype: dtype, shape: [], strides: [],
-      byteOffset: index * dtype.byteCount)
+      byteOffset: index * dtype.wholeByteCount)
     SmallTensors.write(value, to: element)
   }
   return tensor
@@ -28,6 +32,11 @@ func ints(_ values: [Int], _ shape: [Int]? = nil) throws -> Tensor {
 /// 0, 1, 2, … in a shape.
 func iota(_ shape: [Int], _ dtype: DType = .float32) throws -> Tensor {
   try tensor((0..<shape.reduce(1, *)).map { Double($0) }, shape, dtype)
+}
+
+extension DType {
+  /// The types that are computed in.
+  static let wideCases = allCases.filter { !$0.isNarrow }
 }
 
 extension Tensor {
@@ -73,4 +82,19 @@ func agree(_ a: [Double], _ b: [Double], _ tolerance: Double = 1e-6) -> Bool {
     && zip(a, b).allSatisfy { x, y in
       x == y || (x.isNaN && y.isNaN) || abs(x - y) <= tolerance * max(1, abs(x), abs(y))
     }
+}
+
+/// The error that `body` throws; records an issue when it throws none.
+func martletError(
+  _ body: () throws -> Void, sourceLocation: SourceLocation = #_sourceLocation
+) -> MartletError? {
+  do {
+    try body()
+  } catch {
+    if let known = error as? MartletError { return known }
+    Issue.record("another error: \(error)", sourceLocation: sourceLocation)
+    return nil
+  }
+  Issue.record("nothing was thrown", sourceLocation: sourceLocation)
+  return nil
 }

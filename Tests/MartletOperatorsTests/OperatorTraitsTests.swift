@@ -56,7 +56,7 @@ import Testing
       let schema = type.schema
       for slot in schema.traits.inPlaceInputs.sorted() {
         var held = 0
-        for dtype in DType.allCases {
+        for dtype in DType.wideCases {
           for others in [count, 1] where try overwrites(schema, slot, dtype, count, others) {
             held += 1
           }

@@ -182,8 +182,8 @@ final class GEMMRow: @unchecked Sendable {
   /// Names the panel layout; rows of equal layout read each other's packed matrices.
   var layout: String { "\(rhs) \(kr)x\(nr)" }
 
-  var rhsBytes: Int { rhs.byteCount }
-  var lhsBytes: Int { lhs.byteCount }
+  var rhsBytes: Int { rhs.wholeByteCount }
+  var lhsBytes: Int { lhs.wholeByteCount }
 
   /// Panels that so many columns fill.
   func panels(_ columns: Int) -> Int { (columns + nr - 1) / nr }

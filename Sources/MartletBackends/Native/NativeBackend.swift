@@ -74,7 +74,7 @@ struct NativeBackend: Backend {
         offset += rest % axis.count * axis.stride
         rest /= axis.count
       }
-      RightOperand(rhs, row: row).moved(by: offset * rhs.dtype.byteCount).packPanels(
+      RightOperand(rhs, row: row).moved(by: offset * rhs.dtype.wholeByteCount).packPanels(
         k: k, columns: 0..<n, row: row, into: storage.base + index * panels * panelStride,
         isParallel: k * n >= 1 << 16, on: pool)
     }

@@ -15,6 +15,8 @@ package final class Plan: Sendable {
     let hasOutput: Bool
     /// Its subgraphs, and which of its operands each captures.
     let regions: [PreparedRegion]
+    /// Whether an input may be of a narrow dtype, as far as is known before a run.
+    let mayBeNarrow: Bool
     var hasRegions: Bool { !regions.isEmpty }
   }
 
@@ -150,7 +152,10 @@ package final class Plan: Sendable {
         PreparedNode(
           operation: operation, operands: firstOperand..<sources.count,
           results: firstResult..<results.count,
-          hasOutput: node.outputs.contains { outputOf[$0] != nil }, regions: regions))
+          hasOutput: node.outputs.contains { outputOf[$0] != nil }, regions: regions,
+          mayBeNarrow: node.inputs.contains { id in
+            id.map { graph.values[$0].type.dtype?.isNarrow ?? true } ?? false
+          }))
     }
     var outputSources: [Source] = []
     for (index, output) in graph.outputs.enumerated() {

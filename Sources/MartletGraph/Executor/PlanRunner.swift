@@ -110,7 +110,11 @@ final class PlanRunner {
       if nodes[index].hasRegions { enterRegions(index, progress) }
       let start = isProfiling ? mp_now_ns() : 0
       do throws(MartletError) {
-        try nodes[index].operation.run(arguments[index], context)
+        if nodes[index].mayBeNarrow {
+          try nodes[index].operation.runNarrow(arguments[index], context)
+        } else {
+          try nodes[index].operation.run(arguments[index], context)
+        }
         if isProfiling { nanoseconds[index] += mp_now_ns() - start }
         try handOn(nodes[index].results, values)
       } catch {

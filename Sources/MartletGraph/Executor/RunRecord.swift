@@ -29,7 +29,7 @@ struct RunRecord {
 
   /// Bytes that result `index` asked for.
   func byteCount(ofResult index: Int) -> Int {
-    (results[index].requested?.count ?? 0) * results[index].dtype.byteCount
+    results[index].dtype.byteCount(of: results[index].requested?.count ?? 0)
   }
 
   /// Writes down what node `node` of `plan` has just done.

@@ -113,7 +113,7 @@ final class ShapeLayouts {
         tensor.dtype == place.dtype, tensor.isContiguous
       {
         place.pointer.copyMemory(
-          from: tensor.pointer, byteCount: place.count * place.dtype.byteCount)
+          from: tensor.pointer, byteCount: place.byteCount)
         continue
       }
       // What lies in the arena may be written over before its reader comes.

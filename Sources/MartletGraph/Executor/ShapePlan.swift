@@ -172,7 +172,7 @@ struct ShapePlan {
   }
 
   private static func byteCount(_ request: (dtype: DType, layout: TensorLayout)) -> Int {
-    ArenaLayout.rounded(request.layout.count * request.dtype.byteCount)
+    ArenaLayout.rounded(request.dtype.byteCount(of: request.layout.count))
   }
 
   // MARK: - The tensors in an arena

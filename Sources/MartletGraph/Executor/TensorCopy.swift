@@ -8,10 +8,10 @@ extension Tensor {
   package func copyElements(to destination: Tensor) {
     guard count > 0 else { return }
     if isContiguous && destination.isContiguous {
-      memcpy(destination.pointer, pointer, count * dtype.byteCount)
+      memcpy(destination.pointer, pointer, byteCount)
       return
     }
-    let size = dtype.byteCount
+    let size = dtype.wholeByteCount
     copyAxis(
       0, from: UnsafeRawPointer(pointer), sourceStrides: strides.map { $0 * size },
       to: destination.pointer, destinationStrides: destination.strides.map { $0 * size }, size)
@@ -52,18 +52,20 @@ extension Tensor {
   }
 
   /// Whether the elements lie at multiples of their size.
-  package var isAligned: Bool { UInt(bitPattern: pointer) % UInt(dtype.byteCount) == 0 }
+  package var isAligned: Bool { UInt(bitPattern: pointer) % UInt(dtype.alignment) == 0 }
 
   /// The addresses that the elements occupy, lowest and one past the highest; nil when empty.
   package var addressRange: Range<UInt>? {
     guard count > 0 else { return nil }
-    var (low, high) = (0, 0)
+    let start = UInt(bitPattern: pointer)
+    if isContiguous { return start..<start &+ UInt(byteCount) }
+    let size = dtype.wholeByteCount
+    var (low, high) = (0, size)
     for (extent, stride) in zip(shape, strides) {
-      let span = (extent - 1) * stride * dtype.byteCount
+      let span = (extent - 1) * stride * size
       if span < 0 { low += span } else { high += span }
     }
-    let start = UInt(bitPattern: pointer)
-    return start &+ UInt(bitPattern: low)..<start &+ UInt(bitPattern: high + dtype.byteCount)
+    return start &+ UInt(bitPattern: low)..<start &+ UInt(bitPattern: high)
   }
 
   /// Lets go of the memory of a constant in a mapped file until somebody reads it.

@@ -79,7 +79,7 @@ enum GraphSyntax {
 
   /// The elements of a small tensor: numbers, or for rarer dtypes the bytes; nil for a large one.
   static func elements(_ tensor: Tensor) -> String? {
-    guard tensor.count * tensor.dtype.byteCount <= inlineBytes,
+    guard tensor.byteCount <= inlineBytes,
       let dense = tensor.isContiguous ? tensor : try? tensor.copied()
     else { return nil }
     defer { dense.keepAlive() }
@@ -97,7 +97,7 @@ enum GraphSyntax {
     case .int32: return list(Int32.self) { "\($0)" }
     default:
       let bytes = UnsafeRawBufferPointer(
-        start: dense.pointer, count: dense.count * dense.dtype.byteCount)
+        start: dense.pointer, count: dense.byteCount)
       return bytes.reduce(into: "0x") { text, byte in
         text += byte < 16 ? "0" : ""
         text += String(byte, radix: 16)

@@ -47,10 +47,10 @@ enum CommonSubexpressions {
     var known: [Content: ValueID] = [:]
     for id in graph.values.indices {
       guard let constant = graph.values[id].constant, constant.isContiguous,
-        constant.count * constant.dtype.byteCount <= 64
+        constant.byteCount <= 64
       else { continue }
       let bytes = UnsafeRawBufferPointer(
-        start: constant.pointer, count: constant.count * constant.dtype.byteCount)
+        start: constant.pointer, count: constant.byteCount)
       let content = Content(dtype: constant.dtype, shape: constant.shape, bytes: Array(bytes))
       if let first = known[content] { replacement[id] = first } else { known[content] = id }
     }

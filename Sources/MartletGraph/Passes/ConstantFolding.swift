@@ -45,7 +45,7 @@ package enum ConstantFolding {
       }
       guard let constant = graph.values[id].constant else { return nil }
       inputs.append(constant)
-      inputBytes += constant.count * constant.dtype.byteCount
+      inputBytes += constant.byteCount
     }
     // The size is asked for before the run: a node may make gigabytes of a few numbers.
     var outputBytes = 0

@@ -42,7 +42,7 @@ extension ONNXTensorReader {
         actual: "\(byteCount) bytes")
     }
     let result = try Tensor(uninitialized: values.dtype, proto.dims)
-    let size = values.dtype.byteCount
+    let bits = values.dtype.bitWidth
     result.pointer.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
     let places = indices.typed(Int64.self)
     var last = -1
@@ -67,8 +67,16 @@ extension ONNXTensorReader {
         throw invalid("indices do not ascend: entry \(item) is not behind the one before it")
       }
       last = place
-      (result.pointer + place * size).copyMemory(
-        from: values.pointer + item * size, byteCount: size)
+      if bits >= 8 {
+        (result.pointer + place * (bits / 8)).copyMemory(
+          from: values.pointer + item * (bits / 8), byteCount: bits / 8)
+      } else {
+        let (source, target) = (values.typed(UInt8.self), result.typed(UInt8.self))
+        for bit in 0..<bits {
+          let (from, to) = (item * bits + bit, place * bits + bit)
+          target[to / 8] |= (source[from / 8] >> UInt8(from % 8) & 1) << UInt8(to % 8)
+        }
+      }
     }
     values.keepAlive()
     indices.keepAlive()

@@ -16,7 +16,7 @@ struct ONNXTensorReader {
     self.directory = directory
   }
 
-  /// The tensor's dtype; throws `unsupported` for strings, complex numbers, float8 and what is smaller.
+  /// The tensor's dtype; throws `unsupported` for strings and complex numbers.
   static func dtype(_ code: Int, of what: String) throws(MartletError) -> DType {
     if let raw = Int32(exactly: code), let dtype = DType(rawValue: raw) { return dtype }
     guard let name = DType.unsupportedONNXNames[code] else {
@@ -60,7 +60,7 @@ struct ONNXTensorReader {
     _ storage: Storage, _ offset: Int, _ dtype: DType, _ dims: [Int], _ byteCount: Int
   ) throws(MartletError) -> Tensor {
     let source = UnsafeRawPointer(storage.base) + offset
-    let isAligned = UInt(bitPattern: source) % UInt(dtype.byteCount) == 0
+    let isAligned = UInt(bitPattern: source) % UInt(dtype.alignment) == 0
     let bytes = UnsafeRawBufferPointer(start: source, count: byteCount)
     let isClean = dtype != .bool || bytes.allSatisfy { $0 < 2 }
     let isWeight =
@@ -100,7 +100,12 @@ struct ONNXTensorReader {
     case .uint32, .uint64: number = 11
     default: number = 5
     }
-    let count = byteCount / dtype.byteCount
+    // Those of 4 and 2 bits stand as the bytes that they are packed in; those of 6 one by one.
+    let isPacked = dtype.isPacked && dtype.bitWidth != 6
+    let count =
+      isPacked
+      ? byteCount
+      : dtype.isPacked ? try Shape.elementCount(proto.dims) : byteCount / dtype.wholeByteCount
     let names = [
       4: "float_data", 5: "int32_data", 6: "string_data", 7: "int64_data", 10: "double_data",
       11: "uint64_data",
@@ -118,7 +123,11 @@ struct ONNXTensorReader {
     guard count <= proto.message.count else {
       throw sizeError(proto, dtype, expected: byteCount, actual: proto.message.count, name)
     }
+    let size = dtype.alignment
     let result = try Tensor(uninitialized: dtype, proto.dims)
+    if dtype.isPacked {
+      result.pointer.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+    }
     var filled = 0
     var reader = WireReader(storage, proto.message, path: proto.path)
     while let field = try reader.next() {
@@ -129,11 +138,10 @@ struct ONNXTensorReader {
       if field.type == .bytes {
         let range = try reader.bytes(field)
         if number == 4 || number == 10 {
-          guard range.count <= byteCount - filled * dtype.byteCount,
-            range.count % dtype.byteCount == 0
+          guard range.count <= byteCount - filled * size, range.count % size == 0
           else { throw sizeError(proto, dtype, expected: byteCount, actual: range.count, name) }
-          reader.copy(range, to: result.pointer + filled * dtype.byteCount)
-          filled += range.count / dtype.byteCount
+          reader.copy(range, to: result.pointer + filled * size)
+          filled += range.count / size
           continue
         }
         var packed = WireReader(storage, range, path: proto.path)
@@ -160,7 +168,7 @@ struct ONNXTensorReader {
     return result
   }
 
-  /// Puts the low bits of `value` at `index`; half types hold their bit patterns.
+  /// Puts the low bits of `value` at `index`; floats of 16 bits and less hold their bit patterns.
   private func store(
     _ value: UInt64, at index: Int, _ count: Int, _ result: Tensor, _ proto: ONNXTensor,
     _ name: String
@@ -168,12 +176,18 @@ struct ONNXTensorReader {
     guard index < count else {
       throw countError(proto, result.dtype, count, "more", name)
     }
-    switch result.dtype.byteCount {
-    case 1:
+    switch result.dtype.bitWidth {
+    case 6:
+      // From bit 6 * index on; the bits there are 0.
+      let code = UInt16(truncatingIfNeeded: value & 63) << UInt16(index * 6 % 8)
+      let byte = index * 6 / 8
+      result.typed(UInt8.self)[byte] |= UInt8(truncatingIfNeeded: code)
+      if code > 255 { result.typed(UInt8.self)[byte + 1] |= UInt8(code >> 8) }
+    case ...8:
       let byte = UInt8(truncatingIfNeeded: value)
       result.typed(UInt8.self)[index] = result.dtype == .bool ? min(byte, 1) : byte
-    case 2: result.typed(UInt16.self)[index] = UInt16(truncatingIfNeeded: value)
-    case 4: result.typed(UInt32.self)[index] = UInt32(truncatingIfNeeded: value)
+    case 16: result.typed(UInt16.self)[index] = UInt16(truncatingIfNeeded: value)
+    case 32: result.typed(UInt32.self)[index] = UInt32(truncatingIfNeeded: value)
     default: result.typed(UInt64.self)[index] = value
     }
   }

@@ -12,7 +12,7 @@ import MartletCore
 package struct Loop: Operator {
   package static let schema = OperatorSchema(
     name: "Loop", inputs: ["M", "cond", "v_initial"], requiredInputs: 0, isVariadic: true,
-    outputs: ["v_final_and_scan_outputs"])
+    outputs: ["v_final_and_scan_outputs"], traits: [.narrow(.carried)])
 
   /// How often the body is asked for types that hold in every iteration.
   private static let inferenceRounds = 6

@@ -17,7 +17,7 @@ package struct Scan: Operator {
       "scan_input_directions": "Per scan input: 1 scans from the end (0).",
       "scan_output_axes": "Per scan output: the axis that its slices are stacked along (0).",
       "scan_output_directions": "Per scan output: 1 stacks the last step first (0).",
-    ])
+    ], traits: [.narrow(.carried)])
 
   private let body: any RegionDescription
   private let bodyIndex: Int
@@ -122,7 +122,7 @@ package struct Scan: Operator {
     let region = context.regions[bodyIndex]
     var states: [Value?] = []
     for index in 0..<stateCount { states.append(inputs.value(index)) }
-    var scanned: [(tensor: Tensor, axis: Int)] = []
+    var scanned: [(tensor: Tensor, axis: Int, elements: Tensor)] = []
     for index in 0..<scanCount {
       let tensor = try inputs.required(stateCount + index)
       let axis = try Shape.normalizedAxis(
@@ -130,7 +130,8 @@ package struct Scan: Operator {
       if let first = scanned.first, first.tensor.shape[first.axis] != tensor.shape[axis] {
         throw lengthError(first.tensor.shape[first.axis], tensor.shape[axis], index)
       }
-      scanned.append((tensor, axis))
+      // Slices of packed elements begin between bytes: they are cut from the codes.
+      scanned.append((tensor, axis, tensor.dtype.isPacked ? try context.codes(tensor) : tensor))
     }
     let length = scanned.first.map { $0.tensor.shape[$0.axis] } ?? 0
     var outputs = [ScanOutput](repeating: ScanOutput(), count: outputCount)
@@ -139,7 +140,13 @@ package struct Scan: Operator {
       var arguments = states
       for (index, source) in scanned.enumerated() {
         let start = inputDirections[index] == 1 ? length - 1 - step : step
-        arguments.append(.tensor(source.tensor.slice(at: start, along: source.axis)))
+        var slice = source.elements.slice(at: start, along: source.axis)
+        if source.tensor.dtype.isPacked {
+          let packed = try Tensor(uninitialized: source.tensor.dtype, slice.shape)
+          try PackedElements.pack(slice, into: packed, context.workspace)
+          slice = packed
+        }
+        arguments.append(.tensor(slice))
       }
       let results = try region.run(arguments, context)
       guard results.count >= stateCount + outputCount else { throw RegionError.missing("Scan") }
@@ -160,7 +167,7 @@ package struct Scan: Operator {
       }
     }
     for state in states { context.deliver(state) }
-    try deliver(outputs, scanned.map { $0 }, inputs, context)
+    try deliver(outputs, scanned.map { ($0.tensor, $0.axis) }, inputs, context)
   }
 
   private func deliver(

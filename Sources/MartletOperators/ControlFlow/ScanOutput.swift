@@ -39,7 +39,10 @@ struct ScanOutput {
     }
     var shape = first.shape
     shape.insert(parts.count, at: axis)
-    let result = try context.output(output, first.dtype, shape)
+    let isPacked = first.dtype.isPacked
+    let result =
+      try isPacked
+      ? context.scratch(.uint8, shape) : context.output(output, first.dtype, shape)
     for (index, part) in (isReversed ? parts.reversed() : parts).enumerated() {
       let slice = result.sliced(axis: axis, start: index, count: 1, step: 1)
       var (extents, strides) = (slice.shape, slice.strides)
@@ -48,9 +51,9 @@ struct ScanOutput {
       let target = Tensor(
         unchecked: slice.storage, dtype: slice.dtype, shape: extents, strides: strides,
         byteOffset: slice.byteOffset)
-      Copying.copy(part, into: target, context.workspace)
+      Copying.copy(isPacked ? try context.codes(part) : part, into: target, context.workspace)
     }
-    return result
+    return isPacked ? try context.elements(result, as: first.dtype, output: output) : result
   }
 
   /// The output when there was no iteration: no elements, extents as far as they are known.

@@ -217,6 +217,6 @@ extension Tensor {
   {
     try Tensor(
       storage: storage, dtype: dtype, shape: newShape, strides: newStrides,
-      byteOffset: byteOffset + start * dtype.byteCount)
+      byteOffset: byteOffset + start * dtype.wholeByteCount)
   }
 }

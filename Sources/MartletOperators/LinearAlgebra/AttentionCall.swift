@@ -61,7 +61,7 @@ struct AttentionCall {
     let (heads, length, total) = (q.shape[1], q.shape[2], k.shape[2])
     let added = try mask?.additive(scoresShape, type, context)
     let rowBytes =
-      Double(q.shape[0]) * Double(heads) * Double(total) * Double(type.byteCount)
+      Double(q.shape[0]) * Double(heads) * Double(total) * Double(type.wholeByteCount)
     let rows = max(1, min(length, Int(Double(AttentionCall.scoreBytes) / max(rowBytes, 1))))
     let alreadyNoted = context.executions.count
     for first in stride(from: 0, to: length, by: rows) {
@@ -159,7 +159,7 @@ struct AttentionCall {
   /// Zeros in these rows of a result [B, H, L, Ev], whatever the values are that they do not see.
   private func clear(_ result: Tensor, _ rows: [Bool]) {
     let (heads, count) = (result.shape[1], result.shape[2])
-    let size = result.dtype.byteCount
+    let size = result.dtype.wholeByteCount
     for row in rows.indices where rows[row] {
       let (batch, head) = (row / (heads * count), row / count % heads)
       let start =

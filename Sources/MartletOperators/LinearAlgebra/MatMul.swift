@@ -84,7 +84,7 @@ package struct MatMul: PreparingOperator {
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let a = try inputs.required(
-      0, { $0.isFloatingPoint || ($0.isInteger && $0.byteCount >= 4) },
+      0, { $0.isFloatingPoint || ($0.isInteger && $0.bitWidth >= 32) },
       "a floating-point type or an integer of 32 or 64 bits")
     let b = try inputs.required(1, like: a.dtype)
     guard a.rank > 0, b.rank > 0 else {

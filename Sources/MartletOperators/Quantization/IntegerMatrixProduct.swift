@@ -122,7 +122,7 @@ struct IntegerMatrixProduct {
     for index in 0..<count {
       problem.lhs.pointer = lhs + IntegerMatrixProduct.offset(left, index, of: steps)
       problem.rhs.pointer = rhs + IntegerMatrixProduct.offset(right, index, of: steps)
-      problem.dst.pointer = target + index * m * n * dst.dtype.byteCount
+      problem.dst.pointer = target + index * m * n * dst.dtype.wholeByteCount
       problem.lhsZero = zeros(terms.lhsZero, index * m)
       problem.rhsZero = zeros(terms.rhsZero, index * n)
       problem.epilogue.rowScale = scales(terms.rowScale, index * m)

@@ -4,7 +4,7 @@ import MartletCore
 /// Scale and zero point of QuantizeLinear and DequantizeLinear: one for the whole tensor, one per
 /// index along an axis, or one per block along an axis.
 ///
-/// Source: ONNX QuantizeLinear-23 and DequantizeLinear-23.
+/// Source: ONNX QuantizeLinear-28 and DequantizeLinear-28.
 struct QuantizationParameters {
   static let attributes = [
     "axis": "The axis of the scale's entries, or of the blocks (1).",
@@ -25,7 +25,9 @@ struct QuantizationParameters {
     outputType =
       number == 0
       ? nil
-      : try .fromONNX(number, operatorName: attributes.operatorName, attribute: "output_dtype")
+      : try .fromONNX(
+        number, operatorName: attributes.operatorName, attribute: "output_dtype",
+        permitsNarrow: true)
     guard blockSize >= 0 else {
       throw MartletError(
         .invalidArgument, "\(attributes.operatorName): block_size is \(blockSize)",
@@ -80,6 +82,30 @@ struct QuantizationParameters {
     .shape(
       operatorName, "the scale's shape", expected: "one element or \(Shape.text(expected))",
       actual: Shape.text(scale.shape), input: "scale")
+  }
+}
+
+extension QuantizationParameters {
+  /// The zero points of an integer type as int32; nil where there are none.
+  func integerZeros(_ zero: Tensor?, _ context: RunContext) throws(MartletError) -> Tensor? {
+    guard let zero else { return nil }
+    return try context.dense(zero, .int32)
+  }
+
+  /// The zero points of a narrow float type as float32; nil where there are none.
+  ///
+  /// Throws `unsupported` for one of a float of 8 bits that is not 0: ONNX gives it no meaning.
+  func floatZeros(_ zero: Tensor?, _ context: RunContext) throws(MartletError) -> Tensor? {
+    guard let zero else { return nil }
+    let zeros = try context.dense(zero, .float32)
+    guard zero.dtype.bitWidth == 8 else { return zeros }
+    for index in 0..<zeros.count where zeros.typed(Float.self)[index] != 0 {
+      throw MartletError(
+        .unsupported, "\(operatorName): a zero point of \(zero.dtype) must be 0",
+        operatorName: operatorName, input: "zero_point", expected: "0",
+        actual: "\(zeros.typed(Float.self)[index])")
+    }
+    return nil
   }
 }
 

@@ -1,22 +1,25 @@
 import MartletBackends
 import MartletCore
 
-/// y = saturate(round(x / y_scale) + y_zero_point), half to even; NaN gives the least value.
+/// y = saturate(round(x / y_scale) + y_zero_point), half to even; NaN gives the least integer.
 ///
-/// x: float32, float16, bfloat16 or int32 of any shape; y: uint8, int8, uint16 or int16. The quotient
-/// is rounded to `precision`, which is the scale's dtype unless said otherwise.
-/// Source: ONNX QuantizeLinear-25 (without 4-bit integers and 8-bit floats).
+/// x: float32, float16, bfloat16 or int32 of any shape; y: an integer of 2 to 16 bits, or a float of 4
+/// to 8 bits, to which the sum is rounded once. The quotient is rounded to `precision`, which is the
+/// scale's dtype unless said otherwise (float32 for scales of float8e8m0).
+/// Source: ONNX QuantizeLinear-28.
 package struct QuantizeLinear: Operator {
   package static let schema = OperatorSchema(
     name: "QuantizeLinear", inputs: ["x", "y_scale", "y_zero_point"], requiredInputs: 2,
     outputs: ["y"],
     attributes: QuantizationParameters.attributes.merging([
       "precision": "The dtype that the quotient is rounded to; 0: the scale's (0).",
-      "saturate": "For 8-bit floats; unused (1).",
-    ]) { first, _ in first })
+      "saturate":
+        "To floats of 8 bits: whether what is too large becomes the largest value, not infinity or NaN (1).",
+    ]) { first, _ in first }, traits: [.narrow(.carried)])
 
   private let parameters: QuantizationParameters
   private let precision: DType?
+  private var rounding = NarrowRounding()
 
   package init(_ node: OperatorNode) throws(MartletError) {
     parameters = try QuantizationParameters(node.attributes)
@@ -24,6 +27,7 @@ package struct QuantizeLinear: Operator {
     precision =
       number == 0
       ? nil : try .fromONNX(number, operatorName: "QuantizeLinear", attribute: "precision")
+    rounding.saturates = try node.attributes.int("saturate", default: 1) != 0
     if let type = parameters.outputType { try QuantizeLinear.check(type) }
     if let precision, !precision.isFloatingPoint || precision == .float64 {
       throw .dtype("QuantizeLinear", "precision", expected: "a float type", actual: precision)
@@ -31,9 +35,10 @@ package struct QuantizeLinear: Operator {
   }
 
   private static func check(_ type: DType) throws(MartletError) {
-    guard [.uint8, .int8, .uint16, .int16].contains(type) else {
+    guard type.isNarrow ? type != .float8e8m0 : type.isInteger && type.bitWidth <= 16 else {
       throw .dtype(
-        "QuantizeLinear", "y_zero_point", expected: "uint8, int8, uint16 or int16", actual: type)
+        "QuantizeLinear", "y_zero_point",
+        expected: "an integer of 2 to 16 bits or a float of 4 to 8 bits", actual: type)
     }
   }
 
@@ -45,11 +50,11 @@ package struct QuantizeLinear: Operator {
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    func isNumber(_ dtype: DType) -> Bool {
-      dtype == .int32 || (dtype.isFloatingPoint && dtype != .float64)
-    }
-    let x = try inputs.required(0, isNumber, "float32, float16, bfloat16 or int32")
-    let scale = try inputs.required(1, isNumber, "float32, float16, bfloat16 or int32")
+    let numbers: Set<DType> = [.float32, .float16, .bfloat16, .int32]
+    let x = try inputs.required(0, numbers.contains, "float32, float16, bfloat16 or int32")
+    let scale = try inputs.required(
+      1, { numbers.contains($0) || $0 == .float8e8m0 },
+      "float32, float16, bfloat16, int32 or float8e8m0")
     let zero = inputs.optional(2)
     let type = zero?.dtype ?? parameters.outputType ?? .uint8
     try QuantizeLinear.check(type)
@@ -58,41 +63,58 @@ package struct QuantizeLinear: Operator {
     }
     var source = try context.dense(x, .float32)
     var scales = try context.dense(scale, .float32)
-    let zeros = try zero.map { tensor throws(MartletError) in try context.dense(tensor, .int32) }
-    let output = try context.output(0, type, x.shape)
+    let isFloat = type.isFloatingPoint
+    let zeros = try isFloat ? nil : parameters.integerZeros(zero, context)
     var resolved = try parameters.resolve(
       x.shape, scale: scale, zero: zero, scales: scales, zeros: zeros)
-    let rounding = precision ?? scale.dtype
-    if rounding == .float16 || rounding == .bfloat16 {
-      (source, scales) = try quotients(source, scales, resolved, rounding, context)
+    let precision = precision ?? scale.dtype
+    if isFloat {
+      let floatZeros = try parameters.floatZeros(zero, context)
+      context.deliver(
+        try context.finish(
+          try quotients(source, resolved, precision, zeros: floatZeros, context), as: type,
+          rounding: rounding))
+      for tensor in [source, scales, floatZeros] { tensor?.keepAlive() }
+      return
+    }
+    if precision == .float16 || precision == .bfloat16 {
+      source = try quotients(source, resolved, precision, context)
+      scales = try context.scratch(.float32, scales.shape)
+      scales.typed(Float.self).update(repeating: 1, count: scales.count)
       resolved.scales = UnsafePointer(scales.typed(Float.self))
     }
+    let wide: DType = !type.isPacked ? type : type.isSignedInteger ? .int8 : .uint8
+    let result =
+      try type.isPacked ? context.scratch(wide, x.shape) : context.output(0, type, x.shape)
     Quantizing.quantize(
-      UnsafePointer(source.typed(Float.self)), into: output.pointer, type, resolved,
+      UnsafePointer(source.typed(Float.self)), into: result.pointer, wide, resolved,
       pool: context.pool)
-    for tensor in [source, scales, zeros, output] { tensor?.keepAlive() }
+    for tensor in [source, scales, zeros, result] { tensor?.keepAlive() }
+    guard type.isPacked else { return context.deliver(result) }
+    let output = try context.output(0, type, x.shape)
+    PackedElements.packClamped(result, into: output, context.workspace)
     context.deliver(output)
   }
 
-  /// The quotients rounded to a 16-bit float, and scales of 1 to go on with.
+  /// The quotients rounded to `precision`, plus the zero points, as float32.
   private func quotients(
-    _ source: Tensor, _ scales: Tensor, _ parameters: Quantizing.Parameters, _ rounding: DType,
-    _ context: RunContext
-  ) throws(MartletError) -> (Tensor, Tensor) {
-    let wide = try context.scratch(.float32, source.shape)
-    let from = source.typed(Float.self)
-    let to = wide.typed(Float.self)
-    let p = parameters
-    for index in 0..<source.count {
-      let (line, i) = index.quotientAndRemainder(dividingBy: max(p.inner, 1))
-      let (o, a) = line.quotientAndRemainder(dividingBy: max(p.axis, 1))
-      let entry = o * p.outerStep + a / p.block * p.axisStep + i * p.innerStep
-      to[index] = from[index] / p.scales[entry]
+    _ source: Tensor, _ parameters: Quantizing.Parameters, _ precision: DType,
+    zeros: Tensor? = nil, _ context: RunContext
+  ) throws(MartletError) -> Tensor {
+    var result = try context.scratch(.float32, source.shape)
+    Quantizing.divide(
+      UnsafePointer(source.typed(Float.self)), into: result.typed(Float.self), parameters,
+      pool: context.pool)
+    if precision == .float16 || precision == .bfloat16 {
+      let narrow = try context.converted(result, to: precision)
+      result = try context.dense(narrow, .float32)
     }
-    let narrow = try context.converted(wide, to: rounding)
-    let ones = try context.scratch(.float32, scales.shape)
-    ones.typed(Float.self).update(repeating: 1, count: ones.count)
-    for tensor in [source, scales, wide] { tensor.keepAlive() }
-    return (try context.dense(narrow, .float32), ones)
+    if let zeros {
+      Quantizing.add(
+        UnsafePointer(zeros.typed(Float.self)), to: result.typed(Float.self), parameters,
+        pool: context.pool)
+    }
+    for tensor in [source, result, zeros] { tensor?.keepAlive() }
+    return result
   }
 }

@@ -2,15 +2,21 @@ import MartletBackends
 import MartletCore
 
 /// The input in another dtype; see `Casting` for what happens to values that do not fit.
-/// Source: ONNX Cast-24 (without strings, 4-bit and 8-bit floats).
+/// Source: ONNX Cast-28 (without strings).
 package struct Cast: Operator {
+  static let roundingAttributes = [
+    "saturate":
+      "To floats of 8 bits: whether what is too large becomes the largest value, not infinity or NaN (1).",
+    "round_mode": "To float8e8m0: up, down or nearest (up).",
+  ]
+
   package static let schema = OperatorSchema(
     name: "Cast", inputs: ["input"],
-    attributes: [
-      "to": "the dtype's number in ONNX, required", "saturate": "for 8-bit floats; unused",
-      "round_mode": "for 8-bit floats; unused",
-    ], traits: [.elementwise, .view(of: 0)])
+    attributes: ["to": "the dtype's number in ONNX, required"].merging(roundingAttributes) {
+      first, _ in first
+    }, traits: [.elementwise, .view(of: 0), .narrow(.carried)])
   private let target: DType
+  private let rounding: NarrowRounding
 
   package init(_ node: OperatorNode) throws(MartletError) {
     guard let to = try node.attributes.optionalInt("to") else {
@@ -18,7 +24,8 @@ package struct Cast: Operator {
         .invalidArgument, "Cast: attribute 'to' is missing", operatorName: "Cast", input: "to",
         expected: "a dtype", actual: "nothing")
     }
-    target = try DType.fromONNX(to, operatorName: "Cast", attribute: "to")
+    target = try DType.fromONNX(to, operatorName: "Cast", attribute: "to", permitsNarrow: true)
+    rounding = try NarrowRounding(node.attributes)
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
@@ -41,41 +48,57 @@ package struct Cast: Operator {
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let input = try inputs.required(0)
-    context.deliver(try context.finish(input, as: target))
+    context.deliver(try context.finish(input, as: target, rounding: rounding))
   }
 }
 
-/// The input in the dtype of another tensor. Source: ONNX CastLike-24.
+/// The input in the dtype of another tensor. Source: ONNX CastLike-25.
 package struct CastLike: Operator {
   package static let schema = OperatorSchema(
-    name: "CastLike", inputs: ["input", "target_type"],
-    attributes: [
-      "saturate": "for 8-bit floats; unused", "round_mode": "for 8-bit floats; unused",
-    ], traits: [.view(of: 0)])
+    name: "CastLike", inputs: ["input", "target_type"], attributes: Cast.roundingAttributes,
+    traits: [.view(of: 0), .narrow(.carried)])
+  private let rounding: NarrowRounding
 
-  package init(_ node: OperatorNode) throws(MartletError) {}
+  package init(_ node: OperatorNode) throws(MartletError) {
+    rounding = try NarrowRounding(node.attributes)
+  }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
     [Cast.infer(inputs.type(0), inputs.type(1)?.dtype)]
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    context.deliver(try context.finish(try inputs.required(0), as: try inputs.required(1).dtype))
+    context.deliver(
+      try context.finish(
+        try inputs.required(0), as: try inputs.required(1).dtype, rounding: rounding))
+  }
+}
+
+extension NarrowRounding {
+  /// As the attributes `saturate` and `round_mode` say.
+  init(_ attributes: Attributes) throws(MartletError) {
+    self.init()
+    saturates = try attributes.int("saturate", default: 1) != 0
+    let name = try attributes.string("round_mode", default: "up")
+    guard let mode = Mode(rawValue: name) else {
+      throw MartletError(
+        .invalidArgument, "\(attributes.operatorName): round_mode is '\(name)'",
+        operatorName: attributes.operatorName, input: "round_mode",
+        expected: "up, down or nearest", actual: name)
+    }
+    self.mode = mode
   }
 }
 
 extension DType {
   /// ONNX's types that Martlet does not have, by their number in TensorProto.DataType.
-  package static let unsupportedONNXNames = [
-    8: "string", 14: "complex64", 15: "complex128", 17: "float8e4m3fn", 18: "float8e4m3fnuz",
-    19: "float8e5m2", 20: "float8e5m2fnuz", 21: "uint4", 22: "int4", 23: "float4e2m1",
-    24: "float8e8m0", 25: "uint2", 26: "int2", 27: "float6e2m3", 28: "float6e3m2",
-  ]
+  package static let unsupportedONNXNames = [8: "string", 14: "complex64", 15: "complex128"]
 
-  /// The dtype of this ONNX number; throws where Martlet has none.
-  static func fromONNX(_ number: Int, operatorName: String, attribute: String)
-    throws(MartletError) -> DType
-  {
+  /// The dtype of this ONNX number; throws where Martlet has none, and for a narrow one unless the
+  /// operator makes such.
+  static func fromONNX(
+    _ number: Int, operatorName: String, attribute: String, permitsNarrow: Bool = false
+  ) throws(MartletError) -> DType {
     guard let dtype = Int32(exactly: number).flatMap(DType.init(rawValue:)) else {
       let name = unsupportedONNXNames[number].map { "\($0) (\(number))" } ?? "\(number)"
       throw MartletError(
@@ -83,6 +106,9 @@ extension DType {
         "\(operatorName): attribute '\(attribute)' names data type \(name), which is not supported",
         operatorName: operatorName, input: attribute,
         expected: DType.allCases.map(\.description).joined(separator: ", "), actual: "\(number)")
+    }
+    guard permitsNarrow || !dtype.isNarrow else {
+      throw NarrowError.refused(operatorName, attribute, dtype)
     }
     return dtype
   }

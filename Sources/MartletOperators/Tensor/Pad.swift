@@ -6,7 +6,8 @@ import MartletCore
 package struct Pad: Operator {
   package static let schema = OperatorSchema(
     name: "Pad", inputs: ["data", "pads", "constant_value", "axes"], requiredInputs: 2,
-    attributes: ["mode": "constant, reflect, edge or wrap; constant"])
+    attributes: ["mode": "constant, reflect, edge or wrap; constant"],
+    traits: [.narrow(.moved)])
 
   private enum Mode: String {
     case constant, reflect, edge, wrap

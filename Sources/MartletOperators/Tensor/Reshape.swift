@@ -6,7 +6,8 @@ import MartletCore
 package struct Reshape: Operator {
   package static let schema = OperatorSchema(
     name: "Reshape", inputs: ["data", "shape"], outputs: ["reshaped"],
-    attributes: ["allowzero": "whether a 0 means an empty axis, 0"], traits: [.view(of: 0)])
+    attributes: ["allowzero": "whether a 0 means an empty axis, 0"],
+    traits: [.view(of: 0), .narrow(.carried)])
   private let allowZero: Bool
 
   package init(_ node: OperatorNode) throws(MartletError) {

@@ -6,7 +6,8 @@ import MartletCore
 package struct Flatten: Operator {
   package static let schema = OperatorSchema(
     name: "Flatten", inputs: ["input"],
-    attributes: ["axis": "the first axis of the columns, -rank...rank, 1"], traits: [.view(of: 0)])
+    attributes: ["axis": "the first axis of the columns, -rank...rank, 1"],
+    traits: [.view(of: 0), .narrow(.carried)])
   private let axis: Int
 
   package init(_ node: OperatorNode) throws(MartletError) {
@@ -44,7 +45,7 @@ package struct Flatten: Operator {
 package struct Squeeze: Operator {
   package static let schema = OperatorSchema(
     name: "Squeeze", inputs: ["data", "axes"], requiredInputs: 1, outputs: ["squeezed"],
-    traits: [.view(of: 0)])
+    traits: [.view(of: 0), .narrow(.carried)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 
@@ -86,7 +87,8 @@ package struct Squeeze: Operator {
 /// Inserts axes of extent 1 at the listed places of the result. A view. Source: ONNX Unsqueeze-24.
 package struct Unsqueeze: Operator {
   package static let schema = OperatorSchema(
-    name: "Unsqueeze", inputs: ["data", "axes"], outputs: ["expanded"], traits: [.view(of: 0)])
+    name: "Unsqueeze", inputs: ["data", "axes"], outputs: ["expanded"],
+    traits: [.view(of: 0), .narrow(.carried)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 
@@ -128,7 +130,7 @@ package struct Unsqueeze: Operator {
 /// The input itself. Source: ONNX Identity-24.
 package struct Identity: Operator {
   package static let schema = OperatorSchema(
-    name: "Identity", inputs: ["input"], traits: [.elementwise, .view(of: 0)])
+    name: "Identity", inputs: ["input"], traits: [.elementwise, .view(of: 0), .narrow(.carried)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 

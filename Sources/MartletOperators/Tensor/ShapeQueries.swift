@@ -5,7 +5,8 @@ import MartletCore
 package struct ShapeOf: Operator {
   package static let schema = OperatorSchema(
     name: "Shape", inputs: ["data"], outputs: ["shape"],
-    attributes: ["start": "the first axis, 0", "end": "the axis after the last, rank"])
+    attributes: ["start": "the first axis, 0", "end": "the axis after the last, rank"],
+    traits: [.narrow(.carried)])
   private let start: Int
   private let end: Int?
 
@@ -39,7 +40,8 @@ package struct ShapeOf: Operator {
 
 /// The input's number of elements, an int64 scalar. Source: ONNX Size-24.
 package struct Size: Operator {
-  package static let schema = OperatorSchema(name: "Size", inputs: ["data"], outputs: ["size"])
+  package static let schema = OperatorSchema(
+    name: "Size", inputs: ["data"], outputs: ["size"], traits: [.narrow(.carried)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 

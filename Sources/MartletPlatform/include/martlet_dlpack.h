@@ -8,7 +8,17 @@
 
 enum { MP_DL_CPU = 1, MP_DL_CUDA_HOST = 3 };
 enum { MP_DL_INT = 0, MP_DL_UINT = 1, MP_DL_FLOAT = 2, MP_DL_BFLOAT = 4, MP_DL_BOOL = 6 };
-enum { MP_DL_READ_ONLY = 1 };
+enum {
+  MP_DL_FLOAT8_E4M3FN = 10,
+  MP_DL_FLOAT8_E4M3FNUZ = 11,
+  MP_DL_FLOAT8_E5M2 = 12,
+  MP_DL_FLOAT8_E5M2FNUZ = 13,
+  MP_DL_FLOAT8_E8M0FNU = 14,
+  MP_DL_FLOAT6_E2M3FN = 15,
+  MP_DL_FLOAT6_E3M2FN = 16,
+  MP_DL_FLOAT4_E2M1FN = 17
+};
+enum { MP_DL_READ_ONLY = 1, MP_DL_SUBBYTE_PADDED = 4 };
 
 typedef struct mp_dl_tensor {
   void *data;

@@ -75,7 +75,7 @@ final class GEMMCase {
         pointer = UnsafeMutableRawPointer(values)
       }
       return MatrixView(
-        pointer + layout.origin * dtype.byteCount, dtype, rowStride: layout.rowStride,
+        pointer + layout.origin * dtype.wholeByteCount, dtype, rowStride: layout.rowStride,
         columnStride: layout.columnStride)
     }
     let lhsView = fill(memory.lhs, lhs, dtype)
@@ -88,7 +88,7 @@ final class GEMMCase {
     problem = GEMMProblem(
       m: m, n: n, k: k, lhs: lhsView, rhs: rhsView,
       dst: MatrixView(
-        dstStart + dst.origin * dstType.byteCount, dstType, rowStride: dst.rowStride),
+        dstStart + dst.origin * dstType.wholeByteCount, dstType, rowStride: dst.rowStride),
       mode: options.mode)
     for axis in counts.indices {
       problem.batch.append(
@@ -195,7 +195,7 @@ final class GEMMCase {
   }
 
   private func dstIndices() -> [Int] {
-    var starts = [(problem.dst.pointer - dstStart) / problem.dst.dtype.byteCount]
+    var starts = [(problem.dst.pointer - dstStart) / problem.dst.dtype.wholeByteCount]
     for axis in problem.batch {
       starts = starts.flatMap { start in (0..<axis.count).map { start + $0 * axis.dstStride } }
     }

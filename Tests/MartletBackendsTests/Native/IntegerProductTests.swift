@@ -136,7 +136,7 @@ private final class IntegerCase {
       for j in 0..<problem.n {
         let index = i * problem.dst.rowStride + j
         result.append(
-          problem.dst.dtype.byteCount == 1
+          problem.dst.dtype.wholeByteCount == 1
             ? UInt32(problem.dst.pointer.assumingMemoryBound(to: UInt8.self)[index])
             : problem.dst.pointer.assumingMemoryBound(to: UInt32.self)[index])
       }

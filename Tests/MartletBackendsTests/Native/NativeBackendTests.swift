@@ -121,9 +121,9 @@ let testedKernels: [KernelSet] = ISASelection.current.found.flatMap { name in
       let axis = inner.batch.removeFirst()
       for step in 0..<axis.count {
         var single = inner
-        single.lhs.pointer += step * axis.lhsStride * problem.lhs.dtype.byteCount
-        single.rhs.pointer += step * axis.rhsStride * problem.rhs.dtype.byteCount
-        single.dst.pointer += step * axis.dstStride * problem.dst.dtype.byteCount
+        single.lhs.pointer += step * axis.lhsStride * problem.lhs.dtype.wholeByteCount
+        single.rhs.pointer += step * axis.rhsStride * problem.rhs.dtype.wholeByteCount
+        single.dst.pointer += step * axis.dstStride * problem.dst.dtype.wholeByteCount
         single.epilogue.residual?.pointer += step * axis.residualStride * 4
         try runRowByRow(single, backend, pool)
       }
@@ -132,8 +132,8 @@ let testedKernels: [KernelSet] = ISASelection.current.found.flatMap { name in
     for i in 0..<problem.m {
       var row = problem
       row.m = 1
-      row.lhs.pointer += i * problem.lhs.rowStride * problem.lhs.dtype.byteCount
-      row.dst.pointer += i * problem.dst.rowStride * problem.dst.dtype.byteCount
+      row.lhs.pointer += i * problem.lhs.rowStride * problem.lhs.dtype.wholeByteCount
+      row.dst.pointer += i * problem.dst.rowStride * problem.dst.dtype.wholeByteCount
       if let residual = problem.epilogue.residual {
         row.epilogue.residual?.pointer += i * residual.rowStride * 4
       }

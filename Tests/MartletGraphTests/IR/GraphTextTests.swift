@@ -101,7 +101,7 @@ import Testing
       for count in [0, 3, 300] {
         var graph = Graph()
         let tensor = try Tensor(uninitialized: dtype, [count])
-        for byte in 0..<count * dtype.byteCount {
+        for byte in 0..<dtype.byteCount(of: count) {
           tensor.pointer.storeBytes(of: UInt8(byte % 251), toByteOffset: byte, as: UInt8.self)
         }
         graph.output(graph.addConstant("t", tensor))

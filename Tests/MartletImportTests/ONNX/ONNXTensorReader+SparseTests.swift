@@ -26,6 +26,14 @@ import Testing
     #expect(try load(none).floats == [0, 0, 0, 0])
   }
 
+  @Test("so are elements of 4 bits") func packed() throws {
+    let values = ONNXEncoder.tensor("w", 22, [3], raw: [0x21, 0x0F])
+    let sparse = ONNXEncoder.sparse(values, ONNXEncoder.int64s("i", [3], [1, 4, 6]), [7])
+    let tensor = try load(sparse)
+    #expect(tensor.dtype == .int4 && tensor.shape == [7])
+    #expect((0..<4).map { tensor.typed(UInt8.self)[$0] } == [0x10, 0, 0x02, 0x0F])
+  }
+
   @Test("a Constant's sparse value is one too")
   func constant() throws {
     let sparse = ONNXEncoder.sparse(values, ONNXEncoder.int64s("i", [2], [0, 2]), [3])

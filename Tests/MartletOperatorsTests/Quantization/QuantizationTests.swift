@@ -48,6 +48,67 @@ import Testing
         ["axis": .int(0), "block_size": .int(2)]) == [1, 2, 1, 2, 4, 8])
   }
 
+  @Test("integers of 4 and 2 bits saturate, with zero points and in blocks") func packed() throws {
+    let x = try tensor([0, 1, 3, -1, 5, 1000, -1000, .nan])
+    let two = try tensor([2], [])
+    #expect(
+      try values("QuantizeLinear", [x, two, tensor([1], [], .int4)])
+        == [1, 1, 3, 1, 3, 7, -8, -8])
+    #expect(
+      try values("QuantizeLinear", [x, two, tensor([1], [], .uint4)]) == [1, 1, 3, 1, 3, 15, 0, 0])
+    #expect(
+      try values("QuantizeLinear", [x, two, tensor([0], [], .int2)]).suffix(4) == [1, 1, -2, -2])
+    #expect(
+      try values("QuantizeLinear", [x, two, tensor([1], [], .uint2)]).suffix(3) == [3, 0, 0])
+    let q = try tensor([-8, 7, 0, 1, 2, 3], [2, 3], .int4)
+    #expect(
+      try values("DequantizeLinear", [q, two, tensor([-1], [], .int4)]) == [-14, 16, 2, 4, 6, 8])
+    let blocks = try tensor([1, 2, 4, 8], [2, 2])
+    let zeros = try tensor([0, 1, 0, 1], [2, 2], .int4)
+    #expect(
+      try values(
+        "DequantizeLinear", [q, blocks, zeros], ["axis": .int(1), "block_size": .int(2)])
+        == [-8, 7, -2, 4, 8, 16])
+  }
+
+  @Test("floats of 4 to 8 bits are rounded once, and scales may be powers of two")
+  func narrowFloats()
+    throws
+  {
+    let x = try tensor([0, 1, 3, -1, 5, 1000, -1000, 3000])
+    let two = try tensor([2], [])
+    let type = ["output_dtype": AttributeValue.int(Int(DType.float8e4m3fn.rawValue))]
+    #expect(
+      try values("QuantizeLinear", [x, two, nil], type)
+        == [0, 0.5, 1.5, -0.5, 2.5, 448, -448, 448])
+    #expect(
+      try values(
+        "QuantizeLinear", [x, two, tensor([0], [], .float8e4m3fn)], ["saturate": .int(0)])[7]
+        .isNaN)
+    #expect(
+      try values("QuantizeLinear", [x, two, tensor([1], [], .float4e2m1)])
+        == [1, 1.5, 2, 0.5, 4, 6, -6, 6])
+    let scale = try tensor([4], [], .float8e8m0)
+    #expect(
+      try values("QuantizeLinear", [x, scale, tensor([0], [], .float6e3m2)])
+        == [0, 0.25, 0.75, -0.25, 1.25, 28, -28, 28])
+    let q = try tensor([0.5, 6, -1.5], nil, .float4e2m1)
+    let float = ["output_dtype": AttributeValue.int(1)]
+    #expect(try values("DequantizeLinear", [q, scale, nil], float) == [2, 24, -6])
+    #expect(
+      try values("DequantizeLinear", [q, two, tensor([1], [], .float4e2m1)]) == [-1, 10, -5])
+    for (inputs, attributes) in [
+      ([q, scale, nil], [:]), ([x, two, try tensor([0], [], .float8e8m0)], type),
+      ([q, two, try tensor([1], [], .int4)], [:]),
+    ] as [([Tensor?], [String: AttributeValue])] {
+      let name = inputs[0]?.dtype == .float32 ? "QuantizeLinear" : "DequantizeLinear"
+      #expect(martletError { _ = try run(name, inputs, attributes) }?.code == .invalidDType)
+    }
+    let odd = try tensor([1], [], .float8e5m2)
+    #expect(
+      martletError { _ = try run("QuantizeLinear", [x, two, odd]) }?.code == .unsupported)
+  }
+
   @Test("large tensors are quantised in pieces of the same values") func pieces() throws {
     for shape in [[3, 40_001], [40_001, 3], [200_000], [7, 3, 9001]] {
       let x = try iota(shape)

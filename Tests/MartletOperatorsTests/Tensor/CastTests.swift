@@ -9,14 +9,63 @@ import Testing
   }
 
   @Test("every pair of types keeps small whole numbers") func pairs() throws {
-    for from in DType.allCases {
-      for to in DType.allCases {
+    for from in DType.wideCases {
+      for to in DType.wideCases {
         #expect(try cast([0, 1, 1, 0], from, to) == [0, 1, 1, 0], "\(from) to \(to)")
         if from != .bool && to != .bool {
           #expect(try cast([3, 100, 0], from, to) == [3, 100, 0], "\(from) to \(to)")
         }
       }
     }
+  }
+
+  @Test("narrow types convert to and from every other") func narrowPairs() throws {
+    for narrow in DType.allCases where narrow.isNarrow {
+      for other in DType.allCases where other != .bool {
+        // 2^-127 is the zero of float8e8m0, and neither it nor int2 has a 2 and a 3.
+        let values: [Double] = narrow == .int2 || other == .int2 ? [1, 0, 1] : [1, 2, 1]
+        let held =
+          narrow == .float8e8m0 || other == .float8e8m0 ? values.map { max($0, 1) } : values
+        #expect(try cast(held, other, narrow) == held, "\(other) to \(narrow)")
+        #expect(try cast(held, narrow, other) == held, "\(narrow) to \(other)")
+      }
+      #expect(try cast([1, 1], .bool, narrow) == [1, 1])
+      #expect(try cast([1], narrow, .bool) == [1])
+    }
+  }
+
+  @Test("integers of 4 and 2 bits are the low bits of the truncated value") func lowBits() throws {
+    let odd = [7.9, -8.5, 8, 300, -300, 1e20, .nan, .infinity]
+    #expect(try cast(odd, .float32, .int4) == [7, -8, -8, -4, 4, 0, 0, 0])
+    #expect(try cast(odd, .float64, .uint4) == [7, 8, 8, 12, 4, 0, 0, 0])
+    #expect(try cast([-1, 1, 2, 5, -6], .int64, .int2) == [-1, 1, -2, 1, -2])
+    #expect(try cast([-1, 1, 2, 5, -6], .int64, .uint2) == [3, 1, 2, 1, 2])
+    #expect(try cast([-3, 7, -8, 0, 1], .int4, .int8) == [-3, 7, -8, 0, 1])
+    #expect(try cast([15, 7], .uint4, .int4) == [-1, 7])
+  }
+
+  @Test("doubles are rounded to narrow floats once") func narrowOnce() throws {
+    let justAbove = 1 + 0x1p-4 + 0x1p-40
+    #expect(try cast([justAbove, 1 + 0x1p-4], .float64, .float8e4m3fn) == [1.125, 1])
+    #expect(try cast([2.5 + 0x1p-40, 2.5], .float64, .float4e2m1) == [3, 2])
+  }
+
+  @Test("saturate and round_mode say what becomes of the rest") func attributes() throws {
+    let x = try tensor([1000, 1.25, 0])
+    func cast(_ to: DType, _ more: [String: AttributeValue]) throws -> [Double] {
+      let own: [String: AttributeValue] = ["to": .int(Int(to.rawValue))]
+      return try run("Cast", [x], own.merging(more) { $1 })[0].values
+    }
+    #expect(try cast(.float8e4m3fn, [:]) == [448, 1.25, 0])
+    #expect(try cast(.float8e4m3fn, ["saturate": .int(0)])[0].isNaN)
+    #expect(try cast(.float8e5m2fnuz, ["saturate": .int(0)]) == [1024, 1.25, 0])
+    #expect(try cast(.float8e8m0, ["round_mode": .string("down")]) == [512, 1, 0x1p-127])
+    #expect(try cast(.float8e8m0, ["saturate": .int(0)])[2].isNaN)
+    #expect(
+      martletError { _ = try cast(.float8e8m0, ["round_mode": .string("odd")]) }?.code
+        == .invalidArgument)
+    let like = try tensor([1], nil, .float8e4m3fn)
+    #expect(try run("CastLike", [x, like], ["saturate": .int(0)])[0].values[0].isNaN)
   }
 
   /// As numpy 2.4, ONNX Runtime 1.32 and PyTorch 2.13 have it on x86 with tensors of many elements.

@@ -4,16 +4,19 @@ import MartletKernels
 /// Conversion between dtypes.
 ///
 /// To floats: round to nearest even, NaN and infinities kept. Between integers: the low bits. To
-/// bool: whether the value is not zero (NaN is not). From floats to integers: see `integer`.
+/// bool: whether the value is not zero (NaN is not). From floats to integers: see `integer`. From and
+/// to narrow dtypes: see `NarrowCasting`.
 package enum Casting {
   private static let grain = 1 << 15
   /// Elements per stage of a conversion through float32: 2 KiB stay in L1.
   private static let stage = 512
 
-  /// Converts `src` to `dst`'s dtype; `dst` is contiguous and of the same shape.
-  package static func cast(_ src: Tensor, into dst: Tensor, _ workspace: Workspace)
-    throws(MartletError)
-  {
+  /// Converts `src` to `dst`'s dtype; `dst` is contiguous and of the same shape. `rounding` is that
+  /// of narrow floats.
+  package static func cast(
+    _ src: Tensor, into dst: Tensor, _ workspace: Workspace,
+    rounding: NarrowRounding = NarrowRounding()
+  ) throws(MartletError) {
     if src.dtype == dst.dtype && src.dtype != .bool {
       Copying.copy(src, into: dst, workspace)
       return
@@ -22,31 +25,31 @@ package enum Casting {
     defer { dense.keepAlive() }
     let from = dense.pointer
     let to = dst.pointer
-    let sourceSize = src.dtype.byteCount
-    let targetSize = dst.dtype.byteCount
     let count = dst.count
     let chunks = (count + grain - 1) / grain
     workspace.pool.parallelFor(chunks) { chunk in
       let start = chunk * grain
       convert(
-        min(grain, count - start), from + start * sourceSize, src.dtype, to + start * targetSize,
-        dst.dtype)
+        min(grain, count - start), from + src.dtype.byteCount(of: start), src.dtype,
+        to + dst.dtype.byteCount(of: start), dst.dtype, rounding)
     }
   }
 
-  /// Converts `count` contiguous elements.
+  /// Converts `count` contiguous elements, on both sides from the first bit of a byte on.
   static func convert(
     _ count: Int, _ src: UnsafeMutableRawPointer, _ source: DType, _ dst: UnsafeMutableRawPointer,
-    _ target: DType
+    _ target: DType, _ rounding: NarrowRounding = NarrowRounding()
   ) {
-    if !source.hasElementType {
+    if source.isNarrow || target.isNarrow {
+      NarrowCasting.convert(count, src, source, dst, target, rounding)
+    } else if !source.hasElementType {
       let halves = src.assumingMemoryBound(to: UInt16.self)
       if target == .float32 {
         widen(source, count, halves, dst.assumingMemoryBound(to: Float.self))
       } else {
         staged(count) { start, n, buffer in
           widen(source, n, halves + start, buffer)
-          convert(n, buffer, .float32, dst + start * target.byteCount, target)
+          convert(n, buffer, .float32, dst + start * target.wholeByteCount, target)
         }
       }
     } else if !target.hasElementType {
@@ -59,7 +62,7 @@ package enum Casting {
             let doubles = src.assumingMemoryBound(to: Double.self) + start
             for i in 0..<n { buffer[i] = roundedToOdd(doubles[i]) }
           } else {
-            convert(n, src + start * source.byteCount, source, buffer, .float32)
+            convert(n, src + start * source.wholeByteCount, source, buffer, .float32)
           }
           narrow(target, n, buffer, halves + start)
         }
@@ -101,9 +104,9 @@ package enum Casting {
     kernel(Int64(count), src, dst)
   }
 
-  /// A float that lies on the same side of every float16 and bfloat16 tie as `value` does, so that
+  /// A float that lies on the same side of every tie of a float of 16 bits or less as `value` does, so that
   /// rounding it once more is rounding `value` once.
-  private static func roundedToOdd(_ value: Double) -> Float {
+  static func roundedToOdd(_ value: Double) -> Float {
     let nearest = Float(value)
     let back = Double(nearest)
     if back == value || value != value || !nearest.isFinite { return nearest }

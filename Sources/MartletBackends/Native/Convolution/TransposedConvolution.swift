@@ -110,7 +110,7 @@ package struct TransposedConvolution {
     _ image: Int, groups: Range<Int>, channels: Range<Int>, into taps: UnsafeMutableRawPointer,
     _ pool: ThreadPool
   ) throws(MartletError) -> Execution {
-    let size = dtype.byteCount
+    let size = dtype.wholeByteCount
     let pixels = input.count
     let rows = channels.count * kernel.count
     let groupWeights = groupRows * kernel.count * groupDepth

@@ -7,12 +7,17 @@ package enum Copying {
   /// Elements that one thread copies at a time.
   private static let grain = 1 << 16
 
-  /// Copies `src` to `dst`: the same shape and dtype, any strides, no overlap.
+  /// Copies `src` to `dst`: the same shape and dtype, any strides (packed elements have one order
+  /// only), no overlap.
   ///
   /// Rows that are contiguous in both are block copies; an axis that is contiguous in src alone is
   /// transposed in tiles.
   package static func copy(_ src: Tensor, into dst: Tensor, _ workspace: Workspace) {
-    let size = src.dtype.byteCount
+    if src.dtype.isPacked {
+      memcpy(dst.pointer, src.pointer, src.byteCount)
+      return
+    }
+    let size = src.dtype.wholeByteCount
     let from = src.pointer
     let to = dst.pointer
     var loop = StridedLoop(dst.shape, dst, src)
@@ -42,6 +47,23 @@ package enum Copying {
 
   /// Sets every element of the contiguous `dst` to the scalar `value` of the same dtype.
   package static func fill(_ dst: Tensor, with value: Tensor, _ workspace: Workspace) {
+    if dst.dtype.isPacked {
+      // A group of 8 elements fills whole bytes, which repeat.
+      let bits = dst.dtype.bitWidth
+      var code: UInt8 = 0
+      PackedElements.unpack(dst.dtype, value.pointer, 1, into: &code)
+      let group = [UInt8](repeating: code, count: 8)
+      var bytes = [UInt8](repeating: 0, count: bits)
+      PackedElements.pack(dst.dtype, group, 8, into: &bytes)
+      let target = dst.typed(UInt8.self)
+      for index in 0..<dst.byteCount { target[index] = bytes[index % bits] }
+      let last = dst.count % 8
+      if last > 0 {
+        PackedElements.pack(
+          dst.dtype, group, last, into: dst.pointer + dst.dtype.byteCount(of: dst.count - last))
+      }
+      return
+    }
     let scalar = Tensor(
       unchecked: value.storage, dtype: value.dtype, shape: dst.shape,
       strides: [Int](repeating: 0, count: dst.rank), byteOffset: value.byteOffset)
@@ -50,6 +72,6 @@ package enum Copying {
 
   /// Sets every byte of the contiguous `dst` to zero.
   package static func zero(_ dst: Tensor) {
-    memset(dst.pointer, 0, dst.count * dst.dtype.byteCount)
+    memset(dst.pointer, 0, dst.byteCount)
   }
 }

@@ -15,7 +15,7 @@ package enum Padding {
       Copying.copy(src, into: dst, workspace)
       return
     }
-    let size = src.dtype.byteCount
+    let size = src.dtype.wholeByteCount
     let runs = Padding.runs(last)
     let outer = Array(maps.dropLast())
     let outerShape = outer.map(\.count)
@@ -87,7 +87,7 @@ package enum Padding {
     _ workspace: Workspace
   ) {
     guard dst.count > 0 else { return }
-    let size = src.dtype.byteCount
+    let size = src.dtype.wholeByteCount
     let (from, to) = (src.pointer, dst.pointer)
     let total = dst.count / columns
     let perChunk = max(1, (1 << 15) / columns)

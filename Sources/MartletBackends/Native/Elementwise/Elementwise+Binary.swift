@@ -37,7 +37,7 @@ extension Elementwise {
     _ function: BinaryFunction, _ x: Tensor, _ y: Tensor, into dst: Tensor, _ workspace: Workspace
   ) throws(MartletError) {
     let dtype = dst.dtype
-    let size = dtype.byteCount
+    let size = dtype.wholeByteCount
     let grain = function.grain
     if dtype == .float32, dst.count <= grain, let xStep = flatStep(x, dst),
       let yStep = flatStep(y, dst)

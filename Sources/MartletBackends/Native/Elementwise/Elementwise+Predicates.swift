@@ -31,7 +31,7 @@ extension Elementwise {
     }
     let loop = StridedLoop(
       dst.shape, dst, try xs.broadcast(to: dst.shape), try ys.broadcast(to: dst.shape))
-    let size = xs.dtype.byteCount
+    let size = xs.dtype.wholeByteCount
     let (xStep, yStep) = (loop.innerStrides[1] / size, loop.innerStrides[2] / size)
     let (xBase, yBase, base) = (xs.pointer, ys.pointer, dst.typed(UInt8.self))
     let isBool = x.dtype == .bool
@@ -96,7 +96,7 @@ extension Elementwise {
     defer { wide.keepAlive() }
     let loop = StridedLoop(dst.shape, dst, wide)
     let (from, to) = (wide.pointer, dst.typed(UInt8.self))
-    let step = loop.innerStrides[1] / wide.dtype.byteCount
+    let step = loop.innerStrides[1] / wide.dtype.wholeByteCount
     loop.run(on: workspace.pool, grain: grain) { offsets, count in
       if wide.dtype == .float64 {
         testReals(

@@ -15,7 +15,7 @@ package enum Elementwise {
     _ function: UnaryFunction, _ src: Tensor, into dst: Tensor, _ workspace: Workspace
   ) throws(MartletError) {
     let dtype = dst.dtype
-    let size = dtype.byteCount
+    let size = dtype.wholeByteCount
     if dtype == .float32, src.isContiguous, dst.count <= function.grain {
       FloatUnary(function).run(dst.count, src.typed(Float.self), dst.typed(Float.self))
       src.keepAlive()

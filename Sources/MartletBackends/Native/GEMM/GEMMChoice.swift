@@ -78,7 +78,7 @@ package struct GEMMShape: Hashable, Sendable {
 
   /// About how long one thread takes on `row`: at its rate, and 32 bytes of rhs a nanosecond.
   func nanoseconds(on row: GEMMRow) -> Int {
-    let bytes = Double(n) * Double(k) * Double(matrices) * Double(type.byteCount)
+    let bytes = Double(n) * Double(k) * Double(matrices) * Double(type.wholeByteCount)
     return Int(min(max(work / Double(row.rate), bytes / 32), 1e15))
   }
 

@@ -10,7 +10,7 @@ enum LeftOperand {
   case copied(UnsafeRawPointer, rowStride: Int, columnStride: Int, isF32: Bool)
 
   init(_ view: MatrixView, row: GEMMRow) {
-    let bytes = view.dtype.byteCount
+    let bytes = view.dtype.wholeByteCount
     if view.dtype == row.lhs, view.columnStride == 1 {
       self = .inPlace(view.pointer, rowStride: view.rowStride * bytes)
     } else {

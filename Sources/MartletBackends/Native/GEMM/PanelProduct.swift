@@ -59,7 +59,7 @@ struct PanelProduct {
       } else {
         RightOperand(problem.rhs, row: row)
       }
-    let dstBytes = problem.dst.dtype.byteCount
+    let dstBytes = problem.dst.dtype.wholeByteCount
     loop = TileLoop(
       row: row, kernels: kernels, k: problem.k, kc: row.kc, mc: row.mc,
       lhs: LeftOperand(problem.lhs, row: row), rhs: rhs, dst: problem.dst.pointer,
@@ -98,9 +98,9 @@ struct PanelProduct {
       _ view: MatrixView, _ batchStride: (BatchAxis) -> Int
     ) -> (low: UInt, high: UInt) {
       var low = 0
-      var high = view.dtype.byteCount
+      var high = view.dtype.wholeByteCount
       func extend(_ count: Int, _ stride: Int) {
-        let span = (count - 1) * stride * view.dtype.byteCount
+        let span = (count - 1) * stride * view.dtype.wholeByteCount
         if span < 0 { low += span } else { high += span }
       }
       extend(max(problem.m, 1), view.rowStride)
@@ -204,10 +204,10 @@ struct PanelProduct {
     guard index > 0 else { return loop }
     let offsets = fold.offsets(index)
     var loop = loop
-    loop.lhs = loop.lhs.moved(by: offsets.lhs * problem.lhs.dtype.byteCount)
+    loop.lhs = loop.lhs.moved(by: offsets.lhs * problem.lhs.dtype.wholeByteCount)
     loop.rhs = loop.rhs.moved(
-      by: offsets.rhs * (problem.packedRHS?.matrixStride ?? problem.rhs.dtype.byteCount))
-    loop.dst += offsets.dst * problem.dst.dtype.byteCount
+      by: offsets.rhs * (problem.packedRHS?.matrixStride ?? problem.rhs.dtype.wholeByteCount))
+    loop.dst += offsets.dst * problem.dst.dtype.wholeByteCount
     if let residual = loop.epilogue.tile.residual {
       loop.epilogue.tile.residual = residual + offsets.residual
     }

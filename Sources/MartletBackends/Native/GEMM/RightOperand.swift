@@ -16,7 +16,7 @@ enum RightOperand {
   case image(mk_pack_conv)
 
   init(_ view: MatrixView, row: GEMMRow) {
-    let bytes = view.dtype.byteCount
+    let bytes = view.dtype.wholeByteCount
     self = .strided(
       view.pointer, kStride: view.rowStride * bytes, nStride: view.columnStride * bytes,
       isF32: view.dtype == .float32)

@@ -78,7 +78,7 @@ enum SmallProduct {
   }
 
   private static func job(_ problem: GEMMProblem, _ row: GEMMRow) -> mk_gemm_stream {
-    let (lhsBytes, dstBytes) = (problem.lhs.dtype.byteCount, problem.dst.dtype.byteCount)
+    let (lhsBytes, dstBytes) = (problem.lhs.dtype.wholeByteCount, problem.dst.dtype.wholeByteCount)
     var job = mk_gemm_stream()
     job.m = Int64(problem.m)
     job.n = Int64(problem.n)

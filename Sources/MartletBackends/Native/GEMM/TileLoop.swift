@@ -227,7 +227,7 @@ struct TileLoop {
           height, atMost: tileRows > 0 ? tileRows : min(row.mr, most),
           tall: isTall ? row.tallMR : 0)
       }
-      let dstBytes = flags & UInt32(MK_LAST_K) != 0 ? row.dst.byteCount : 4
+      let dstBytes = flags & UInt32(MK_LAST_K) != 0 ? row.dst.wholeByteCount : 4
       var epilogue = self.epilogue
       let whole = epilogue
       var tile = mk_gemm_tile()

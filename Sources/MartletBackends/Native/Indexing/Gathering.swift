@@ -11,7 +11,7 @@ package enum Gathering {
     _ src: Tensor, outer: Int, extent: Int, inner: Int, indices: [Int], into dst: Tensor,
     _ workspace: Workspace
   ) {
-    let bytes = inner * src.dtype.byteCount
+    let bytes = inner * src.dtype.wholeByteCount
     let rows = outer * indices.count
     guard bytes > 0, rows > 0 else { return }
     let (from, to) = (src.pointer, dst.pointer)
@@ -43,7 +43,7 @@ package enum Gathering {
   package static func slices(
     _ src: Tensor, atOffsets offsets: [Int], slice: Int, into dst: Tensor, _ workspace: Workspace
   ) {
-    let size = src.dtype.byteCount
+    let size = src.dtype.wholeByteCount
     let bytes = slice * size
     guard bytes > 0 else { return }
     let (from, to) = (src.pointer, dst.pointer)

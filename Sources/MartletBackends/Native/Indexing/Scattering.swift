@@ -15,7 +15,7 @@ package enum Scattering {
     _ updates: Tensor, toOffsets offsets: [Int], slice: Int, _ reduction: ScatterReduction,
     into dst: Tensor
   ) {
-    let size = dst.dtype.byteCount
+    let size = dst.dtype.wholeByteCount
     if case .replace = reduction {
       let bytes = slice * size
       guard bytes > 0 else { return }

@@ -73,7 +73,7 @@ extension IntegerConvolution {
     epilogue.rowBias = epilogue.rowBias.map { $0 + firstOut }
     epilogue.rowScale = epilogue.rowScale.map { $0 + firstOut }
     epilogue.rowAddend = epilogue.rowAddend.map { $0 + firstOut }
-    let dstBytes = dstType.byteCount
+    let dstBytes = dstType.wholeByteCount
     let loop = IntegerLoop(
       row: row, k: depth, kc: row.kc, mc: row.mc,
       lhs: MatrixView(weights + firstOut * depth, weightType, rowStride: depth), right: right,

@@ -90,7 +90,7 @@ struct IntegerLoop {
     rowSums.update(repeating: 0, count: rows.count)
     columnSums.update(
       repeating: 0, count: (columns.count + row.nr - 1) / row.nr * row.nr)
-    let area = dst + (rows.lowerBound * dstStride + columns.lowerBound * dstType.byteCount)
+    let area = dst + (rows.lowerBound * dstStride + columns.lowerBound * dstType.wholeByteCount)
     let isOneBlock = k <= kc
     let sums = sumsInDst ? area : scratch + layout.sums
     let sumsStride = sumsInDst ? dstStride : columns.count * 4

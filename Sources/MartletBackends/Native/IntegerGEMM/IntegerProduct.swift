@@ -131,7 +131,8 @@ struct IntegerProduct {
       row: row, k: problem.k, kc: row.kc, mc: row.mc, lhs: problem.lhs, right: right,
       rhsType: problem.rhs.dtype, lhsZero: problem.lhsZero, rhsZero: problem.rhsZero,
       dst: problem.dst.pointer, dstType: problem.dst.dtype,
-      dstStride: problem.dst.rowStride * problem.dst.dtype.byteCount, epilogue: problem.epilogue)
+      dstStride: problem.dst.rowStride * problem.dst.dtype.wholeByteCount,
+      epilogue: problem.epilogue)
   }
 
   /// A product whose right-hand side each item makes for itself.

@@ -11,14 +11,15 @@ protocol IntegerVisitor {
 }
 
 extension DType {
-  /// Whether `visit` has a type for it; float16 and bfloat16 are computed as float32 instead.
-  package var hasElementType: Bool { self != .float16 && self != .bfloat16 }
+  /// Whether `visit` has a type for it; float16, bfloat16 and narrow dtypes are computed as float32
+  /// instead.
+  package var hasElementType: Bool { self != .float16 && self != .bfloat16 && !isNarrow }
 
-  /// The type to compute in: float32 for the 16-bit floats, otherwise itself.
+  /// The type to compute in: float32 for the floats of 16 bits and less, otherwise itself.
   package var computeType: DType { hasElementType ? self : .float32 }
 
-  /// Runs `visitor` for the type of this dtype (bool as its byte). 16-bit floats are the caller's
-  /// business: for them nothing runs.
+  /// Runs `visitor` for the type of this dtype (bool as its byte). 16-bit floats and narrow dtypes are
+  /// the caller's business: for them nothing runs.
   @inline(__always)
   func visit(_ visitor: some ElementVisitor) {
     switch self {
@@ -32,7 +33,7 @@ extension DType {
     case .uint16: visitor.visit(UInt16.self)
     case .uint32: visitor.visit(UInt32.self)
     case .uint64: visitor.visit(UInt64.self)
-    case .float16, .bfloat16: break
+    default: break
     }
   }
 
@@ -55,7 +56,7 @@ extension DType {
   /// Runs `visitor` for the unsigned integer of this dtype's width: for loops that only move bits.
   @inline(__always)
   func visitWidth(_ visitor: some IntegerVisitor) {
-    switch byteCount {
+    switch wholeByteCount {
     case 1: visitor.visit(UInt8.self)
     case 2: visitor.visit(UInt16.self)
     case 4: visitor.visit(UInt32.self)

@@ -6,6 +6,7 @@ package enum SmallTensors {
   package static func integers(_ tensor: Tensor) -> [Int] {
     var values: [Int] = []
     values.reserveCapacity(tensor.count)
+    if tensor.dtype.isNarrow { return narrow(tensor).map { Casting.clamped($0) } }
     forEach(tensor) { pointer in
       switch tensor.dtype {
       case .int64: values.append(Int(pointer.loadUnaligned(as: Int64.self)))
@@ -27,7 +28,26 @@ package enum SmallTensors {
   package static func doubles(_ tensor: Tensor) -> [Double] {
     var values: [Double] = []
     values.reserveCapacity(tensor.count)
+    if tensor.dtype.isNarrow { return narrow(tensor) }
     forEach(tensor) { values.append(double($0, tensor.dtype)) }
+    return values
+  }
+
+  private static func narrow(_ tensor: Tensor) -> [Double] {
+    var values = [Double](repeating: 0, count: tensor.count)
+    values.withUnsafeMutableBytes { bytes in
+      guard let base = bytes.baseAddress else { return }
+      if tensor.dtype.isPacked {
+        Casting.convert(tensor.count, tensor.pointer, tensor.dtype, base, .float64)
+        return
+      }
+      var index = 0
+      forEach(tensor) { pointer in
+        Casting.convert(
+          1, UnsafeMutableRawPointer(mutating: pointer), tensor.dtype, base + 8 * index, .float64)
+        index += 1
+      }
+    }
     return values
   }
 
@@ -45,7 +65,7 @@ package enum SmallTensors {
     case .uint32: Double(pointer.loadUnaligned(as: UInt32.self))
     case .uint16: Double(pointer.loadUnaligned(as: UInt16.self))
     case .uint8: Double(pointer.loadUnaligned(as: UInt8.self))
-    case .bool: pointer.loadUnaligned(as: UInt8.self) == 0 ? 0 : 1
+    default: pointer.loadUnaligned(as: UInt8.self) == 0 ? 0 : 1
     }
   }
 
@@ -54,7 +74,7 @@ package enum SmallTensors {
     var index = [Int](repeating: 0, count: tensor.rank)
     var offset = 0
     for _ in 0..<count {
-      body(tensor.pointer + offset * tensor.dtype.byteCount)
+      body(tensor.pointer + offset * tensor.dtype.wholeByteCount)
       for axis in index.indices.reversed() {
         index[axis] += 1
         offset += tensor.strides[axis]
@@ -67,6 +87,7 @@ package enum SmallTensors {
 
   /// Writes `values` to the contiguous tensor in its dtype.
   package static func write(_ values: [Int], to tensor: Tensor) {
+    if !tensor.dtype.hasElementType { return write(values.map { Double($0) }, to: tensor) }
     tensor.dtype.visit(IntegerWriter(values: values, dst: tensor.pointer))
   }
 

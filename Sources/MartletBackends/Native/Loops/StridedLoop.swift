@@ -21,7 +21,7 @@ package struct StridedLoop {
       if extent == 1 { continue }
       var step = SIMD4<Int>()
       for (lane, operand) in operands.enumerated() {
-        step[lane] = operand.strides[axis] &* operand.dtype.byteCount
+        step[lane] = operand.strides[axis] &* operand.dtype.wholeByteCount
       }
       if let outer = strides.last, outer == step &* extent {
         extents[extents.count - 1] *= extent

@@ -37,7 +37,7 @@ package enum Quantizing {
     _ parameters: Parameters, pool: ThreadPool
   ) {
     guard let kernel = KernelSet.current.integer?.quantize else { return }
-    let bytes = dtype.byteCount
+    let bytes = dtype.wholeByteCount
     run(parameters, pool) { first, count, entry, varies in
       var job = mk_quantize()
       job.n = Int64(count)
@@ -60,7 +60,7 @@ package enum Quantizing {
     _ parameters: Parameters, pool: ThreadPool
   ) {
     guard let kernel = KernelSet.current.integer?.dequantize else { return }
-    let bytes = dtype.byteCount
+    let bytes = dtype.wholeByteCount
     run(parameters, pool) { first, count, entry, varies in
       var job = mk_dequantize()
       job.n = Int64(count)
@@ -74,6 +74,42 @@ package enum Quantizing {
         job.zeros = parameters.zeros.map { $0 + entry }
       }
       kernel(&job)
+    }
+  }
+
+  /// `src / scale`, rounded to f32.
+  package static func divide(
+    _ src: UnsafePointer<Float>, into dst: UnsafeMutablePointer<Float>, _ parameters: Parameters,
+    pool: ThreadPool
+  ) {
+    run(parameters, pool) { first, count, entry, varies in
+      let scales = parameters.scales + entry
+      for i in 0..<count { dst[first + i] = src[first + i] / scales[varies ? i : 0] }
+    }
+  }
+
+  /// Adds `zeros`, of which each element has the entry that it has of the scales.
+  package static func add(
+    _ zeros: UnsafePointer<Float>, to values: UnsafeMutablePointer<Float>,
+    _ parameters: Parameters, pool: ThreadPool
+  ) {
+    run(parameters, pool) { first, count, entry, varies in
+      for i in 0..<count { values[first + i] += zeros[entry + (varies ? i : 0)] }
+    }
+  }
+
+  /// `(value - zero) * scale`, rounded once per step.
+  package static func rescale(
+    _ values: UnsafeMutablePointer<Float>, zeros: UnsafePointer<Float>?,
+    _ parameters: Parameters, pool: ThreadPool
+  ) {
+    run(parameters, pool) { first, count, entry, varies in
+      let scales = parameters.scales + entry
+      for i in 0..<count {
+        let place = varies ? i : 0
+        let value = values[first + i]
+        values[first + i] = (zeros.map { value - $0[entry + place] } ?? value) * scales[place]
+      }
     }
   }
 

@@ -135,7 +135,7 @@ package enum RandomFilling {
     _ draw: (_ start: Int, _ buffer: UnsafeMutableBufferPointer<Double>) -> Void
   ) {
     let count = dst.count
-    let size = dst.dtype.byteCount
+    let size = dst.dtype.wholeByteCount
     let target = dst.pointer
     pool.parallelFor((count + grain - 1) / grain) { chunk in
       withUnsafeTemporaryAllocation(of: Double.self, capacity: stage) { buffer in

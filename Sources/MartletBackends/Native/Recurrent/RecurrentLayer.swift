@@ -91,7 +91,7 @@ struct RecurrentLayer<Rows: RecurrentRows> {
         weight.matrix.pointer, dtype, rowStride: weight.matrix.strides[0],
         columnStride: weight.matrix.strides[1]),
       dst: MatrixView(
-        sums.pointer + columns.lowerBound * width * dtype.byteCount, dtype,
+        sums.pointer + columns.lowerBound * width * dtype.wholeByteCount, dtype,
         rowStride: sums.strides[0]),
       mode: problem.mode)
     product.packedRHS = weight.packed

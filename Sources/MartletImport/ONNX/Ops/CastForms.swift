@@ -1,12 +1,10 @@
 import MartletCore
 import MartletOperators
 
-/// Cast before opset 6 names its type in words; the attributes for float8 mean nothing here.
+/// Cast before opset 6 names its type in words.
 enum CastForms {
   static func convert(_ converter: inout ONNXConverter, _ node: ImportedNode) throws(MartletError) {
     var node = node
-    _ = node.take("saturate")
-    _ = node.take("round_mode")
     var code = 0
     switch node.take("to") {
     case .int(let value): code = value
