@@ -60,6 +60,20 @@ static void dtypes(void) {
     check(strcmp(martlet_dtype_name(rows[i].dtype), rows[i].name) == 0 &&
               martlet_dtype_size(rows[i].dtype) == rows[i].size,
           "%s has %d bytes", rows[i].name, (int)rows[i].size);
+  struct { martlet_dtype dtype; const char *name; int bits; } narrow[] = {
+      {MARTLET_FLOAT8E4M3FN, "float8e4m3fn", 8}, {MARTLET_FLOAT8E4M3FNUZ, "float8e4m3fnuz", 8},
+      {MARTLET_FLOAT8E5M2, "float8e5m2", 8},     {MARTLET_FLOAT8E5M2FNUZ, "float8e5m2fnuz", 8},
+      {MARTLET_UINT4, "uint4", 4},               {MARTLET_INT4, "int4", 4},
+      {MARTLET_FLOAT4E2M1, "float4e2m1", 4},     {MARTLET_FLOAT8E8M0, "float8e8m0", 8},
+      {MARTLET_UINT2, "uint2", 2},               {MARTLET_INT2, "int2", 2},
+      {MARTLET_FLOAT6E2M3, "float6e2m3", 6},     {MARTLET_FLOAT6E3M2, "float6e3m2", 6},
+      {MARTLET_FLOAT32, "float32", 32},          {MARTLET_BOOL, "bool", 8}};
+  for (size_t i = 0; i < sizeof narrow / sizeof narrow[0]; ++i)
+    check(strcmp(martlet_dtype_name(narrow[i].dtype), narrow[i].name) == 0 &&
+              martlet_dtype_bits(narrow[i].dtype) == narrow[i].bits &&
+              martlet_dtype_size(narrow[i].dtype) == (size_t)(narrow[i].bits / 8),
+          "%s has %d bits", narrow[i].name, narrow[i].bits);
+  check(martlet_dtype_bits(0) == 0 && martlet_dtype_bits(1000) == 0, "other values have no bits");
   check(martlet_dtype_size(0) == 0 && martlet_dtype_size(8) == 0 && martlet_dtype_size(-1) == 0 &&
             strcmp(martlet_dtype_name(1000), "unknown") == 0,
         "other values are no dtypes");

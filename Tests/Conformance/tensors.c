@@ -284,6 +284,40 @@ static void conversions(void) {
   martlet_tensor_release(source);
 }
 
+static void packed(void) {
+  const unsigned char nibbles[] = {0x4f, 0x0a};
+  int64_t shape[] = {3}, square[] = {2, 2}, turned[] = {1, 2};
+  martlet_tensor *tensor = NULL, *copy = NULL, *wide = NULL;
+  size_t bytes = 0;
+  unsigned char actual[3] = {0};
+  check_ok(martlet_tensor_from_data(nibbles, sizeof nibbles, MARTLET_INT4, 1, shape, &tensor));
+  check_ok(martlet_tensor_byte_count(tensor, &bytes));
+  check(bytes == 2, "3 elements of 4 bits take 2 bytes");
+  check_ok(martlet_tensor_copy(tensor, &copy));
+  check_ok(martlet_tensor_read(copy, actual, 2));
+  check(memcmp(actual, nibbles, 2) == 0, "packed elements are copied");
+  check_ok(martlet_tensor_convert(tensor, MARTLET_INT8, &wide));
+  check_ok(martlet_tensor_read(wide, actual, 3));
+  check((signed char)actual[0] == -1 && actual[1] == 4 && (signed char)actual[2] == -6,
+        "the first element lies in the low bits");
+  martlet_tensor_release(wide);
+  martlet_tensor_release(copy);
+  martlet_tensor_release(tensor);
+  check_status(MARTLET_INVALID_SHAPE,
+               martlet_tensor_from_data(nibbles, 1, MARTLET_INT4, 1, shape, &tensor));
+  check_status(MARTLET_INVALID_SHAPE, martlet_tensor_wrap_strided(
+                                          (void *)nibbles, 2, 0, MARTLET_UINT4, 2, square, turned,
+                                          MARTLET_WRAP_READ_ONLY, NULL, NULL, &tensor));
+  check_says(martlet_last_error()->message, "one after another", "message");
+  const float numbers[] = {448, 1e6f, -0.0f};
+  const unsigned char codes[] = {0x7e, 0x7e, 0x80};
+  convert(MARTLET_FLOAT32, numbers, sizeof numbers, MARTLET_FLOAT8E4M3FN, codes, sizeof codes,
+          "float32 to float8e4m3fn saturates");
+  const float back[] = {448, 448, -0.0f};
+  convert(MARTLET_FLOAT8E4M3FN, codes, sizeof codes, MARTLET_FLOAT32, back, sizeof back,
+          "float8e4m3fn to float32 is exact");
+}
+
 int main(void) {
   creation();
   limits();
@@ -291,5 +325,6 @@ int main(void) {
   wrapping_badly();
   copying();
   conversions();
+  packed();
   return finish();
 }

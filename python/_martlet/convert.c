@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "extension.h"
@@ -185,27 +186,84 @@ static PyObject *from_buffer(ModuleState *state, PyObject *object, const char *w
   return wrap_buffer(state, &view, dtype, what, later);
 }
 
-/* An array of ml_dtypes' bfloat16, which has no buffer format: by way of its bits. Whether it is
- * one; then *result is the tensor, or NULL with an exception. */
-static int from_bfloat16_array(ModuleState *state, PyObject *object, const char *what,
-                               Py_buffer *later, PyObject **result) {
+/* A tensor of elements of less than a byte, packed from a buffer that has one to a byte. The view is
+ * taken over, also on failure. */
+static PyObject *pack_buffer(ModuleState *state, Py_buffer *view, martlet_dtype dtype,
+                             const char *what) {
+  Layout layout;
+  void *data = NULL;
+  uint8_t *codes = NULL;
+  martlet_tensor *handle = NULL;
+  if (layout_of(view, what, &layout) == 0) {
+    codes = malloc((size_t)view->len + 1);
+    if (codes == NULL) PyErr_NoMemory();
+    else if (view->len == 0 || PyBuffer_ToContiguous(codes, view, view->len, 'C') == 0)
+      handle = new_tensor(state, dtype, view->ndim, layout.shape, &data);
+  }
+  if (handle != NULL) {
+    int bits = martlet_dtype_bits(dtype);
+    uint8_t mask = (uint8_t)((1 << bits) - 1), *bytes = data;
+    size_t filled = 0;
+    unsigned pending = 0;
+    int held = 0;
+    for (Py_ssize_t i = 0; i < view->len; i++) {
+      pending |= (unsigned)(codes[i] & mask) << held;
+      held += bits;
+      if (held >= 8) {
+        bytes[filled++] = (uint8_t)pending;
+        pending >>= 8;
+        held -= 8;
+      }
+    }
+    if (held > 0) bytes[filled] = (uint8_t)pending;
+  }
+  free(codes);
+  PyBuffer_Release(view);
+  return handle == NULL ? NULL : tensor_object(state, handle);
+}
+
+/* The dtype of an array of ml_dtypes' that has no buffer format: bfloat16, and floats and integers of
+ * 8 bits and less. UNKNOWN for any other object. */
+static martlet_dtype dtype_of_ml_array(PyObject *object) {
+  martlet_dtype result = MARTLET_DTYPE_UNKNOWN;
   PyObject *dtype = PyObject_GetAttrString(object, "dtype");
   PyObject *name = dtype == NULL ? NULL : PyObject_GetAttrString(dtype, "name");
-  int matches = name != NULL && PyUnicode_Check(name) &&
-                PyUnicode_CompareWithASCIIString(name, "bfloat16") == 0;
+  const char *text =
+      name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8AndSize(name, NULL) : NULL;
+  if (text != NULL) result = dtype_of_name(text);
   Py_XDECREF(dtype);
   Py_XDECREF(name);
   PyErr_Clear();
-  if (!matches) return 0;
-  PyObject *bits = PyObject_CallMethod(object, "view", "s", "uint16");
+  return result < MARTLET_BFLOAT16 ? MARTLET_DTYPE_UNKNOWN : result;
+}
+
+/* An array of ml_dtypes': by way of its bits, which it has one element to a byte at least. Whether it
+ * is one; then *result is the tensor, or NULL with an exception. */
+static int from_ml_array(ModuleState *state, PyObject *object, const char *what, Py_buffer *later,
+                         PyObject **result) {
+  martlet_dtype dtype = dtype_of_ml_array(object);
+  if (dtype == MARTLET_DTYPE_UNKNOWN) return 0;
+  martlet_dtype carrier = dtype == MARTLET_BFLOAT16 ? MARTLET_UINT16 : MARTLET_UINT8;
+  const char *dtype_name = martlet_dtype_name(dtype), *carrier_name = martlet_dtype_name(carrier);
+  int is_packed = martlet_dtype_bits(dtype) < 8;
+  if (is_packed && later != NULL) {
+    PyErr_Format(state->errors[MARTLET_UNSUPPORTED],
+                 "%s is an array of %s with an element to a byte; results of that dtype are packed",
+                 what, dtype_name);
+    return 1;
+  }
+  PyObject *bits = PyObject_CallMethod(object, "view", "s", carrier_name);
   if (bits == NULL) return 1;
   Py_buffer view;
   if (PyObject_GetBuffer(bits, &view, PyBUF_RECORDS_RO) == 0) {
-    if (dtype_of_format(view.format, view.itemsize) == MARTLET_UINT16) {
-      *result = wrap_buffer(state, &view, MARTLET_BFLOAT16, what, later);
-    } else {
-      PyErr_Format(PyExc_BufferError, "%s is bfloat16, but view('uint16') is not uint16", what);
+    if (dtype_of_format(view.format, view.itemsize) != carrier) {
+      PyErr_Format(PyExc_BufferError, "%s is %s, but view('%s') is not %s", what, dtype_name,
+                   carrier_name, carrier_name);
       PyBuffer_Release(&view);
+    } else if (is_packed) {
+      *result = pack_buffer(state, &view, dtype, what);
+    } else {
+      *result = wrap_buffer(state, &view, dtype, what, later);
     }
   }
   Py_DECREF(bits);
@@ -239,7 +297,7 @@ static PyObject *from_buffered(ModuleState *state, PyObject *object, const char 
   PyObject *type, *value, *traceback;
   PyErr_Fetch(&type, &value, &traceback);
   if (PyErr_GivenExceptionMatches(type, state->error) ||
-      (!from_bfloat16_array(state, object, what, later, &result) &&
+      (!from_ml_array(state, object, what, later, &result) &&
        !PyObject_HasAttrString(object, "__dlpack__"))) {
     PyErr_Restore(type, value, traceback);
     return NULL;

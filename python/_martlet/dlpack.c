@@ -230,19 +230,30 @@ PyObject *tensor_from_dlpack(ModuleState *state, PyObject *object, int is_output
   return result;
 }
 
-/* bits_of(tensor): a uint16 Tensor over the memory of a bfloat16 one. */
+/* bits_of(tensor): a uint16 or uint8 Tensor over the memory of a bfloat16 or float8 one, and of one
+ * with elements of less than a byte a vector of its bytes. */
 PyObject *bits_of(PyObject *module, PyObject *object) {
   ModuleState *state = PyModule_GetState(module);
   if (Py_TYPE(object) != state->tensor_type ||
-      ((TensorObject *)object)->dtype != MARTLET_BFLOAT16) {
-    PyErr_SetString(PyExc_TypeError, "bits_of() takes a bfloat16 Tensor");
+      ((TensorObject *)object)->dtype < MARTLET_BFLOAT16) {
+    PyErr_SetString(PyExc_TypeError, "bits_of() takes a bfloat16 Tensor or one of less bits");
     return NULL;
   }
+  size_t bytes = 0;
+  int64_t extent = 0;
   DLManagedTensorVersioned *managed = NULL;
   martlet_tensor *handle = NULL;
   martlet_status status = martlet_tensor_to_dlpack(((TensorObject *)object)->handle, &managed);
   if (status != MARTLET_OK) return raise_status(state, status);
   managed->dl_tensor.dtype.code = 1; /* kDLUInt */
+  if (managed->dl_tensor.dtype.bits < 8) {
+    martlet_tensor_byte_count(((TensorObject *)object)->handle, &bytes);
+    extent = (int64_t)bytes;
+    managed->dl_tensor.dtype.bits = 8;
+    managed->dl_tensor.ndim = 1;
+    managed->dl_tensor.shape = &extent; /* copied by the import */
+    managed->dl_tensor.strides = NULL;
+  }
   status = martlet_tensor_from_dlpack(managed, &handle);
   if (status == MARTLET_OK) return tensor_object(state, handle);
   raise_status(state, status);

@@ -68,6 +68,8 @@ extern PyType_Spec tensor_spec;
 PyObject *tensor_object(ModuleState *state, martlet_tensor *handle);
 /* The dtype of a name or of a NumPy, ml_dtypes, torch or Python type; UNKNOWN with an exception. */
 martlet_dtype dtype_from_object(PyObject *object);
+/* The dtype of this name, also as ml_dtypes and torch call it, or UNKNOWN. */
+martlet_dtype dtype_of_name(const char *name);
 
 /* ---- convert.c */
 

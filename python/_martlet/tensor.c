@@ -58,11 +58,24 @@ static PyObject *tensor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 
 /* ---- dtypes */
 
-static martlet_dtype dtype_of_name(const char *name) {
-  for (martlet_dtype dtype = 1; dtype <= MARTLET_BFLOAT16; dtype++) {
-    if (martlet_dtype_size(dtype) != 0 && strcmp(martlet_dtype_name(dtype), name) == 0)
+/* What ml_dtypes and torch call dtypes that have another name here. */
+static const struct {
+  const char *name;
+  martlet_dtype dtype;
+} ALIASES[] = {
+    {"float8_e4m3fn", MARTLET_FLOAT8E4M3FN},     {"float8_e4m3fnuz", MARTLET_FLOAT8E4M3FNUZ},
+    {"float8_e5m2", MARTLET_FLOAT8E5M2},         {"float8_e5m2fnuz", MARTLET_FLOAT8E5M2FNUZ},
+    {"float8_e8m0fnu", MARTLET_FLOAT8E8M0},      {"float6_e2m3fn", MARTLET_FLOAT6E2M3},
+    {"float6_e3m2fn", MARTLET_FLOAT6E3M2},       {"float4_e2m1fn", MARTLET_FLOAT4E2M1},
+};
+
+martlet_dtype dtype_of_name(const char *name) {
+  for (martlet_dtype dtype = 1; dtype <= MARTLET_FLOAT6E3M2; dtype++) {
+    if (martlet_dtype_bits(dtype) != 0 && strcmp(martlet_dtype_name(dtype), name) == 0)
       return dtype;
   }
+  for (size_t i = 0; i < sizeof ALIASES / sizeof ALIASES[0]; i++)
+    if (strcmp(ALIASES[i].name, name) == 0) return ALIASES[i].dtype;
   return MARTLET_DTYPE_UNKNOWN;
 }
 
@@ -84,7 +97,8 @@ martlet_dtype dtype_from_object(PyObject *object) {
   if (dtype == MARTLET_DTYPE_UNKNOWN && !PyErr_Occurred()) {
     PyErr_Format(PyExc_TypeError,
                  "%R is no dtype of a tensor; known: float32, float64, float16, bfloat16, int8 to "
-                 "int64, uint8 to uint64, bool",
+                 "int64, uint8 to uint64, bool, int4, uint4, int2, uint2 and the floats of 4, 6 and "
+                 "8 bits",
                  object);
   }
   Py_DECREF(text);
@@ -173,6 +187,19 @@ static PyObject *tensor_astype(PyObject *self, PyObject *argument) {
   Py_END_ALLOW_THREADS
   ModuleState *state = state_of(self);
   return status == MARTLET_OK ? tensor_object(state, converted) : raise_status(state, status);
+}
+
+static PyObject *tensor_tobytes(PyObject *self, PyObject *unused) {
+  (void)unused;
+  size_t bytes = 0;
+  martlet_status status = martlet_tensor_byte_count(((TensorObject *)self)->handle, &bytes);
+  if (status != MARTLET_OK) return raise_status(state_of(self), status);
+  PyObject *result = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)bytes);
+  if (result == NULL) return NULL;
+  status = martlet_tensor_read(((TensorObject *)self)->handle, PyBytes_AsString(result), bytes);
+  if (status == MARTLET_OK) return result;
+  Py_DECREF(result);
+  return raise_status(state_of(self), status);
 }
 
 /* Calls martlet._interop.<name>(self, ...): what needs NumPy or builds Python objects. */
@@ -281,7 +308,8 @@ static int tensor_get_buffer(PyObject *object, Py_buffer *view, int flags) {
   martlet_tensor_data(self->handle, &data);
   const char *refusal = NULL;
   if (format == NULL) {
-    refusal = "the buffer protocol has no code for bfloat16; use numpy(), DLPack or astype()";
+    refusal = "the buffer protocol has no code for bfloat16 and floats or integers of 8 bits and "
+              "less; use numpy(), tobytes(), DLPack or astype()";
   } else if ((flags & PyBUF_WRITABLE) && is_read_only) {
     refusal = "the tensor is read-only";
   } else if (((flags & PyBUF_STRIDES) != PyBUF_STRIDES ||
@@ -317,6 +345,7 @@ static PyMethodDef methods[] = {
     {"numpy", tensor_numpy, METH_NOARGS, "A NumPy array over the same memory."},
     {"tolist", tensor_tolist, METH_NOARGS, "The elements as nested lists."},
     {"item", tensor_item, METH_NOARGS, "The only element as a Python number."},
+    {"tobytes", tensor_tobytes, METH_NOARGS, "The elements' bytes, row-major and packed."},
     {"copy", tensor_copy, METH_NOARGS, "A contiguous copy."},
     {"astype", tensor_astype, METH_O, "The elements in another dtype."},
     {"__array__", (PyCFunction)(void (*)(void))tensor_array, METH_VARARGS | METH_KEYWORDS,
@@ -330,7 +359,7 @@ static PyMethodDef methods[] = {
 
 static PyGetSetDef getters[] = {
     {"shape", tensor_shape, NULL, "The extents, outermost first.", NULL},
-    {"strides", tensor_strides, NULL, "Bytes between neighbours along each axis.", NULL},
+    {"strides", tensor_strides, NULL, "Bytes between neighbours along each axis; 0 where elements are less than a byte.", NULL},
     {"dtype", tensor_dtype, NULL, "The name of the element type.", NULL},
     {"ndim", tensor_ndim, NULL, "The number of axes.", NULL},
     {"size", tensor_size, NULL, "The number of elements.", NULL},

@@ -22,6 +22,14 @@ def tensor(data: TensorLike, dtype: Any = None) -> Tensor:
     return Tensor(data, dtype)
 
 
+def from_bytes(data: bytes, dtype: Any, shape: Sequence[int]) -> Tensor:
+    """A Tensor of its own of these bytes: row-major, elements of less than a byte packed.
+
+    ``Tensor.tobytes`` gives such bytes; they are ONNX's ``raw_data``.
+    """
+    return _martlet.from_bytes(bytes(data), dtype, tuple(shape))
+
+
 def from_dlpack(data: Any) -> Tensor:
     """A Tensor over the memory of an object with ``__dlpack__``; read-only stays read-only."""
     return _martlet.from_dlpack(data)

@@ -14,8 +14,8 @@ def to_numpy(tensor: Tensor, dtype: Any = None, copy: bool | None = None) -> Any
     """NumPy's ``__array__``: a view of the memory unless dtype or copy ask for more."""
     import numpy as np
 
-    is_bfloat16 = tensor.dtype == "bfloat16"
-    result = _bfloat16_view(tensor) if is_bfloat16 else np.asarray(memoryview(tensor))
+    kind = _ML_DTYPES.get(tensor.dtype)
+    result = np.asarray(memoryview(tensor)) if kind is None else _ml_array(tensor, kind)
     if dtype is not None and result.dtype != dtype:
         if copy is False:
             raise ValueError(f"a {tensor.dtype} tensor cannot become {dtype} without a copy")
@@ -23,23 +23,62 @@ def to_numpy(tensor: Tensor, dtype: Any = None, copy: bool | None = None) -> Any
     return result.copy() if copy else result
 
 
-def _bfloat16_view(tensor: Tensor) -> Any:
-    """NumPy has no bfloat16 of its own: ml_dtypes brings it; DLPack carries the memory."""
+# What ml_dtypes calls the dtypes that NumPy does not have.
+_ML_DTYPES = {
+    "bfloat16": "bfloat16",
+    "float8e4m3fn": "float8_e4m3fn",
+    "float8e4m3fnuz": "float8_e4m3fnuz",
+    "float8e5m2": "float8_e5m2",
+    "float8e5m2fnuz": "float8_e5m2fnuz",
+    "float8e8m0": "float8_e8m0fnu",
+    "float6e2m3": "float6_e2m3fn",
+    "float6e3m2": "float6_e3m2fn",
+    "float4e2m1": "float4_e2m1fn",
+    "int4": "int4",
+    "uint4": "uint4",
+    "int2": "int2",
+    "uint2": "uint2",
+}
+_PACKED_BITS = {
+    "float6e2m3": 6,
+    "float6e3m2": 6,
+    "float4e2m1": 4,
+    "int4": 4,
+    "uint4": 4,
+    "int2": 2,
+    "uint2": 2,
+}
+
+
+def _ml_array(tensor: Tensor, kind: str) -> Any:
+    """An array of ml_dtypes': a view of the memory; packed elements are copied, one to a byte."""
     try:
         import ml_dtypes
     except ImportError:
         raise TypeError(
-            "NumPy has no bfloat16; install ml_dtypes, or convert with astype('float32')"
+            f"NumPy has no {tensor.dtype}; install ml_dtypes, convert with astype('float32'), "
+            "or take the elements' bytes with tobytes()"
         ) from None
     import numpy as np
 
-    return np.asarray(memoryview(_martlet.bits_of(tensor))).view(ml_dtypes.bfloat16)
+    raw = np.asarray(memoryview(_martlet.bits_of(tensor)))
+    bits = _PACKED_BITS.get(tensor.dtype)
+    if bits is not None:
+        ones = np.unpackbits(raw, count=tensor.size * bits, bitorder="little")
+        places = np.pad(ones.reshape(-1, bits), ((0, 0), (0, 8 - bits)))
+        raw = np.packbits(places, axis=1, bitorder="little").reshape(-1)
+        if tensor.dtype in ("int4", "int2"):
+            raw = (raw << (8 - bits)).view(np.int8) >> (8 - bits)
+        raw = raw.reshape(tensor.shape)
+    return raw.view(getattr(ml_dtypes, kind))
 
 
 def to_list(tensor: Tensor) -> Any:
     """The elements as nested lists, or as a number for a scalar."""
-    if tensor.dtype in ("bfloat16", "float16"):
-        tensor = tensor.astype("float32")  # exact; memoryview reads neither everywhere
+    if tensor.dtype in ("int4", "uint4", "int2", "uint2"):
+        tensor = tensor.astype("int8")
+    elif tensor.dtype in _ML_DTYPES or tensor.dtype == "float16":
+        tensor = tensor.astype("float32")  # exact; memoryview reads none of them everywhere
     return memoryview(tensor).tolist()
 
 
@@ -53,8 +92,7 @@ def to_item(tensor: Tensor) -> Any:
 
 def reduce_tensor(tensor: Tensor) -> tuple[Any, ...]:
     """Pickling: the elements' bytes, dtype and shape."""
-    bits = _martlet.bits_of(tensor) if tensor.dtype == "bfloat16" else tensor
-    return rebuild_tensor, (memoryview(bits).tobytes(), tensor.dtype, tensor.shape)
+    return rebuild_tensor, (tensor.tobytes(), tensor.dtype, tensor.shape)
 
 
 def rebuild_tensor(data: bytes, dtype: str, shape: tuple[int, ...]) -> Tensor:

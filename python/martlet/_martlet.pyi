@@ -48,11 +48,11 @@ class Tensor:
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """Bytes between neighbours along each axis."""
+        """Bytes between neighbours along each axis; 0 where elements are less than a byte."""
 
     @property
     def dtype(self) -> str:
-        """The name of the element type, ``"float32"``."""
+        """The name of the element type, ``"float32"``, as ONNX calls it: ``"float8e4m3fn"``."""
 
     @property
     def ndim(self) -> int:
@@ -71,7 +71,11 @@ class Tensor:
         """Whether the elements may not be written."""
 
     def numpy(self) -> Any:
-        """A NumPy array over the same memory (bfloat16 needs the package ml_dtypes)."""
+        """A NumPy array over the same memory.
+
+        bfloat16 and floats and integers of 8 bits and less need the package ml_dtypes; elements of
+        less than a byte are copied, one to a byte.
+        """
 
     def tolist(self) -> Any:
         """The elements as nested lists, or as a number for a scalar."""
@@ -79,14 +83,21 @@ class Tensor:
     def item(self) -> float | int | bool:
         """The only element as a Python number."""
 
+    def tobytes(self) -> bytes:
+        """The elements' bytes in row-major order.
+
+        Elements of less than a byte are packed, the first in the lowest bits.
+        """
+
     def copy(self) -> Tensor:
         """A contiguous copy."""
 
     def astype(self, dtype: Any, /) -> Tensor:
         """The elements in another dtype: a name, or a NumPy, ml_dtypes, torch or Python type.
 
-        Floating point is rounded to nearest even; to integers it is truncated towards zero, NaN
-        becomes 0; to bool, everything but 0 is true.
+        Floating point is rounded to nearest even (to float8e8m0, up), and what is too large for 8
+        bits or less becomes the largest value; to integers it is truncated towards zero; to bool,
+        everything but 0 is true.
         """
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any: ...
@@ -197,7 +208,7 @@ def op_run(
 def op_names() -> list[str]: ...
 def from_dlpack(object: Any, /) -> Tensor: ...
 def bits_of(tensor: Tensor, /) -> Tensor: ...
-def from_bytes(data: bytes, dtype: str, shape: tuple[int, ...], /) -> Tensor: ...
+def from_bytes(data: bytes, dtype: Any, shape: tuple[int, ...], /) -> Tensor: ...
 def set_mode(name: str, /) -> None: ...
 def get_mode() -> str: ...
 def mode_name(name: str | None, /) -> str: ...
