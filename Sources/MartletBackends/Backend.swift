@@ -19,14 +19,6 @@ package struct MatrixView {
   }
 }
 
-/// A function of one value that a product may apply to its result.
-package enum Activation: Sendable, Equatable {
-  case none, relu, gelu, geluTanh, silu, tanh, sigmoid, hardSwish
-  case clamp(Float, Float)
-  case leakyRelu(Float)
-  case hardSigmoid(alpha: Float, beta: Float)
-}
-
 /// What happens to a product's sums on their way out, in this order:
 /// `v = alpha * sum; v += bias; v += beta * residual; v = activation(v)`.
 package struct Epilogue {
@@ -38,7 +30,8 @@ package struct Epilogue {
   /// f32, element (i, j); may be dst itself (BLAS's beta).
   package var residual: MatrixView?
   package var beta: Float = 1
-  package var activation: Activation = .none
+  /// A function that has a kernel; nil: none.
+  package var activation: UnaryFunction?
 
   package init() {}
 }

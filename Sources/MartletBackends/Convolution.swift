@@ -52,7 +52,7 @@ package struct ConvolutionProblem {
   package var bias: UnsafePointer<Float>?
   /// In dst's layout; may be dst itself.
   package var residual: UnsafePointer<Float>?
-  package var activation = Activation.none
+  package var activation: UnaryFunction?
   package var dst: UnsafeMutablePointer<Float>
   package var mode: MathMode
 

@@ -81,10 +81,14 @@ package enum OperatorTable {
     Scan.self,
     // Convolution
     Conv.self,
+    FusedConv.self,
     ConvTranspose.self,
     // LinearAlgebra
     Attention.self,
     Einsum.self,
+    FusedAttention.self,
+    FusedGemm.self,
+    FusedMatMul.self,
     Gemm.self,
     Linear.self,
     MatMul.self,

@@ -15,6 +15,8 @@ package struct OperatorTraits: Sendable, ExpressibleByArrayLiteral {
     case inPlace(with: [Int])
     /// These inputs are read byte by byte or with loads for any address.
     case anyAddress(inputs: [Int])
+    /// Has products that can take over what follows them.
+    case epilogue(EpilogueSlots)
     /// What becomes of inputs of narrow dtypes; without this they are refused.
     case narrow(NarrowInputs)
   }
@@ -39,6 +41,8 @@ package struct OperatorTraits: Sendable, ExpressibleByArrayLiteral {
   /// The inputs whose elements need not lie at multiples of their size.
   package private(set) var anyAddressInputs: Set<Int> = []
   package private(set) var narrowInputs = NarrowInputs.refused
+  /// How a product takes over what follows it; nil: it does not.
+  package private(set) var epilogue: EpilogueSlots?
 
   package init(arrayLiteral traits: Trait...) {
     for trait in traits {
@@ -49,6 +53,7 @@ package struct OperatorTraits: Sendable, ExpressibleByArrayLiteral {
       case .inPlace(let inputs): inPlaceInputs.formUnion(inputs)
       case .anyAddress(let inputs): anyAddressInputs.formUnion(inputs)
       case .narrow(let inputs): narrowInputs = inputs
+      case .epilogue(let slots): epilogue = slots
       }
     }
   }

@@ -17,6 +17,42 @@ import Testing
     }
   }
 
+  @Test("each operator of Martlet's own domain says what it is in ONNX's, and none other does")
+  func decompositions() {
+    for type in OperatorTable.all {
+      let schema = type.schema
+      let isOwn = schema.id.domain == OperatorID.martletDomain
+      #expect(isOwn == (type is any MartletOperator.Type), "\(schema.name)")
+      #expect(isOwn || schema.id.domain.isEmpty, "\(schema.name)")
+      guard let slots = schema.traits.epilogue else { continue }
+      let form = OperatorTable.lookup(slots.form)?.schema
+      #expect(form?.traits.epilogue?.form == slots.form, "\(schema.name)")
+      #expect(form?.inputs.starts(with: schema.inputs) == true, "\(schema.name)")
+      #expect(
+        schema.attributes.keys.allSatisfy { form?.attributes[$0] != nil }
+          && form?.attributes["activation"] != nil, "\(schema.name)")
+    }
+  }
+
+  @Test("operators of ONNX's take what ONNX gives them and nothing else")
+  func noExtras() throws {
+    let extras: [(String, Int, [String: AttributeValue])] = [
+      ("MatMul", 3, [:]), ("MatMul", 2, ["alpha": .float(2)]),
+      ("MatMul", 2, ["trans_a": .int(1)]), ("MatMul", 2, ["activation": .string("Relu")]),
+      ("Gemm", 4, [:]), ("Gemm", 2, ["activation": .string("Relu")]), ("Conv", 4, [:]),
+      ("Conv", 2, ["activation": .string("Relu")]), ("Attention", 3, ["broadcast": .int(1)]),
+    ]
+    for (name, count, attributes) in extras {
+      let node = OperatorNode(
+        attributes: Attributes(attributes, operatorName: name),
+        constants: [Tensor?](repeating: nil, count: count), inputCount: count, outputCount: 1)
+      let error = #expect(throws: MartletError.self) {
+        try OperatorTable.make(OperatorID(name), node)
+      }
+      #expect(error?.operatorName == name && error?.actual != nil, "\(name) \(attributes)")
+    }
+  }
+
   @Test("no operator traps, whatever its inputs and attributes", arguments: 0..<4)
   func arbitraryCalls(_ seed: Int) throws {
     var random = Generator(state: UInt64(seed) &* 0x9E37_79B9_7F4A_7C15 &+ 1)

@@ -281,7 +281,7 @@ def op(
     mode: str | None = None,
     **attributes: Any,
 ) -> Any:
-    """Run the ONNX operator ``name`` of its newest supported opset.
+    """Run the ONNX operator ``name`` of its newest supported opset, or one of Martlet's own.
 
     Parameters
     ----------
@@ -317,5 +317,5 @@ _HAVE_MODE_ATTRIBUTE = frozenset({"DepthToSpace", "Pad", "Resize"})
 
 
 def operators() -> list[str]:
-    """The names that `op` knows."""
+    """The names that `op` knows; Martlet's own with their domain, which `op` need not be told."""
     return _martlet.op_names()

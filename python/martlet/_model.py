@@ -26,6 +26,8 @@ class NodeInfo(NamedTuple):
     """What one node did in a run. The precision and what follows are None without products."""
 
     node: str
+    #: As ONNX names it; Martlet's own, such as products that took over what follows them, with their
+    #: domain: "ai.martlet.FusedMatMul".
     operator: str
     #: Of its matrix products: "fp32", "bf16", ....
     precision: str | None

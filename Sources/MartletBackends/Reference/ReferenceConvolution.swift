@@ -41,7 +41,7 @@ extension ReferenceBackend {
               }
               if !sumsMagnitudes {
                 sum += Double(p.bias?[oc] ?? 0) + Double(p.residual?[result.count] ?? 0)
-                sum = p.activation.apply(sum)
+                sum = p.activation?.apply(sum) ?? sum
               }
               result.append(sum)
             }

@@ -144,23 +144,26 @@ extension MatrixView {
   }
 }
 
-extension Activation {
+extension UnaryFunction {
   /// The function by its definition, in float64.
   package func apply(_ x: Double) -> Double {
     switch self {
-    case .none: x
-    case .relu: x.isNaN ? x : max(x, 0)
-    case .gelu: x / 2 * (1 + erf(x * 0.5.squareRoot()))
+    case .relu: return x.isNaN ? x : max(x, 0)
+    case .gelu: return x / 2 * (1 + Glibc.erf(x * 0.5.squareRoot()))
     case .geluTanh:
-      x / 2 * (1 + Glibc.tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
-    case .silu: x / (1 + exp(-x))
-    case .tanh: Glibc.tanh(x)
-    case .sigmoid: 1 / (1 + exp(-x))
-    case .hardSwish: x * min(max(x / 6 + 0.5, 0), 1)
-    case .clamp(let lo, let hi): x.isNaN ? x : min(max(x, Double(lo)), Double(hi))
-    case .leakyRelu(let slope): x < 0 ? Double(slope) * x : x
+      return x / 2 * (1 + Glibc.tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
+    case .silu: return x / (1 + Glibc.exp(-x))
+    case .tanh: return Glibc.tanh(x)
+    case .sigmoid: return 1 / (1 + Glibc.exp(-x))
+    case .hardSwish: return x * min(max(x / 6 + 0.5, 0), 1)
+    case .clamp(let lo, let hi): return x.isNaN ? x : min(max(x, Double(lo)), Double(hi))
+    case .leakyRelu(let slope): return x < 0 ? Double(slope) * x : x
     case .hardSigmoid(let alpha, let beta):
-      x.isNaN ? x : min(max(Double(alpha) * x + Double(beta), 0), 1)
+      return x.isNaN ? x : min(max(Double(alpha) * x + Double(beta), 0), 1)
+    default:
+      var result = 0.0
+      withUnsafePointer(to: x) { RealUnary.run(self, 1, $0, &result) }
+      return result
     }
   }
 }

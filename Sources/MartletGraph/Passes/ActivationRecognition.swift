@@ -1,7 +1,7 @@
 import MartletCore
 import MartletOperators
 
-/// Recognises activations that exporters write out: GELU by erf and by tanh, SiLU and HardSwish.
+/// Recognises activations that exporters write out: the patterns of `ActivationTable`.
 ///
 /// Each is a product of x, a function of x and a scalar; the product is taken apart into factors, so
 /// that the order in which an exporter multiplies does not matter.
@@ -18,22 +18,33 @@ enum ActivationRecognition {
 
   /// The activation that ends in `node`, or nil.
   private static func recognized(_ node: Node, _ index: GraphIndex, _ graph: Graph) -> Node? {
-    guard node.op == "Mul" || node.op == "Div",
-      graph.isFloat32(node.outputs[0])
-    else { return nil }
+    guard node.op == "Mul" || node.op == "Div", graph.isFloat32(node.outputs[0]) else { return nil }
     let product = Product(node.outputs[0], index, graph)
     guard product.factors.count == 2 else { return nil }
     for (x, other) in [(0, 1), (1, 0)] {
-      if let found = function(
-        of: product.factors[x], product.factors[other], product.scale, index, graph)
+      let matcher = Matcher(x: product.factors[x], index, graph)
+      for pattern in patterns
+      where isClose(product.scale, pattern.scale)
+        && matcher.matches(product.factors[other], pattern.gate)
       {
         return node.becoming(
-          found.op, inputs: [product.factors[x]], attributes: found.attributes,
+          pattern.row.op, inputs: [product.factors[x]], attributes: pattern.row.attributes,
           absorbing: product.nodes)
       }
     }
     return nil
   }
+
+  /// scale * x * gate.
+  private static let patterns: [(row: ActivationRow, scale: Double, gate: ActivationPattern)] =
+    ActivationTable.all.flatMap { row in
+      row.patterns.compactMap { pattern in
+        guard case .product(let scale, let factors) = pattern, factors.count == 2,
+          case .x = factors[0]
+        else { return nil }
+        return (row, scale, factors[1])
+      }
+    }
 
   /// A value as a product of factors and a scalar.
   private struct Product {
@@ -67,66 +78,63 @@ enum ActivationRecognition {
     }
   }
 
-  private typealias Found = (op: OperatorID, attributes: [String: AttributeValue])
+  /// Whether values are what patterns say, of one value x.
+  private struct Matcher {
+    let x: ValueID
+    let index: GraphIndex
+    let graph: Graph
 
-  /// The activation that x * f(x) * scale is, or nil.
-  private static func function(
-    of x: ValueID, _ f: ValueID, _ scale: Double, _ index: GraphIndex, _ graph: Graph
-  ) -> Found? {
-    if isClose(scale, 1), index.producer(f, "Sigmoid", in: graph)?.input(0) == x {
-      return (Silu.schema.id, [:])
+    init(x: ValueID, _ index: GraphIndex, _ graph: Graph) {
+      self.x = x
+      self.index = index
+      self.graph = graph
     }
-    if isClose(scale, 1), let gate = index.producer(f, "HardSigmoid", in: graph),
-      gate.input(0) == x, isClose(Double(gate.float("alpha", default: 0.2)), 1 / 6),
-      isClose(Double(gate.float("beta", default: 0.5)), 0.5)
-    {
-      return ("HardSwish", [:])
-    }
-    if isClose(scale, 1 / 6), let clip = index.producer(f, "Clip", in: graph),
-      graph.scalar(clip.input(1)) == 0, graph.scalar(clip.input(2)) == 6,
-      let sum = index.producer(clip.input(0), "Add", in: graph),
-      let (value, three) = graph.scalarOperand(sum), value == x, three == 3
-    {
-      return ("HardSwish", [:])
-    }
-    guard isClose(scale, 0.5), let sum = index.producer(f, "Add", in: graph),
-      let (inner, one) = graph.scalarOperand(sum), one == 1
-    else { return nil }
-    if let erf = index.producer(inner, "Erf", in: graph), let argument = erf.input(0) {
-      let scaled = Product(argument, index, graph)
-      if scaled.factors == [x], isClose(scaled.scale, 0.5.squareRoot()) {
-        return ("Gelu", ["approximate": .string("none")])
+
+    func matches(_ id: ValueID?, _ pattern: ActivationPattern) -> Bool {
+      guard let id else { return false }
+      switch pattern {
+      case .x: return id == x
+      case .activation(let name, let argument, let alpha, let beta):
+        guard let node = index.producer(id, in: graph), let found = Activation(node, graph),
+          found.row.name == name
+        else { return false }
+        return hasParameter(found.row.alpha, found.alpha, alpha)
+          && hasParameter(found.row.beta, found.beta, beta) && matches(node.input(0), argument)
+      case .apply(let op, let argument):
+        return matches(index.producer(id, op, in: graph)?.input(0), argument)
+      case .sum(let argument, let number):
+        guard let sum = index.producer(id, "Add", in: graph),
+          let (value, scalar) = graph.scalarOperand(sum), scalar == number
+        else { return false }
+        return matches(value, argument)
+      case .addition(let a, let b):
+        guard let sum = index.producer(id, "Add", in: graph) else { return false }
+        return [(0, 1), (1, 0)].contains { first, second in
+          matches(sum.input(first), a) && matches(sum.input(second), b)
+        }
+      case .power(let base, let exponent):
+        guard let power = index.producer(id, "Pow", in: graph),
+          graph.scalar(power.input(1)) == exponent
+        else { return false }
+        return matches(power.input(0), base)
+      case .product(let scale, let factors):
+        let product = Product(id, index, graph)
+        return product.factors.count == factors.count && isClose(product.scale, scale)
+          && zip(product.factors, factors).allSatisfy { matches($0, $1) }
       }
     }
-    if let tanh = index.producer(inner, "Tanh", in: graph), let argument = tanh.input(0),
-      isTanhArgument(argument, x, index, graph)
-    {
-      return ("Gelu", ["approximate": .string("tanh")])
-    }
-    return nil
-  }
 
-  /// Whether `id` is sqrt(2 / pi) * (x + 0.044715 * x^3).
-  private static func isTanhArgument(
-    _ id: ValueID, _ x: ValueID, _ index: GraphIndex, _ graph: Graph
-  ) -> Bool {
-    let product = Product(id, index, graph)
-    guard product.factors.count == 1, isClose(product.scale, (2 / Double.pi).squareRoot()),
-      let sum = index.producer(product.factors[0], "Add", in: graph)
-    else { return false }
-    for (first, second) in [(0, 1), (1, 0)] where sum.input(first) == x {
-      guard let term = sum.input(second) else { continue }
-      let cubic = Product(term, index, graph)
-      guard isClose(cubic.scale, 0.044715) else { continue }
-      if cubic.factors == [x, x, x] { return true }
-      if cubic.factors.count == 1,
-        let power = index.producer(cubic.factors[0], "Pow", in: graph), power.input(0) == x,
-        graph.scalar(power.input(1)) == 3
-      {
-        return true
-      }
+    /// Whether a parameter is what a pattern wants (nil: its default): constants exactly, attributes,
+    /// which exporters compute, as far as float32 goes.
+    private func hasParameter(
+      _ parameter: ActivationRow.Parameter?, _ value: Float?, _ wanted: Double?
+    ) -> Bool {
+      guard let parameter else { return true }
+      let value = Double(value ?? parameter.fallback)
+      let wanted = wanted ?? Double(parameter.fallback)
+      if case .input = parameter.source { return value == wanted }
+      return isClose(value, wanted)
     }
-    return false
   }
 
   /// Equal as far as float32 constants that were rounded several times are.

@@ -7,10 +7,9 @@ import MartletOperators
 /// The scores are taken apart into scale * q @ k^T + mask, wherever the exporter multiplies or divides
 /// by scalars (q, k, the product) and in whatever order it transposes k. Transpositions are views, and
 /// attention reads any strides, so they stay nodes. Extents need not be known: what products and the
-/// sum broadcast, the attention broadcasts too (its attribute `broadcast`). Keys and values that were
-/// repeated for groups of query heads are read as they were before, where their extents are known.
-/// A query that sees no key gives NaN as the softmax does (the attribute `blind_to_nan`), not zero as
-/// the operator. Weights may pass a guard that makes NaN zero; then rows of such weights give zero (the attribute
+/// sum broadcast, `FusedAttention` broadcasts too. Keys and values that were repeated for groups of
+/// query heads are read as they were before, where their extents are known (its attribute `grouped`).
+/// Weights may pass a guard that makes NaN zero; then rows of such weights give zero (its attribute
 /// `nan_to_zero`), also where a value is Inf or NaN, which zero times it would keep.
 enum AttentionRecognition {
   static let pass = Pass("attention-recognition") { graph throws(MartletError) in
@@ -134,12 +133,12 @@ enum AttentionRecognition {
   // MARK: - Matching
 
   private static func match(_ node: Node, _ index: GraphIndex, _ graph: Graph) -> Match? {
-    guard graph.isFloat32(node.outputs.first), node.inputs.count == 2,
+    guard graph.isFloat32(node.outputs.first),
       let (softmax, guards) = weights(node.input(0), index, graph),
       let scores = softmax.input(0),
       let rank = graph.values[scores].type.shape?.count, rank == 3 || rank == 4,
       [-1, rank - 1].contains(softmax.int("axis", default: -1)),
-      let parts = scoreParts(scores, index, graph), parts.product.inputs.count == 2,
+      let parts = scoreParts(scores, index, graph),
       let q = Operand(parts.product.input(0), index, graph), q.order.count == rank,
       var k = Operand(parts.product.input(1), index, graph), k.order.count == rank,
       let v = Operand(node.input(1), index, graph), v.order.count == rank
@@ -272,17 +271,13 @@ enum AttentionRecognition {
     _ node: Node, _ match: Match, _ editor: inout GraphEditor
   ) throws(MartletError) -> Node {
     var attributes: [String: AttributeValue] = ["scale": .float(Float(match.scale))]
-    if !match.isGrouped { attributes["broadcast"] = .int(1) }
-    attributes[match.makesNaNZero ? "nan_to_zero" : "blind_to_nan"] = .int(1)
-    if match.q.order.count == 3 {
-      attributes["q_num_heads"] = .int(1)
-      attributes["kv_num_heads"] = .int(1)
-    }
+    if match.isGrouped { attributes["grouped"] = .int(1) }
+    if match.makesNaNZero { attributes["nan_to_zero"] = .int(1) }
     var inputs: [ValueID?] = []
     for operand in [match.q, match.k, match.v] { inputs.append(try value(operand, &editor)) }
     if let mask = match.mask { inputs.append(mask) }
     return node.becoming(
-      "Attention", inputs: inputs, attributes: attributes, absorbing: match.nodes)
+      FusedAttention.schema.id, inputs: inputs, attributes: attributes, absorbing: match.nodes)
   }
 
   /// The operand as a value of its own: the source, or new views of it.

@@ -12,19 +12,12 @@ enum ConvolutionFolding {
         guard let (input, step) = step(node, editor.graph),
           let convolution = editor.index.producer(input, "Conv", in: editor.graph),
           editor.index.isReadOnce(input),
-          convolution.attributes.keys.allSatisfy({ plainAttributes.contains($0) }),
-          convolution.inputs.count <= 3,
           let folded = try fold(step, into: convolution, node, &editor)
         else { continue }
         try editor.replace(position, with: folded)
       }
     }
   }
-
-  /// A convolution with an activation or residual of its own is not folded into.
-  private static let plainAttributes: Set<String> = [
-    "auto_pad", "dilations", "group", "kernel_shape", "pads", "strides",
-  ]
 
   /// y = x * scale + shift per channel; a nil list leaves as it is.
   private struct Step {

@@ -21,11 +21,12 @@ struct GraphIndex {
 
   // MARK: - Asking
 
-  /// The node that makes `id`, if it is of one of these operators.
+  /// The node that makes `id` as its first output, if it is of one of these operators (none given: of
+  /// any).
   func producer(_ id: ValueID?, _ ops: OperatorID..., in graph: Graph) -> Node? {
     guard let id, let position = position(of: id) else { return nil }
     let node = graph.nodes[position]
-    return ops.contains(node.op) && node.outputs.first == id ? node : nil
+    return (ops.isEmpty || ops.contains(node.op)) && node.outputs.first == id ? node : nil
   }
 
   /// The position of the node that makes `id`, or nil.

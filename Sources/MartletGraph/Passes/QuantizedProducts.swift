@@ -29,7 +29,7 @@ enum QuantizedProducts {
   private static func operands(
     _ node: Node, _ index: GraphIndex, _ graph: Graph
   ) -> (lhs: Operand, rhs: Operand)? {
-    guard node.op == "MatMul", node.inputs.count == 2,
+    guard node.op == "MatMul",
       let lhs = operand(node.input(0), index, graph), lhs.isUniform,
       let rhs = operand(node.input(1), index, graph),
       let weight = graph.values[rhs.elements].constant, weight.rank == 2,

@@ -3,223 +3,30 @@ import MartletCore
 
 /// Convolution over one to three spatial axes: X [N, C, ...], W [M, C / group, ...], B [M].
 ///
-/// Y = activation(conv(X, W) + B + residual). f32 runs the native kernels in the mode's precision,
-/// 16-bit floats the same in f32 with one rounding at the end, f64 plain loops.
-/// Complexity: 2·N·M·(C/group)·taps·pixels floating-point operations.
-/// Source: ONNX Conv-22; `residual` and `activation` are Martlet's own, for graph passes.
+/// Complexity: 2·N·M·(C/group)·taps·pixels floating-point operations. Source: ONNX Conv-22.
 package struct Conv: PreparingOperator {
   package static let schema = OperatorSchema(
-    name: "Conv", inputs: ["X", "W", "B", "residual"], requiredInputs: 2, outputs: ["Y"],
-    attributes: FusedActivation.attributes.merging(SlidingWindow.attributes) { first, _ in first }
-      .merging(["group": "Groups that the channels are divided into (1)."]) { first, _ in first },
-    traits: [.anyAddress(inputs: [1])])
+    name: "Conv", inputs: ["X", "W", "B"], requiredInputs: 2, outputs: ["Y"],
+    attributes: FloatConvolution.attributes,
+    traits: [.anyAddress(inputs: [1]), .epilogue(FusedConv.slots)])
 
-  private let window: SlidingWindow
-  private let groups: Int
-  private let activation: Activation
-  private let constant: ConstantWeights?
+  private let convolution: FloatConvolution
 
   package init(_ node: OperatorNode) throws(MartletError) {
-    window = try SlidingWindow(node.attributes)
-    groups = try node.attributes.int("group", default: 1)
-    guard groups > 0 else {
-      throw MartletError(
-        .invalidArgument, "Conv: group is \(groups)", operatorName: "Conv", input: "group",
-        expected: ">= 1", actual: "\(groups)")
-    }
-    activation = try FusedActivation.parse(node.attributes)
-    constant = node.constant(1).map { _ in ConstantWeights(node.prepared) }
+    convolution = try FloatConvolution(node)
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
-    let dtype = inputs.type(0)?.dtype
-    guard let x = inputs.type(0)?.shape else { return [.unknown(dtype)] }
-    guard let w = inputs.type(1)?.shape else {
-      return [ValueType(dtype: dtype, shape: Inference.unknownShape(rank: x.count))]
-    }
-    guard x.count == w.count, x.count >= 3 else {
-      throw .shape(
-        "Conv", "ranks of X and W", expected: "equal and at least 3",
-        actual: "\(x.count) and \(w.count)")
-    }
-    let extents = w.dropFirst(2).map { if case .known(let value) = $0 { value } else { 0 } }
-    let kernel = window.kernelShape ?? extents
-    guard !kernel.contains(0) else {
-      return [
-        ValueType(
-          dtype: dtype,
-          shape: [x[0], w[0]] + Inference.unknownShape(rank: x.count - 2))
-      ]
-    }
-    let output = try window.infer(input: Array(x.dropFirst(2)), kernel: kernel)
-    return [ValueType(dtype: dtype, shape: [x[0], w[0]] + output)]
+    try convolution.infer(inputs)
   }
 
   package func prepare(
     _ inputs: [ValueType?], _ preparation: Preparation
   ) throws(MartletError) -> [Int] {
-    guard let constant, let weight = inputs.type(1)?.constant, weight.dtype == .float32,
-      weight.isContiguous, weight.count > 0, let x = inputs.type(0)?.shape, x.count == weight.rank
-    else { return [] }
-    // Forms do not depend on the batch; they may on the image, which must be known.
-    var shape = [1]
-    for dimension in x.dropFirst() {
-      guard case .known(let extent) = dimension else { return [] }
-      shape.append(extent)
-    }
-    let extents = try resolve(shape, weight.shape)
-    if extents.isEmpty { return [] }
-    let pointer = weight.typed(Float.self)
-    var problem = problem(
-      extents, src: pointer, weights: pointer, dst: pointer, mode: preparation.mode)
-    if problem.isDepthwise { return [] }
-    let isPrepared = try constant.prepare(
-      &problem, weight, permitsWinograd: preparation.options.permitsWinograd, preparation.pool)
-    return isPrepared ? [1] : []
-  }
-
-  private func problem(
-    _ extents: ConvolutionExtents, src: UnsafeMutablePointer<Float>,
-    weights: UnsafeMutablePointer<Float>, dst: UnsafeMutablePointer<Float>, mode: MathMode
-  ) -> ConvolutionProblem {
-    var problem = ConvolutionProblem(
-      batch: extents.shape[0], groups: groups, inChannels: extents.source[1],
-      outChannels: extents.shape[1], input: extents.input, kernel: extents.kernel,
-      output: extents.output, src: src, weights: weights, dst: dst, mode: mode)
-    problem.stride = extents.stride
-    problem.dilation = extents.dilation
-    problem.padding = extents.padding
-    return problem
+    try convolution.prepare(inputs, preparation)
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    let input = try inputs.float(0)
-    let weight = try inputs.required(1, like: input.dtype)
-    let bias = try inputs.optional(2, like: input.dtype)
-    let extents = try check(inputs, input, weight, bias)
-    let shape = extents.shape
-    if extents.isEmpty { return context.deliver(try context.output(0, input.dtype, shape)) }
-    let type: DType = input.dtype == .float64 ? .float64 : .float32
-    let x = try context.contiguous(try context.converted(input, to: type))
-    let w = try context.contiguous(try context.converted(weight, to: type))
-    let b = try bias.map { tensor throws(MartletError) in
-      try context.contiguous(try context.converted(tensor, to: type))
-    }
-    let residual = try inputs.optional(3).map { tensor throws(MartletError) in
-      guard tensor.shape == shape else {
-        throw .shape(
-          "Conv", "residual", expected: Shape.text(shape), actual: Shape.text(tensor.shape),
-          input: "residual")
-      }
-      return try context.contiguous(try context.converted(tensor, to: type))
-    }
-    let output =
-      try input.dtype == type ? context.output(0, type, shape) : context.scratch(type, shape)
-    defer {
-      x.keepAlive()
-      w.keepAlive()
-      b?.keepAlive()
-      residual?.keepAlive()
-      output.keepAlive()
-    }
-    var problem = problem(
-      extents, src: x.typed(Float.self), weights: w.typed(Float.self),
-      dst: output.typed(Float.self), mode: context.mode)
-    if type == .float64 {
-      let plain = PlainConvolution(
-        geometry: problem, src: x.typed(Double.self), weights: w.typed(Double.self),
-        bias: b.map { UnsafePointer($0.typed(Double.self)) }, dst: output.typed(Double.self))
-      context.note(try plain.run(on: context.pool))
-      if let residual {
-        try Elementwise.binary(.add, output, residual, into: output, context.workspace)
-      }
-      if let function = activation.unaryFunction {
-        try Elementwise.unary(function, output, into: output, context.workspace)
-      }
-      return context.deliver(output)
-    }
-    problem.bias = b.map { UnsafePointer($0.typed(Float.self)) }
-    problem.residual = residual.map { UnsafePointer($0.typed(Float.self)) }
-    problem.activation = activation
-    if input.dtype == .float32, !problem.isDepthwise {
-      try constant?.prepare(
-        &problem, weight, permitsWinograd: context.options.permitsWinograd, context.pool)
-    }
-    context.note(try Backends.convolve(problem, pool: context.pool))
-    context.deliver(try context.finish(output, as: input.dtype))
-  }
-
-  /// The extents of a run; those of the run before where its shapes were the same.
-  private func check(
-    _ inputs: Inputs, _ x: Tensor, _ w: Tensor, _ b: Tensor?
-  ) throws(MartletError) -> ConvolutionExtents {
-    let current: ConvolutionExtents
-    if let last = inputs.kept as? ConvolutionExtents, last.source == x.shape,
-      last.weights == w.shape
-    {
-      current = last
-    } else {
-      current = try resolve(x.shape, w.shape)
-      inputs.kept = current
-    }
-    if let b, b.rank != 1 || b.shape[0] != current.shape[1] {
-      throw .shape(
-        "Conv", "B", expected: "[\(current.shape[1])]", actual: Shape.text(b.shape), input: "B")
-    }
-    return current
-  }
-
-  private func resolve(_ x: [Int], _ w: [Int]) throws(MartletError) -> ConvolutionExtents {
-    guard x.count == w.count, x.count >= 3 else {
-      throw .shape(
-        "Conv", "ranks of X and W", expected: "equal and at least 3",
-        actual: "\(x.count) and \(w.count)")
-    }
-    let (channels, outputs) = (x[1], w[0])
-    guard channels % groups == 0, outputs % groups == 0, w[1] == channels / groups else {
-      throw .shape(
-        "Conv", "W's shape for \(channels) channels in \(groups) groups",
-        expected: "[a multiple of \(groups), \(channels / groups), ...]",
-        actual: Shape.text(w), input: "W")
-    }
-    let kernel = Array(w.dropFirst(2))
-    guard (window.kernelShape ?? kernel) == kernel else {
-      throw .shape(
-        "Conv", "kernel_shape", expected: "W's \(Shape.text(kernel))",
-        actual: Shape.text(window.kernelShape ?? []), input: "kernel_shape")
-    }
-    return try ConvolutionExtents(
-      source: x, weights: w, try window.resolve(input: Array(x.dropFirst(2)), kernel: kernel))
-  }
-}
-
-/// What the shapes of X and W come to.
-private final class ConvolutionExtents: Sendable {
-  let source: [Int]
-  let weights: [Int]
-  /// Of Y.
-  let shape: [Int]
-  /// Whether Y has no elements; then products of other extents may not fit.
-  let isEmpty: Bool
-  let input: SpatialExtents
-  let kernel: SpatialExtents
-  let output: SpatialExtents
-  let stride: SpatialExtents
-  let dilation: SpatialExtents
-  let padding: SpatialExtents
-
-  init(
-    source: [Int], weights: [Int], _ window: SlidingWindow.Resolved
-  ) throws(MartletError) {
-    self.source = source
-    self.weights = weights
-    shape = [source[0], weights[0]] + window.output
-    isEmpty = try Shape.byteCount(shape, .float64) == 0
-    input = SpatialExtents(Array(source.dropFirst(2)), fill: 1)
-    kernel = SpatialExtents(window.kernel, fill: 1)
-    output = SpatialExtents(window.output, fill: 1)
-    stride = SpatialExtents(window.strides, fill: 1)
-    dilation = SpatialExtents(window.dilations, fill: 1)
-    padding = SpatialExtents(window.begin, fill: 0)
+    try convolution.run(inputs, context)
   }
 }

@@ -52,8 +52,15 @@ package struct Mish: UnaryOperator {
 }
 
 /// x * sigmoid(x). Martlet's own name for Swish with alpha 1.
-package struct Silu: UnaryOperator {
+package struct Silu: UnaryOperator, MartletOperator {
   package static let schema = OperatorSchema.unary("Silu", domain: OperatorID.martletDomain)
   package let function = UnaryFunction.silu
   package init(_ node: OperatorNode) throws(MartletError) {}
+
+  package func decompose(_ inputs: [ValueType?]) -> FunctionBody {
+    var body = FunctionBody(Self.schema, inputs)
+    let x = body.input(0) ?? ""
+    body.outputs = [ActivationTable.row(of: Self.schema.id)?.decompose(x, into: &body) ?? x]
+    return body
+  }
 }

@@ -4,18 +4,20 @@ import MartletCore
 /// Y = activation(X @ weight^T + bias + residual): X [..., K], weight [N, K], bias [N], Y [..., N].
 ///
 /// Martlet's own, PyTorch's `linear`. Complexity: 2·rows·N·K floating-point operations.
-package struct Linear: PreparingOperator {
+package struct Linear: PreparingOperator, MartletOperator {
   package static let schema = OperatorSchema(
     name: "Linear", domain: OperatorID.martletDomain, inputs: ["X", "weight", "bias", "residual"],
     requiredInputs: 2,
     outputs: ["Y"], attributes: FusedActivation.attributes,
-    traits: [.anyAddress(inputs: [1])])
+    traits: [.anyAddress(inputs: [1]), .epilogue(slots)])
 
-  private let activation: Activation
+  static let slots = EpilogueSlots(form: .martlet("Linear"), columnBias: 2)
+
+  private let activation: FusedActivation?
   private let weight: PackedWeight?
 
   package init(_ node: OperatorNode) throws(MartletError) {
-    activation = try FusedActivation.parse(node.attributes)
+    activation = try FusedActivation(node.attributes)
     weight = node.constant(1).map { _ in PackedWeight(node.prepared) }
   }
 
@@ -54,7 +56,7 @@ package struct Linear: PreparingOperator {
     let lhs = x.rank == 1 ? try x.restrided([1] + x.shape, strides: [0] + x.strides) : x
     let rhs = w.matrixTransposed
     var product = try MatrixProduct(Self.schema.name, lhs: lhs, rhs: rhs)
-    product.activation = activation
+    product.activation = activation?.function
     product.packed = try weight?.matrix(rhs, mode: context.mode, pool: context.pool)
     if let bias = inputs.optional(2) {
       guard bias.shape == [product.n] else {
@@ -72,5 +74,13 @@ package struct Linear: PreparingOperator {
     let output = try context.output(0, x.dtype, Array(shape))
     try product.run(into: try output.reshaped(try product.shape()), context)
     context.deliver(output)
+  }
+
+  package func decompose(_ inputs: [ValueType?]) -> FunctionBody {
+    var body = FunctionBody(Self.schema, inputs)
+    let weight = body.add("Transpose", [body.input(1)], ["perm": .ints([1, 0])])
+    let y = body.adding(2...3, to: body.add("MatMul", [body.input(0), weight]))
+    body.outputs = [activation?.decompose(y, into: &body) ?? y]
+    return body
   }
 }

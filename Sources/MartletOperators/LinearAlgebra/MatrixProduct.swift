@@ -1,7 +1,7 @@
 import MartletBackends
 import MartletCore
 
-/// What MatMul, Gemm and Linear have in common: activation(alpha * lhs @ rhs + terms).
+/// What MatMul, Gemm, Linear and their fused forms have in common: activation(alpha * lhs @ rhs + terms).
 ///
 /// lhs: [..., M, K] and rhs: [..., K, N] of any strides; batch axes broadcast. Terms broadcast to
 /// the result and are added in order, each times its factor. f32, bf16 and f16 sums are f32 and
@@ -17,7 +17,7 @@ struct MatrixProduct {
   var rhs: Tensor
   var alpha: Float = 1
   var terms: [Term] = []
-  var activation: Activation = .none
+  var activation: UnaryFunction?
   /// rhs packed before.
   var packed: PackedMatrix?
 
@@ -164,8 +164,8 @@ struct MatrixProduct {
       }
       try Elementwise.binary(.add, dst, addend, into: dst, context.workspace)
     }
-    if let function = activation.unaryFunction {
-      try Elementwise.unary(function, dst, into: dst, context.workspace)
+    if let activation {
+      try Elementwise.unary(activation, dst, into: dst, context.workspace)
     }
   }
 

@@ -56,7 +56,7 @@ extension MatMul: PlainMatrixProduct {
     into dst: PlainMatrix, mode: MathMode
   ) throws(MartletError) -> Bool {
     guard a.columns == b.rows, dst.rows == a.rows, dst.columns == b.columns,
-      dst.stride == dst.columns, !dst.isNear(a), !dst.isNear(b), isPlain
+      dst.stride == dst.columns, !dst.isNear(a), !dst.isNear(b)
     else { return false }
     var problem = GEMMProblem(
       m: a.rows, n: b.columns, k: a.columns, lhs: a.view, rhs: b.view, dst: dst.view, mode: mode)

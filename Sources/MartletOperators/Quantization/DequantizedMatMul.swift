@@ -7,7 +7,7 @@ import MartletCore
 ///
 /// a [..., M, K], b [..., K, N]: int8 or uint8 each, K at most `mostTerms`; a's parameters per tensor,
 /// b's per tensor or column. Complexity: 2·M·N·K integer operations per matrix.
-package struct DequantizedMatMul: PreparingOperator {
+package struct DequantizedMatMul: PreparingOperator, MartletOperator {
   package static let schema = OperatorSchema(
     name: "DequantizedMatMul", domain: OperatorID.martletDomain,
     inputs: ["a", "a_scale", "a_zero_point", "b", "b_scale", "b_zero_point"], outputs: ["y"])
@@ -55,5 +55,18 @@ package struct DequantizedMatMul: PreparingOperator {
     let output = try context.output(0, .float32, product.shape)
     try product.run(into: output, terms, weight: weight, context)
     context.deliver(output)
+  }
+
+  package func decompose(_ inputs: [ValueType?]) -> FunctionBody {
+    var body = FunctionBody(Self.schema, inputs)
+    let operands = [0, 3].map { first in
+      // DequantizeLinear wants a zero point of the scale's shape.
+      let shape = body.add("Shape", [body.input(first + 1)])
+      let zero = body.add("Expand", [body.input(first + 2), shape])
+      return body.add(
+        "DequantizeLinear", [body.input(first), body.input(first + 1), zero], ["axis": .int(-1)])
+    }
+    body.outputs = [body.add("MatMul", operands)]
+    return body
   }
 }

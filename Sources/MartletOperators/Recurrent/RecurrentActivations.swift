@@ -1,20 +1,16 @@
 import MartletBackends
 import MartletCore
 
-/// The functions that LSTM, GRU and RNN may apply, by their names in ONNX.
+/// The functions that LSTM, GRU and RNN may apply: those of `ActivationTable` that are for them.
 enum RecurrentActivations {
-  static let names = [
-    "Affine", "Elu", "HardSigmoid", "LeakyRelu", "Relu", "ScaledTanh", "Sigmoid", "Softplus",
-    "Softsign", "Tanh", "ThresholdedRelu",
-  ]
+  private static let rows = ActivationTable.rows(for: .recurrent)
 
   /// The attributes `activations`, `activation_alpha` and `activation_beta`: for each direction its
   /// functions, each as functions applied one after another.
   ///
   /// Names are taken in any case. A function takes the next alpha, and the next beta, if it has such
-  /// a parameter, and its operator's default where none is left: Affine 1 and 0, Elu 1, HardSigmoid
-  /// 0.2 and 0.5, LeakyRelu 0.01, ScaledTanh 1 and 1, ThresholdedRelu 1. `ignoresRest`: functions
-  /// for a second direction, which RNN's own default names, are read over where there is none.
+  /// a parameter, and its default where none is left. `ignoresRest`: functions for a second
+  /// direction, which RNN's own default names, are read over where there is none.
   static func parse(
     _ attributes: Attributes, defaults: [String], directions: Int, ignoresRest: Bool
   ) throws(MartletError) -> [[[UnaryFunction]]] {
@@ -47,27 +43,14 @@ enum RecurrentActivations {
   private static func function(
     _ name: String, alpha: (Float) -> Float, beta: (Float) -> Float, _ operatorName: String
   ) throws(MartletError) -> [UnaryFunction] {
-    switch name.asciiLowercased {
-    case "affine": return [.affine(scale: alpha(1), offset: beta(0))]
-    case "elu": return [.elu(alpha: alpha(1))]
-    case "hardsigmoid": return [.hardSigmoid(alpha: alpha(0.2), beta: beta(0.5))]
-    case "leakyrelu": return [.leakyRelu(slope: alpha(0.01))]
-    case "relu": return [.relu]
-    case "scaledtanh":
-      return [
-        .affine(scale: beta(1), offset: 0), .tanh, .affine(scale: alpha(1), offset: 0),
-      ]
-    case "sigmoid": return [.sigmoid]
-    case "softplus": return [.softplus]
-    case "softsign": return [.softsign]
-    case "tanh": return [.tanh]
-    case "thresholdedrelu": return [.thresholdedRelu(alpha: alpha(1))]
-    default:
+    guard let row = rows.first(where: { $0.name.asciiLowercased == name.asciiLowercased }) else {
       throw MartletError(
         .invalidArgument, "\(operatorName): activations: unknown function '\(name)'",
         operatorName: operatorName, input: "activations",
-        expected: names.joined(separator: ", "), actual: name)
+        expected: rows.map(\.name).joined(separator: ", "), actual: name)
     }
+    return row.functions(
+      row.alpha.map { alpha($0.fallback) } ?? 0, row.beta.map { beta($0.fallback) } ?? 0)
   }
 }
 

@@ -17,6 +17,30 @@ import Testing
     try graph.expectSame(as: after, [.noise([7, 5])], sourceLocation: sourceLocation)
   }
 
+  @Test("each pattern of the table is its function", arguments: ActivationTable.all.map(\.name))
+  func table(name: String) throws {
+    let row = try #require(ActivationTable.all.first { $0.name == name })
+    for pattern in row.patterns {
+      try recognized([row.op.description]) { graph, x in
+        var body = FunctionBody(OperatorSchema(name: "", inputs: ["x"]), [graph.values[x].type])
+        body.outputs = [pattern.decompose("x", into: &body)]
+        // Exporters write constants of the type that they need.
+        var ids = ["x": x]
+        for node in body.nodes {
+          if node.op == "Constant", case .float(let value) = node.attributes["value_float"] {
+            ids[node.output] = try graph.weight(node.output, [], [value])
+          } else if node.op == "CastLike" {
+            ids[node.output] = node.inputs[0].flatMap { ids[$0] }
+          } else {
+            let inputs = node.inputs.map { $0.flatMap { ids[$0] } }
+            ids[node.output] = graph.node(node.op.description, inputs, node.attributes)
+          }
+        }
+        return try #require(ids[body.outputs[0]])
+      }
+    }
+  }
+
   @Test("GELU as exporters write it, in any order of factors")
   func gelu() throws {
     try recognized(["Gelu"]) { graph, x in

@@ -79,7 +79,7 @@ import Testing
     let graph = try written(scale, hasMask: hasMask)
     let after = try graph.after(AttentionRecognition.pass)
     let names = after.operatorNames
-    #expect(names.filter { $0 != "Reshape" && $0 != "Transpose" } == ["Attention"])
+    #expect(names.filter { $0 != "Reshape" && $0 != "Transpose" } == ["ai.martlet.FusedAttention"])
     var inputs: [Tensor] = [try .noise([2, 5, 12]), try .noise([2, 7, 12], seed: 2)]
     if hasMask { inputs.append(try .noise([2, 1, 1, 7], seed: 3)) }
     try graph.expectSame(as: after, inputs, tolerance: 1e-5)
@@ -104,7 +104,7 @@ import Testing
       let sum = graph.node("Add", [graph.node("MatMul", [q, k]), input("mask", mask.count)])
       graph.output(graph.node("MatMul", [graph.node("Softmax", [sum]), v]))
       let after = try graph.after(AttentionRecognition.pass)
-      #expect(after.operatorNames == ["Attention"])
+      #expect(after.operatorNames == ["ai.martlet.FusedAttention"])
       try graph.expectSame(
         as: after,
         [.noise(query), .noise(key, seed: 2), .noise(value, seed: 3), .noise(mask, seed: 4)],
@@ -129,7 +129,7 @@ import Testing
     try turned.expectSame(as: whole, inputs, tolerance: 1e-5)
     let split = try written(.product, hasMask: true, joins: false)
     let heads = try split.after(AttentionRecognition.pass)
-    #expect(heads.operatorNames.filter { $0 == "Attention" }.count == 1)
+    #expect(heads.operatorNames.filter { $0 == "ai.martlet.FusedAttention" }.count == 1)
     #expect(!heads.operatorNames.contains("Softmax"))
     try split.expectSame(as: heads, inputs, tolerance: 1e-5)
   }
@@ -146,7 +146,7 @@ import Testing
       "Softmax", [graph.node("Add", [scores, mask])], ["axis": .int(2)])
     graph.output(graph.node("MatMul", [weights, k]))
     let after = try graph.after(AttentionRecognition.pass)
-    #expect(after.operatorNames.contains("Attention"))
+    #expect(after.operatorNames.contains("ai.martlet.FusedAttention"))
     #expect(!after.operatorNames.contains("Softmax"))
     try graph.expectSame(
       as: after,
@@ -157,7 +157,7 @@ import Testing
   func blindQueries() throws {
     let graph = try written(.product, hasMask: true)
     let after = try graph.after(AttentionRecognition.pass)
-    #expect(after.operatorNames.contains("Attention"))
+    #expect(after.operatorNames.contains("ai.martlet.FusedAttention"))
     let mask = try Tensor(uninitialized: .float32, [2, 1, 1, 7])
     mask.typed(Float.self).update(repeating: 0, count: 14)
     (mask.typed(Float.self) + 7).update(repeating: -.infinity, count: 7)
@@ -194,7 +194,7 @@ import Testing
       [shown, try graph.weight("nothing", [1], [0]), try graph.weight("wall", [1], [-.infinity])])
     try guarded(&graph, q, k, v, mask: mask)
     let after = try graph.after(AttentionRecognition.pass)
-    #expect(after.operatorNames.contains("Attention"))
+    #expect(after.operatorNames.contains("ai.martlet.FusedAttention"))
     for name in ["Softmax", "IsNaN", "MatMul"] { #expect(!after.operatorNames.contains(name)) }
     let flags = try Tensor(uninitialized: .bool, [2, 1, 5, 7])
     for index in 0..<flags.count {
@@ -220,7 +220,9 @@ import Testing
         let test = try #require(other.nodes.firstIndex { $0.op == "IsNaN" })
         other.nodes[test].inputs[0] = other.nodes[scores].inputs[0]
       }
-      #expect(!(try other.after(AttentionRecognition.pass)).operatorNames.contains("Attention"))
+      #expect(
+        !(try other.after(AttentionRecognition.pass)).operatorNames.contains(
+          "ai.martlet.FusedAttention"))
     }
   }
 
@@ -255,11 +257,11 @@ import Testing
       try guarded(&graph, q, k, v, mask: whole("mask", maskShape))
       let after = try graph.after(AttentionRecognition.pass)
       guard maskShape.count <= 4 else {
-        #expect(!after.operatorNames.contains("Attention"))
+        #expect(!after.operatorNames.contains("ai.martlet.FusedAttention"))
         continue
       }
-      let attention = try #require(after.nodes.first { $0.op == "Attention" })
-      #expect((attention.attributes["broadcast"] == nil) == isGrouped, "mask \(maskShape)")
+      let attention = try #require(after.nodes.first { $0.op == FusedAttention.schema.id })
+      #expect((attention.attributes["grouped"] != nil) == isGrouped, "mask \(maskShape)")
       #expect(after.operatorNames.contains("Expand") == (group > 1 && !isGrouped))
       #expect(!after.operatorNames.contains("MatMul"))
       try graph.expectSame(
@@ -278,7 +280,7 @@ import Testing
       try change(&graph)
       let after = try graph.after(AttentionRecognition.pass)
       #expect(after.operatorNames.contains("Softmax"))
-      #expect(!after.operatorNames.contains("Attention"))
+      #expect(!after.operatorNames.contains("ai.martlet.FusedAttention"))
     }
     func softmax(_ graph: Graph) throws -> Int {
       try #require(graph.nodes.firstIndex { $0.op == "Softmax" })

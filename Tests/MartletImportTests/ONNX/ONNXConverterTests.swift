@@ -29,6 +29,23 @@ import Testing
     #expect(error?.message.contains("FusedMatMul (domain com.microsoft, opset 1)") == true)
   }
 
+  @Test("what only Martlet's own operators take is refused in ONNX's, naming the node")
+  func extras() {
+    let product = ONNXEncoder.graph(
+      [ONNXEncoder.node("MatMul", ["x", "x", "x"], ["y"], name: "product")], inputs: [x],
+      outputs: [y])
+    #expect(error(product)?.node == "product")
+    #expect(error(product)?.message.contains("MatMul: expected 2 inputs, got 3") == true)
+    let image = ONNXEncoder.value("x", 1, ["1", "1", "2"])
+    let convolution = ONNXEncoder.graph(
+      [
+        ONNXEncoder.node(
+          "Conv", ["x", "x"], ["y"], name: "conv", [("activation", .string("Relu"))])
+      ], inputs: [image], outputs: [y])
+    #expect(error(convolution)?.node == "conv")
+    #expect(error(convolution)?.message.contains("unknown attribute 'activation'") == true)
+  }
+
   @Test("Martlet's own operators are not a file's to use")
   func ownDomain() {
     let graph = ONNXEncoder.graph(

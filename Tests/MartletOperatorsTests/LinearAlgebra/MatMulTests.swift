@@ -30,7 +30,7 @@ import Testing
     let b = try iota([4, 3]).matrixTransposed
     #expect(try run("MatMul", [a, b])[0].values == product(a, b))
     let swapped = try run(
-      "MatMul", [iota([3, 2]), iota([4, 3])], ["trans_a": .int(1), "trans_b": .int(1)])
+      "FusedMatMul", [iota([3, 2]), iota([4, 3])], ["trans_a": .int(1), "trans_b": .int(1)])
     #expect(swapped[0].values == product(a, b))
   }
 
@@ -41,7 +41,7 @@ import Testing
     ])
   func fused(dtype: DType) throws {
     let result = try run(
-      "MatMul",
+      "FusedMatMul",
       [
         iota([2, 2], dtype), iota([2, 2], dtype), tensor([-10, 1], [2], dtype),
         tensor([1, -100], [2, 1], dtype),
@@ -82,7 +82,7 @@ import Testing
 
   @Test("an empty result of huge extents is empty") func hugeExtents() throws {
     let x = try tensor([], [0, 1 << 31, 1 << 31])
-    #expect(try run("MatMul", [x, x, x])[0].shape == [0, 1 << 31, 1 << 31])
+    #expect(try run("FusedMatMul", [x, x, x])[0].shape == [0, 1 << 31, 1 << 31])
     #expect(try run("MatMul", [x, x])[0].count == 0)
   }
 

@@ -74,7 +74,7 @@ struct RecurrentCase {
     result.dtype = random.pick([.float32, .float32, .float32, .float64, .float16, .bfloat16])
     if random.chance(50) {
       for _ in 0..<result.directions.count * result.functions {
-        result.activations.append(random.pick(RecurrentActivations.names))
+        result.activations.append(random.pick(ActivationTable.rows(for: .recurrent).map(\.name)))
       }
       for _ in 0..<random.int(0...4) { result.alphas.append(0.5 + random.number(0.375)) }
       for _ in 0..<random.int(0...3) { result.betas.append(0.5 + random.number(0.375)) }

@@ -16,7 +16,7 @@ struct PlainProduct {
     let epilogue = problem.epilogue
     let isPlain =
       epilogue.alpha == 1 && epilogue.columnBias == nil && epilogue.rowBias == nil
-      && epilogue.residual == nil && epilogue.activation == .none
+      && epilogue.residual == nil && epilogue.activation == nil
     guard isPlain || problem.lhs.dtype == .float64 else {
       throw MartletError(
         .unsupported, "matmul: products of \(problem.lhs.dtype) take no epilogue")
@@ -107,6 +107,6 @@ extension Epilogue {
       let element = residual.pointer.assumingMemoryBound(to: Float.self)[index]
       value += Double(beta) * Double(element)
     }
-    return activation.apply(value)
+    return activation?.apply(value) ?? value
   }
 }

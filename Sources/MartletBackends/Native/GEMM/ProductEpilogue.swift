@@ -28,38 +28,25 @@ struct ProductEpilogue {
   }
 
   /// The activation as the tile knows it; `MK_ACT_NONE` for those that run over strips.
-  static func tileActivation(_ activation: Activation) -> (act: Int32, lo: Float, hi: Float) {
+  static func tileActivation(_ activation: UnaryFunction?) -> (act: Int32, lo: Float, hi: Float) {
     switch activation {
-    case .relu: (Int32(MK_ACT_RELU), 0, 0)
-    case .clamp(let lo, let hi): (Int32(MK_ACT_CLAMP), lo, hi)
+    case .relu?: (Int32(MK_ACT_RELU), 0, 0)
+    case .clamp(let lo, let hi)?: (Int32(MK_ACT_CLAMP), lo, hi)
     default: (Int32(MK_ACT_NONE), 0, 0)
     }
   }
 
   /// The pass over the strip that the tile cannot do, or nil.
-  static func strip(_ activation: Activation, _ kernels: KernelSet) -> Strip? {
-    let (operation, a, b): (Int, Float, Float) =
-      switch activation {
-      case .none, .relu, .clamp: (-1, 0, 0)
-      case .gelu: (Int(MK_UNARY_GELU), 0, 0)
-      case .geluTanh: (Int(MK_UNARY_GELU_TANH), 0, 0)
-      case .silu: (Int(MK_UNARY_SILU), 0, 0)
-      case .tanh: (Int(MK_UNARY_TANH), 0, 0)
-      case .sigmoid: (Int(MK_UNARY_SIGMOID), 0, 0)
-      case .hardSwish: (Int(MK_UNARY_HARD_SWISH), 0, 0)
-      case .leakyRelu(let slope): (Int(MK_UNARY_LEAKY_RELU), slope, 0)
-      case .hardSigmoid(let alpha, let beta): (Int(MK_UNARY_HARD_SIGMOID), alpha, beta)
-      }
-    return operation < 0 ? nil : Strip(function: kernels.vectors.unary[operation], a: a, b: b)
+  static func strip(_ activation: UnaryFunction?, _ kernels: KernelSet) -> Strip? {
+    tileActivation(activation).act == Int32(MK_ACT_NONE) ? pass(activation, kernels) : nil
   }
 
   /// Any activation as an elementwise pass; nil for none.
-  static func pass(_ activation: Activation, _ kernels: KernelSet) -> Strip? {
-    switch activation {
-    case .relu: Strip(function: kernels.vectors.unary[Int(MK_UNARY_RELU)], a: 0, b: 0)
-    case .clamp(let lo, let hi):
-      Strip(function: kernels.vectors.unary[Int(MK_UNARY_CLAMP)], a: lo, b: hi)
-    default: strip(activation, kernels)
+  static func pass(_ activation: UnaryFunction?, _ kernels: KernelSet) -> Strip? {
+    guard let activation else { return nil }
+    guard let kernel = activation.kernel else {
+      preconditionFailure("\(activation) has no kernel")
     }
+    return Strip(function: kernels.vectors.unary[kernel.index], a: kernel.a, b: kernel.b)
   }
 }

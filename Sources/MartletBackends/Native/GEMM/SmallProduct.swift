@@ -20,7 +20,7 @@ enum SmallProduct {
       ProductEpilogue.tileActivation(problem.epilogue.activation)
     let isPlain =
       epilogue.alpha == 1 && epilogue.bias_n == nil && epilogue.bias_m == nil
-      && problem.epilogue.activation == .none
+      && problem.epilogue.activation == nil
     var job = job(problem, row)
     let rows = rowsOfItem(problem, row, pool)
     withUnsafeMutablePointer(to: &epilogue) { epilogue in
@@ -69,7 +69,7 @@ enum SmallProduct {
   ) -> Prepared? {
     let epilogue = problem.epilogue
     guard epilogue.alpha == 1, epilogue.columnBias == nil, epilogue.rowBias == nil,
-      epilogue.activation == .none,
+      epilogue.activation == nil,
       let row = row(problem, kernels: kernels, threads: pool.threadCount),
       let kernel = row.small, GEMMTuning.isEmpty, rowsOfItem(problem, row, pool) >= problem.m
     else { return nil }
@@ -144,7 +144,7 @@ enum SmallProduct {
 
   private static func hasTileActivation(_ problem: GEMMProblem) -> Bool {
     switch problem.epilogue.activation {
-    case .none, .relu, .clamp: true
+    case nil, .relu?, .clamp?: true
     default: false
     }
   }
