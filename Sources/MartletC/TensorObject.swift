@@ -42,7 +42,18 @@ final class TensorObject: HandleObject, @unchecked Sendable {
     set { product.withLock { $0 = newValue } }
   }
 
-  var isReadOnly: Bool { isPacked || tensor.storage.isReadOnly }
+  /// Strings are never written to.
+  var isReadOnly: Bool { isPacked || tensor.storage.isReadOnly || tensor.dtype == .string }
+
+  /// The elements' memory; throws `invalidDType` for strings, which are no plain bytes.
+  func bytes() throws(MartletError) -> UnsafeMutableRawPointer {
+    guard tensor.dtype != .string else {
+      throw MartletError(
+        .invalidDType, "the elements of a string tensor are read one by one", input: "tensor",
+        expected: "a tensor of numbers", actual: "string")
+    }
+    return tensor.pointer
+  }
 
   /// The operator that was made for this weight under `key`, made now if it was not.
   ///

@@ -35,6 +35,9 @@ extension Operator {
   package func results(
     _ inputs: [Tensor?], _ context: RunContext
   ) throws(MartletError) -> [Tensor] {
+    for (index, input) in inputs.enumerated() {
+      if let input, input.dtype == .string { try Self.schema.check(.tensor(input), input: index) }
+    }
     context.begin(places: context.places.indices, areGiven: !context.places.isEmpty)
     try runNarrow(Inputs(inputs, Self.schema), context)
     return context.results.compactMap { $0?.tensor }

@@ -45,6 +45,15 @@ package final class RunSession: @unchecked Sendable {
     try executor.run(inputs, destinations: destinations, options: options, progress: progress)
   }
 
+  /// `run` with values of any kind.
+  package func run(
+    values inputs: [Value], destinations: [Tensor?] = [], mode: MathMode? = nil,
+    progress: ProgressCallback? = nil
+  ) throws(MartletError) -> [Value] {
+    try executor.run(
+      inputs, destinations: destinations, mode: mode ?? model.options.mode, progress: progress)
+  }
+
   /// What each node's matrix work ran as in the last run, in the order of execution.
   package func precisionReport(includingOthers: Bool = false) -> [PrecisionRow] {
     executor.precisionReport(includingOthers: includingOthers)

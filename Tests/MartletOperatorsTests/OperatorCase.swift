@@ -7,6 +7,7 @@ import Testing
 /// Makes small tensors of any dtype from doubles.
 func tensor(_ values: [Double], _ shape: [Int]? = nil, _ dtype: DType = .float32) throws -> Tensor {
   let shape = shape ?? [values.count]
+  if dtype == .string { return try Tensor(strings: values.map { "\($0)" }, shape) }
   let tensor = try Tensor(uninitialized: dtype, shape)
   try #require(tensor.count == values.count)
   if dtype.isPacked {

@@ -147,7 +147,7 @@ final class PlanRunner {
   }
 
   private func giveResult(_ position: Int, _ result: Int) throws(MartletError) {
-    frames.give(
+    try frames.give(
       try layouts.lasting(context.results[position], context), to: plan.readers[result])
   }
 

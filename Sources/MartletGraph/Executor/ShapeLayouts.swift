@@ -83,7 +83,7 @@ final class ShapeLayouts {
     guard let index else {
       unbind(frames, context)
       context.places = [Tensor?](repeating: nil, count: plan.readers.count)
-      recording = (inputs.map { $0?.tensor?.shape }, RunRecord())
+      recording = (inputs.map(ShapeLayouts.shape), RunRecord())
       context.isRecording = true
       return
     }
@@ -117,7 +117,7 @@ final class ShapeLayouts {
         continue
       }
       // What lies in the arena may be written over before its reader comes.
-      frames.give(try lasting(inputs[index], context), to: readers)
+      try frames.give(try lasting(inputs[index], context), to: readers)
     }
     for (index, source) in plan.outputSources.enumerated() {
       switch source {
@@ -149,6 +149,11 @@ final class ShapeLayouts {
     unbind(frames, context)
     arena = nil
     known = []
+  }
+
+  /// What a layout depends on of an input: nothing of sequences, nor of states, which grow all the time.
+  private static func shape(_ value: Value?) -> [Int]? {
+    if case .tensor(let tensor)? = value { tensor.shape } else { nil }
   }
 
   private static func match(_ shapes: [[Int]?], _ inputs: [Value?]) -> Bool {
@@ -203,7 +208,8 @@ final class ShapeLayouts {
     var end = start
     let offsets = zip(inputs, plan.inputReaders).map { input, readers -> Int? in
       // An output that is an input is handed on as it is.
-      guard isRegion, let tensor = input?.tensor, tensor.count > 0, !readers.isEmpty,
+      guard isRegion, case .tensor(let tensor)? = input, tensor.dtype != .string,
+        tensor.count > 0, !readers.isEmpty,
         readers.allSatisfy({ $0.node >= 0 }),
         let bytes = try? Shape.byteCount(tensor.shape, tensor.dtype),
         bytes <= ShapeLayouts.smallBytes
@@ -250,8 +256,14 @@ final class ShapeLayouts {
   }
 
   func lasting(_ value: Value?, _ context: RunContext) throws(MartletError) -> Value? {
-    guard case .tensor(let tensor)? = value else { return value }
-    return .tensor(try lasting(tensor, context))
+    switch value {
+    case nil: return nil
+    case .tensor(let tensor)?: return .tensor(try lasting(tensor, context))
+    case let compound?:
+      return try compound.mapTensors { tensor throws(MartletError) in
+        try lasting(tensor, context)
+      }
+    }
   }
 
   /// Writes down what a node has just done.

@@ -92,14 +92,14 @@ extension NarrowRounding {
 
 extension DType {
   /// ONNX's types that Martlet does not have, by their number in TensorProto.DataType.
-  package static let unsupportedONNXNames = [8: "string", 14: "complex64", 15: "complex128"]
+  package static let unsupportedONNXNames = [14: "complex64", 15: "complex128"]
 
   /// The dtype of this ONNX number; throws where Martlet has none, and for a narrow one unless the
   /// operator makes such.
   static func fromONNX(
     _ number: Int, operatorName: String, attribute: String, permitsNarrow: Bool = false
   ) throws(MartletError) -> DType {
-    guard let dtype = Int32(exactly: number).flatMap(DType.init(rawValue:)) else {
+    guard let dtype = Int32(exactly: number).flatMap(DType.init(rawValue:)), dtype != .string else {
       let name = unsupportedONNXNames[number].map { "\($0) (\(number))" } ?? "\(number)"
       throw MartletError(
         .unsupported,

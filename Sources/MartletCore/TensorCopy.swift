@@ -1,5 +1,4 @@
 import Glibc
-import MartletCore
 
 extension Tensor {
   /// Copies the elements into `destination`, of the same dtype and shape and any strides.
@@ -7,6 +6,7 @@ extension Tensor {
   /// The caller has checked dtype and shape; the two do not overlap.
   package func copyElements(to destination: Tensor) {
     guard count > 0 else { return }
+    defer { destination.storage.texts?.seal() }
     if isContiguous && destination.isContiguous {
       memcpy(destination.pointer, pointer, byteCount)
       return
