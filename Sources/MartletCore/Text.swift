@@ -4,7 +4,8 @@ import Synchronization
 ///
 /// @unchecked Sendable: the bytes are written by the initialiser alone.
 package final class Text: @unchecked Sendable, Equatable {
-  /// The bytes, behind which a zero follows; they last as long as the text.
+  private let block: UnsafeMutableRawPointer
+  /// They last as long as the text.
   package let bytes: UnsafeBufferPointer<UInt8>
 
   /// The text of these bytes. Throws `invalidArgument` where they are not UTF-8, `outOfMemory`.
@@ -30,12 +31,14 @@ package final class Text: @unchecked Sendable, Equatable {
       start: block.assumingMemoryBound(to: UInt8.self), count: count + 1)
     _ = copy.initialize(from: source)
     copy[count] = 0
+    self.block = block
     bytes = UnsafeBufferPointer(start: block.assumingMemoryBound(to: UInt8.self), count: count)
   }
 
-  deinit {
-    if let base = bytes.baseAddress { Storage.release(UnsafeMutableRawPointer(mutating: base)) }
-  }
+  deinit { Storage.release(block) }
+
+  /// The bytes as C sees them: with the zero behind them.
+  package var characters: UnsafeRawPointer { UnsafeRawPointer(block) }
 
   /// A copy.
   package var string: String { String(decoding: bytes, as: UTF8.self) }
@@ -120,6 +123,20 @@ extension Tensor {
 
   /// Writes the elements of a new contiguous string tensor, which nobody has written to.
   package func setTexts(_ texts: [Text?]) { storage.texts?.fill(texts) }
+
+  /// Element `index`, in row-major order, of a string tensor; nil where it is empty.
+  package func text(at index: Int) -> Text? {
+    var (offset, rest) = (0, index)
+    for axis in shape.indices.reversed() {
+      offset += rest % shape[axis] * strides[axis]
+      rest /= shape[axis]
+    }
+    return withExtendedLifetime(storage) {
+      typed(UnsafeRawPointer?.self)[offset].map {
+        Unmanaged<Text>.fromOpaque($0).takeUnretainedValue()
+      }
+    }
+  }
 
   /// The elements of a string tensor in row-major order, any strides, nil where they are empty; of
   /// numbers, none.

@@ -10,6 +10,10 @@ package enum Value: Sendable {
   /// A tensor that grows in place; operators that do not know of it read it as a tensor.
   case state(State)
 
+  /// Types and values nested deeper than this are refused, so that what walks them needs a bounded
+  /// stack.
+  package static let maximumDepth = 16
+
   /// The tensor, where it is one or can be read as one.
   package var tensor: Tensor? {
     switch self {

@@ -10,9 +10,6 @@ package indirect enum ValueKind: Sendable, Equatable {
   /// Values by keys that are strings or integers.
   case map(key: DType, value: ValueKind)
 
-  /// Deeper types are refused where they are read, so that what walks them needs a bounded stack.
-  package static let maximumDepth = 16
-
   /// As text: `sequence(float32[n, 3])`, `optional(int64)`; `?` for what is not known.
   package var text: String { text { $0.description } }
 

@@ -24,7 +24,7 @@ def test_the_digits_are_read(digits, images):
 
 
 def test_inputs_and_outputs_are_described(digits):
-    assert digits.inputs == (martlet.ValueInfo("image", "float32", ("batch", 1, 8, 8)),)
+    assert digits.inputs == (martlet.ValueInfo("image", "float32", ("batch", 1, 8, 8), "float32[batch, 1, 8, 8]"),)
     assert digits.outputs[0].name == "probabilities"
     assert digits.outputs[0].dtype == "float32"
     assert digits.outputs[0].shape[1] == 10

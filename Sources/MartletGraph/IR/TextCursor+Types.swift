@@ -16,7 +16,7 @@ extension TextCursor {
   }
 
   private mutating func kind(depth: Int) throws(MartletError) -> ValueKind {
-    guard depth <= ValueKind.maximumDepth else { throw error("fewer parentheses") }
+    guard depth <= Value.maximumDepth else { throw error("fewer parentheses") }
     if skip("?") { return .tensor(nil, try shape()) }
     let before = self
     switch word() {

@@ -253,8 +253,8 @@ enum ONNXParser {
     -> ONNXValueInfo.Kind
   {
     var reader = message
-    guard depth <= ValueKind.maximumDepth else {
-      throw reader.error("types are nested deeper than \(ValueKind.maximumDepth)")
+    guard depth <= Value.maximumDepth else {
+      throw reader.error("types are nested deeper than \(Value.maximumDepth)")
     }
     /// The fields of a message that holds one type and perhaps a key.
     func inner(_ message: WireReader, typeField: Int) throws(MartletError) -> (
