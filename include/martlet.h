@@ -46,9 +46,9 @@
  *
  *   Handles. martlet_pool, martlet_tensor, martlet_attributes, martlet_model, martlet_context and
  *   martlet_value are opaque and reference counted: a _create, _load, ... gives one reference,
- *   _retain adds one, _release drops one; releasing NULL does nothing. A handle of another kind, one already released, or a pointer
- *   that is no handle at all is MARTLET_INVALID_HANDLE (a released handle is recognised until its
- *   place is used again, which is put off as long as possible).
+ *   _retain adds one, _release drops one; releasing NULL does nothing. A handle of another kind, one
+ *   already released, or a pointer that is no handle at all is MARTLET_INVALID_HANDLE (a released
+ *   handle is recognised until its place is used again, which is put off as long as possible).
  *
  *   Strings are UTF-8 and NUL-terminated. Strings that come out of the library belong to it; the
  *   description says for how long they last. Strings that go in are copied.

@@ -30,7 +30,7 @@ final class ContextObject: HandleObject {
   func run(_ inputs: [Value]) throws(MartletError) -> [Value] {
     progress?.restart()
     let results = try session.run(values: inputs, progress: progress?.callback)
-    lastMode = MathMode.effective(argument: model.model.options.mode)
+    lastMode = MathMode.effective(argument: session.options.mode)
     cachedReports = nil
     return results
   }

@@ -55,7 +55,8 @@ public func martlet_value_create_map(
     }
     guard keys.shape == [values.count] else {
       throw MartletError(
-        .invalidShape, "there are \(values.count) values for keys of shape \(Shape.text(keys.shape))",
+        .invalidShape,
+        "there are \(values.count) values for keys of shape \(Shape.text(keys.shape))",
         input: "keys", expected: Shape.text([values.count]), actual: Shape.text(keys.shape))
     }
     return .map(ValueMap(keys: keys, values: values))

@@ -127,4 +127,7 @@ public enum DType: Int32, Sendable, CaseIterable, CustomStringConvertible {
     guard let match = DType.allCases.first(where: { $0.description == name }) else { return nil }
     self = match
   }
+
+  /// All but strings.
+  package static let numbers = allCases.filter { $0 != .string }
 }

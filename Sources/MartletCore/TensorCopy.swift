@@ -69,7 +69,7 @@ extension Tensor {
   }
 
   /// Lets go of the memory of a constant in a mapped file until somebody reads it.
-  func letGoOfPages() {
+  package func letGoOfPages() {
     guard let range = addressRange else { return }
     let start = UInt(bitPattern: storage.base)
     storage.letGo(of: Int(range.lowerBound - start)..<Int(range.upperBound - start))

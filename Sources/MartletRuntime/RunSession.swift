@@ -47,11 +47,9 @@ package final class RunSession: @unchecked Sendable {
 
   /// `run` with values of any kind.
   package func run(
-    values inputs: [Value], destinations: [Tensor?] = [], mode: MathMode? = nil,
-    progress: ProgressCallback? = nil
+    values inputs: [Value], destinations: [Tensor?] = [], progress: ProgressCallback? = nil
   ) throws(MartletError) -> [Value] {
-    try executor.run(
-      inputs, destinations: destinations, mode: mode ?? model.options.mode, progress: progress)
+    try executor.run(inputs, destinations: destinations, options: options, progress: progress)
   }
 
   /// What each node's matrix work ran as in the last run, in the order of execution.
