@@ -37,7 +37,7 @@ func iota(_ shape: [Int], _ dtype: DType = .float32) throws -> Tensor {
 
 extension DType {
   /// The types that are computed in.
-  static let wideCases = allCases.filter { !$0.isNarrow }
+  static let wideCases = numbers.filter { !$0.isNarrow }
 }
 
 extension Tensor {

@@ -6,7 +6,8 @@ import MartletCore
 /// Outputs of the branches must agree in dtype; their shapes may differ. Source: ONNX If-25.
 package struct If: Operator {
   package static let schema = OperatorSchema(
-    name: "If", inputs: ["cond"], outputs: ["outputs"], traits: [.anyElement, .anyKind, .narrow(.carried)])
+    name: "If", inputs: ["cond"], outputs: ["outputs"],
+    traits: [.anyElement, .anyKind, .narrow(.carried)])
 
   private let branches: [any RegionDescription]
   private let thenIndex: Int

@@ -130,7 +130,8 @@ package struct Unsqueeze: Operator {
 /// The input itself. Source: ONNX Identity-24.
 package struct Identity: Operator {
   package static let schema = OperatorSchema(
-    name: "Identity", inputs: ["input"], traits: [.anyElement, .anyKind, .elementwise, .view(of: 0), .narrow(.carried)])
+    name: "Identity", inputs: ["input"],
+    traits: [.anyElement, .anyKind, .elementwise, .view(of: 0), .narrow(.carried)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 

@@ -188,7 +188,10 @@ import Testing
     let words = ["", "a", "h\u{e9}"]
     #expect(try value(tensor(words.map { Array($0.utf8) }, [3])).strings == words)
     #expect(try value(tensor([], [0])).strings.isEmpty)
-    for (texts, dims) in [([[97]], [2]), ([[97], [98]], [1]), ([[0xFF]], [1]), ([], [1 << 40])] {
+    let faults: [([[UInt8]], [Int])] = [
+      ([[97]], [2]), ([[97], [98]], [1]), ([[0xFF]], [1]), ([], [1 << 40]),
+    ]
+    for (texts, dims) in faults {
       #expect(martletError { _ = try value(tensor(texts, dims)) }?.code == .invalidModel)
     }
     let error = martletError { _ = try value(ONNXEncoder.tensor("w", 8, [1], raw: [97])) }
