@@ -31,6 +31,9 @@ package final class Storage: @unchecked Sendable {
     return overflow || bytes <= 0 ? Int.max : bytes
   }()
 
+  /// Whether the machine has so much memory at all.
+  package static func fits(byteCount: Int) -> Bool { byteCount <= physicalBytes }
+
   /// Allocates uninitialised memory; throws `outOfMemory`, also for more than the machine has.
   package init(byteCount: Int) throws(MartletError) {
     guard byteCount >= 0, byteCount <= Storage.physicalBytes,

@@ -127,6 +127,12 @@ package enum OperatorTable {
     Transpose.self,
     Trilu.self,
     Unsqueeze.self,
+    // Strings
+    RegexFullMatch.self,
+    StringConcat.self,
+    StringNormalizer.self,
+    StringSplit.self,
+    TfIdfVectorizer.self,
     // Random
     Bernoulli.self,
     Multinomial.self,
