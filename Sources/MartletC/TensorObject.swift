@@ -17,14 +17,15 @@ final class TensorObject: HandleObject, @unchecked Sendable {
   let extents: UnsafeMutablePointer<Int64>
   /// The same as a plain matrix, where it is one.
   let plain: PlainMatrix?
-  /// Panels of this weight, shared by its operators.
-  let constants = PreparedConstants()
+  /// Panels of a packed weight, shared by its operators.
+  let constants: PreparedConstants?
   private let prepared = Mutex<[String: any Operator]>([:])
   private let product = Mutex<(any PlainMatrixProduct)?>(nil)
 
   init(_ tensor: Tensor, isPacked: Bool = false) {
     self.tensor = tensor
     self.isPacked = isPacked
+    constants = isPacked ? PreparedConstants() : nil
     plain = PlainMatrix(tensor)
     extents = .allocate(capacity: 2 * tensor.rank + 1)
     for (axis, extent) in tensor.shape.enumerated() { extents[axis] = Int64(extent) }

@@ -47,6 +47,15 @@ final class ShapeLayouts {
     let inputs: [Tensor?]
     /// By node: what it comes to where its operands are what they are bound to, if that is one call.
     let calls: [KernelCall?]
+    let works: [(any BoundWork)?]
+    /// What works are bound for.
+    let preparation: Preparation
+
+    /// Whether a run of these options gives the bits that works do.
+    func suits(_ context: RunContext) -> Bool {
+      preparation.mode == context.mode
+        && preparation.options.permitsWinograd == context.options.permitsWinograd
+    }
   }
 
   init(_ plan: Plan, isRegion: Bool) {
@@ -61,7 +70,7 @@ final class ShapeLayouts {
   func prepare(
     _ inputs: [Value?], _ frames: NodeFrames, _ context: RunContext
   ) throws(MartletError) {
-    if let active, ShapeLayouts.match(active.shapes, inputs) {
+    if let active, active.suits(context), ShapeLayouts.match(active.shapes, inputs) {
       context.places = active.places
       runsSinceChange += 1
       try takeArena(context)
@@ -197,10 +206,33 @@ final class ShapeLayouts {
       if let value { frames.bind(.tensor(value), to: plan.readers[result]) }
     }
     let places = layout.places(in: arena)
+    let fixed = fixedResults(layout, places, values, frames)
+    let preparation = Preparation(context.options)
+    let calls = zip(plan.nodes.indices, fixed).map { index, place in
+      place.flatMap { plan.nodes[index].operation.call(frames.inputs[index], into: $0) }
+    }
+    let works = zip(plan.nodes.indices, fixed).map { index, place in
+      place.flatMap {
+        plan.nodes[index].operation.bind(frames.inputs[index], into: $0, preparation)
+      }
+    }
     active = Active(
       shapes: shapes, plan: layout, places: places, values: values, scratch: scratch.ranges,
-      inputs: copies,
-      calls: calls(layout, places, values, frames))
+      inputs: copies, calls: calls, works: works, preparation: preparation)
+  }
+
+  /// By node: the place of its one result, where that and all of its operands stay where they are.
+  private func fixedResults(
+    _ layout: ShapePlan, _ places: [Tensor?], _ values: [Tensor?], _ frames: NodeFrames
+  ) -> [Tensor?] {
+    plan.nodes.indices.map { index in
+      let node = plan.nodes[index]
+      guard !node.hasRegions, !layout.isSkipped[index], node.results.count == 1,
+        let result = node.results.first, let place = places[result],
+        values[result]?.isSamePlace(as: place) == true, frames.isBound(index)
+      else { return nil }
+      return place
+    }
   }
 
   /// Where small inputs of a region are copied to, and the end of the last.
@@ -218,19 +250,6 @@ final class ShapeLayouts {
       return end
     }
     return (offsets, end)
-  }
-
-  private func calls(
-    _ layout: ShapePlan, _ places: [Tensor?], _ values: [Tensor?], _ frames: NodeFrames
-  ) -> [KernelCall?] {
-    plan.nodes.indices.map { index in
-      let node = plan.nodes[index]
-      guard !node.hasRegions, !layout.isSkipped[index], node.results.count == 1,
-        let result = node.results.first, let place = places[result],
-        values[result]?.isSamePlace(as: place) == true, frames.isBound(index)
-      else { return nil }
-      return node.operation.call(frames.inputs[index], into: place)
-    }
   }
 
   private func unbind(_ frames: NodeFrames, _ context: RunContext) {
