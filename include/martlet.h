@@ -19,7 +19,7 @@
  *   Sections, from simple to explicit:
  *     1 versions     2 errors        3 processor   4 threads    5 float32 fast-math modes
  *     6 memory       7 dtypes        8 tensors     9 DLPack    10 functions (matmul, conv, ...)
- *    11 attributes and any operator by name       12 models    13 run contexts
+ *    11 attributes and any operator by name       12 models    13 run contexts    14 values
  *
  * RULES THAT HOLD FOR EVERY FUNCTION
  *
@@ -44,11 +44,11 @@
  *   So initialise slots to NULL. A wrong shape is MARTLET_INVALID_SHAPE, a wrong dtype
  *   MARTLET_INVALID_DTYPE, a read-only tensor or a stride of 0 MARTLET_INVALID_ARGUMENT.
  *
- *   Handles. martlet_pool, martlet_tensor, martlet_attributes, martlet_model and martlet_context are
- *   opaque and reference counted: a _create, _load, ... gives one reference, _retain adds one, _release drops
- *   one; releasing NULL does nothing. A handle of another kind, one already released, or a pointer
- *   that is no handle at all is MARTLET_INVALID_HANDLE (a released handle is recognised until its
- *   place is used again, which is put off as long as possible).
+ *   Handles. martlet_pool, martlet_tensor, martlet_attributes, martlet_model, martlet_context and
+ *   martlet_value are opaque and reference counted: a _create, _load, ... gives one reference,
+ *   _retain adds one, _release drops one; releasing NULL does nothing. A handle of another kind, one
+ *   already released, or a pointer that is no handle at all is MARTLET_INVALID_HANDLE (a released
+ *   handle is recognised until its place is used again, which is put off as long as possible).
  *
  *   Strings are UTF-8 and NUL-terminated. Strings that come out of the library belong to it; the
  *   description says for how long they last. Strings that go in are copied.
@@ -353,6 +353,7 @@ enum {
   MARTLET_INT16 = 5,
   MARTLET_INT32 = 6,
   MARTLET_INT64 = 7,
+  MARTLET_STRING = 8, /* UTF-8 of any length; see martlet_tensor_from_strings() */
   MARTLET_BOOL = 9, /* one byte, 0 or 1 */
   MARTLET_FLOAT16 = 10,
   MARTLET_FLOAT64 = 11,
@@ -378,13 +379,13 @@ enum {
 const char *martlet_dtype_name(martlet_dtype dtype);
 
 /**
- * Bytes of one element; 0 for values that are no dtype, and for types of less than a byte (see
- * martlet_dtype_bits). Never fails.
+ * Bytes of one element; 0 for values that are no dtype, for strings, and for types of less than a byte
+ * (see martlet_dtype_bits). Never fails.
  */
 size_t martlet_dtype_size(martlet_dtype dtype);
 
 /**
- * Bits of one element; 0 for values that are no dtype. Never fails.
+ * Bits of one element; 0 for values that are no dtype, and for strings. Never fails.
  *
  * Elements of less than 8 bits are packed as ONNX packs them: in row-major order without gaps, the
  * first in the lowest bits of the first byte (two of 4 bits or four of 2 bits to a byte, four of 6 bits
@@ -538,6 +539,35 @@ martlet_status martlet_tensor_copy(const martlet_tensor *tensor, martlet_tensor 
  */
 martlet_status martlet_tensor_convert(const martlet_tensor *tensor, martlet_dtype dtype,
                                       martlet_tensor **converted);
+
+/**
+ * Makes a tensor of strings, which are copied. Their elements have no address: of the functions
+ * above, those that make a tensor of bytes or give its address return MARTLET_INVALID_DTYPE for
+ * them. A string tensor is read-only.
+ *
+ * strings: as many as the shape has elements, row-major; may be NULL when it has none.
+ * sizes: their sizes in bytes, zero bytes among them allowed; NULL: they are NUL-terminated.
+ * rank, shape: as in martlet_tensor_create().
+ * tensor: receives the tensor, owned by the caller.
+ * Returns MARTLET_INVALID_ARGUMENT for one that is NULL or not UTF-8, naming it;
+ * MARTLET_INVALID_SHAPE.
+ */
+martlet_status martlet_tensor_from_strings(const char *const *strings, const size_t *sizes,
+                                           int32_t rank, const int64_t *shape,
+                                           martlet_tensor **tensor);
+
+/**
+ * One string of a tensor.
+ *
+ * index: of the element, row-major, whatever the strides.
+ * string: receives its bytes, behind which a NUL follows; they last as long as the tensor. May be
+ *   NULL.
+ * size: receives their number, the NUL not counted; may be NULL.
+ * Returns MARTLET_INVALID_DTYPE for a tensor of numbers, MARTLET_INVALID_ARGUMENT for an index out of
+ * range.
+ */
+martlet_status martlet_tensor_string(const martlet_tensor *tensor, int64_t index,
+                                     const char **string, size_t *size);
 
 /* ========================================================================= 9  DLPack */
 
@@ -824,6 +854,9 @@ typedef struct martlet_value_info {
   const int64_t *shape;       /* rank extents; -1 where known at run time only; NULL if rank < 1 */
   const char *const *symbols; /* rank names of extents that go by a name or are computed from such
                                  ("past + 1"), NULL elsewhere; NULL if rank < 1 */
+  int32_t kind;               /* a martlet_value_kind; if it is no tensor, dtype is unknown and
+                                 rank -1 */
+  const char *type;           /* all that the model says: "float32[n, 3]", "sequence(string)" */
 } martlet_value_info;
 
 /** How many inputs a run takes, into *count. */
@@ -1014,6 +1047,113 @@ martlet_status martlet_context_memory(const martlet_context *context, int64_t *l
 
 /** Gives the memory that is kept for the next run back to the system; during a run it does nothing. */
 martlet_status martlet_context_trim(martlet_context *context);
+
+/* ======================================================================== 14  Values */
+
+/**
+ * What the inputs and outputs of models are: tensors mostly, and sequences, optionals, maps and
+ * states. Immutable, and shared by the values that hold it.
+ *
+ * Handles of elements are made as they are asked for: each is owned by the caller.
+ */
+typedef struct martlet_value martlet_value;
+
+typedef int32_t martlet_value_kind;
+enum {
+  MARTLET_VALUE_TENSOR = 1,
+  MARTLET_VALUE_SEQUENCE = 2, /* values of one kind, in order */
+  MARTLET_VALUE_OPTIONAL = 3, /* a value, or none */
+  MARTLET_VALUE_MAP = 4,      /* values by keys, int64 or string */
+  MARTLET_VALUE_STATE = 5     /* a tensor that grows in place */
+};
+
+/** A tensor as a value, into *value, owned by the caller. The value shares its memory, which must not
+ * be written while the value is in use. */
+martlet_status martlet_value_from_tensor(const martlet_tensor *tensor, martlet_value **value);
+
+/**
+ * Makes a sequence.
+ *
+ * elements, count: values of one kind and dtype, of any shapes; may be NULL when count is 0.
+ * dtype: of the tensors in a sequence of none; else MARTLET_DTYPE_UNKNOWN.
+ * value: receives the sequence, owned by the caller.
+ * Returns MARTLET_INVALID_DTYPE, naming the element, for one of another kind or dtype than the first;
+ * MARTLET_INVALID_ARGUMENT for values nested deeper than 16.
+ */
+martlet_status martlet_value_create_sequence(martlet_value *const *elements, size_t count,
+                                             martlet_dtype dtype, martlet_value **value);
+
+/** Makes an optional with a value, or, where element is NULL, without, into *value, owned by the
+ * caller. Returns MARTLET_INVALID_ARGUMENT for values nested deeper than 16. */
+martlet_status martlet_value_create_optional(const martlet_value *element, martlet_value **value);
+
+/**
+ * Makes a map.
+ *
+ * keys: a vector of int64 or string.  values, count: one for each key.
+ * value: receives the map, owned by the caller.
+ * Returns MARTLET_INVALID_DTYPE or MARTLET_INVALID_SHAPE for keys that are not such a vector;
+ * MARTLET_INVALID_ARGUMENT for values nested deeper than 16.
+ */
+martlet_status martlet_value_create_map(const martlet_tensor *keys, martlet_value *const *values,
+                                        size_t count, martlet_value **value);
+
+/**
+ * Makes a state: a tensor that operators append to in place, as a cache of keys and values.
+ *
+ * A run is given the state as an input, where a tensor is asked for. Where an operator appends to it
+ * along its axis (Concat to its first input; Attention to past_key and past_value, axis 2), the
+ * output is a state too, which is given to the next run: what is in it is not copied as long as there
+ * is room. The state that was given in stays as it was.
+ *
+ * initial: its first elements, which are copied: any shape, also of extent 0 along the axis.
+ * axis: the axis that grows, 0...rank-1.
+ * capacity: the extent along it that there is room for, at least that of initial. A state that grows
+ *   beyond it moves to memory with half as much room again.
+ * value: receives the state, owned by the caller.
+ * Returns MARTLET_INVALID_DTYPE for strings, MARTLET_INVALID_ARGUMENT for an axis or capacity that
+ * cannot be.
+ */
+martlet_status martlet_value_create_state(const martlet_tensor *initial, int32_t axis,
+                                          int64_t capacity, martlet_value **value);
+
+/** Adds a reference. Returns MARTLET_OK. */
+martlet_status martlet_value_retain(martlet_value *value);
+
+/** Drops a reference. NULL is fine. */
+martlet_status martlet_value_release(martlet_value *value);
+
+/** What the value is, into *kind. */
+martlet_status martlet_value_kind_of(const martlet_value *value, martlet_value_kind *kind);
+
+/** How many values there are in it, into *count: elements of a sequence, values of a map, 1 or 0 in
+ * an optional, 0 in a tensor or state. */
+martlet_status martlet_value_count(const martlet_value *value, size_t *count);
+
+/** One of the values in it, into *element, owned by the caller.
+ * Returns MARTLET_INVALID_ARGUMENT for an index out of range. */
+martlet_status martlet_value_element(const martlet_value *value, size_t index,
+                                     martlet_value **element);
+
+/** The keys of a map, a vector with one for each of its values, into *keys, owned by the caller.
+ * Returns MARTLET_INVALID_ARGUMENT for another kind. */
+martlet_status martlet_value_keys(const martlet_value *value, martlet_tensor **keys);
+
+/** The tensor that the value is, into *tensor, owned by the caller; of a state its elements, read-only
+ * and strided. Returns MARTLET_INVALID_ARGUMENT for another kind. */
+martlet_status martlet_value_tensor(const martlet_value *value, martlet_tensor **tensor);
+
+/**
+ * As martlet_context_run(), with values of any kind.
+ *
+ * inputs, input_count: a value for every input, in the model's order.
+ * outputs, output_count: receive the first output_count outputs, owned by the caller; all NULL on
+ *   failure. They are values of their own, but for states (see martlet_value_create_state()).
+ * Returns MARTLET_INVALID_ARGUMENT, besides, for an input of another kind than the model's, naming it.
+ */
+martlet_status martlet_context_run_values(martlet_context *context, martlet_value *const *inputs,
+                                          size_t input_count, martlet_value **outputs,
+                                          size_t output_count);
 
 #ifdef __cplusplus
 }

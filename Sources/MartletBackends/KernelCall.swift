@@ -7,7 +7,9 @@ import MartletKernels
 package struct KernelCall: @unchecked Sendable {
   private enum Work {
     case unary(mk_unary_fn, UnsafePointer<Float>, Float, Float)
-    case binary(mk_binary_fn, UnsafePointer<Float>, Int, UnsafePointer<Float>, Int)
+    case binary(mk_binary_fn, Operand, Operand)
+    /// The same row by row.
+    case rows(mk_binary_fn, Operand, Operand, Int)
   }
 
   private let work: Work
@@ -24,21 +26,35 @@ package struct KernelCall: @unchecked Sendable {
     (self.count, self.dst) = (count, dst)
   }
 
-  /// dst = function(x, y) with steps of 0 or 1; nil where the function has no kernel.
+  /// An operand of a function of two: elements from one to the next, 0 or 1, and from row to row.
+  struct Operand {
+    var start: UnsafePointer<Float>
+    var step: Int
+    var rowStride = 0
+  }
+
+  /// dst = function(x, y) for `rows` of `count` elements, which dst has one after another; nil where
+  /// the function has no kernel.
   init?(
-    _ function: BinaryFunction, _ count: Int, _ x: UnsafePointer<Float>, _ xStep: Int,
-    _ y: UnsafePointer<Float>, _ yStep: Int, _ dst: UnsafeMutablePointer<Float>
+    _ function: BinaryFunction, _ count: Int, _ x: Operand, _ y: Operand,
+    _ dst: UnsafeMutablePointer<Float>, rows: Int = 1
   ) {
     guard let kernel = function.kernel else { return nil }
-    work = .binary(kernel, x, xStep, y, yStep)
+    work = rows == 1 ? .binary(kernel, x, y) : .rows(kernel, x, y, rows)
     (self.count, self.dst) = (count, dst)
   }
 
   package func run() {
     switch work {
     case .unary(let kernel, let src, let a, let b): kernel(Int64(count), src, dst, a, b)
-    case .binary(let kernel, let x, let xStep, let y, let yStep):
-      kernel(Int64(count), x, Int64(xStep), y, Int64(yStep), dst)
+    case .binary(let kernel, let x, let y):
+      kernel(Int64(count), x.start, Int64(x.step), y.start, Int64(y.step), dst)
+    case .rows(let kernel, let x, let y, let rows):
+      for row in 0..<rows {
+        kernel(
+          Int64(count), x.start + row * x.rowStride, Int64(x.step), y.start + row * y.rowStride,
+          Int64(y.step), dst + row * count)
+      }
     }
   }
 }

@@ -97,7 +97,20 @@ func size(_ value: Int, _ parameter: String) throws(MartletError) -> Int {
   return value
 }
 
+/// A dtype whose elements lie in memory as they are: not string.
 func dtype(_ value: martlet_dtype, _ parameter: String = "dtype") throws(MartletError) -> DType {
+  let dtype = try anyDType(value, parameter)
+  guard dtype != .string else {
+    throw MartletError(
+      .invalidDType, "\(parameter) is string, of which tensors are made string by string",
+      input: parameter, expected: "a dtype of numbers", actual: "string")
+  }
+  return dtype
+}
+
+func anyDType(
+  _ value: martlet_dtype, _ parameter: String = "dtype"
+) throws(MartletError) -> DType {
   guard let dtype = DType(rawValue: value) else {
     throw MartletError(
       .invalidDType, "\(parameter) is \(value), which is no dtype", input: parameter,

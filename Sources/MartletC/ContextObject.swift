@@ -26,6 +26,15 @@ final class ContextObject: HandleObject {
     cachedReports = nil
   }
 
+  /// A run on values of any kind, in the model's order.
+  func run(_ inputs: [Value]) throws(MartletError) -> [Value] {
+    progress?.restart()
+    let results = try session.run(values: inputs, progress: progress?.callback)
+    lastMode = MathMode.effective(argument: session.options.mode)
+    cachedReports = nil
+    return results
+  }
+
   /// What the last successful run did, made when first asked for; nil before one.
   var reports: RunReports? {
     guard let lastMode else { return nil }

@@ -108,7 +108,7 @@ private func span(_ shape: [Int], _ strides: [Int], _ dtype: DType) throws(Martl
 
 private func importType(_ source: mp_dl_tensor) throws(MartletError) -> DType {
   let match = DType.allCases.first { dtype in
-    let (code, bits) = exportType(dtype)
+    guard let (code, bits) = exportType(dtype) else { return false }
     return code == source.type_code && bits == source.type_bits
   }
   guard let match, source.type_lanes == 1 else {
@@ -122,9 +122,12 @@ private func importType(_ source: mp_dl_tensor) throws(MartletError) -> DType {
 
 // MARK: - Out
 
-private func exportType(_ dtype: DType) -> (code: UInt8, bits: UInt8) {
+/// nil: DLPack has no code for it.
+private func exportType(_ dtype: DType) -> (code: UInt8, bits: UInt8)? {
+  guard dtype != .string else { return nil }
   let code =
     switch dtype {
+    case .string: MP_DL_UINT
     case .bfloat16: MP_DL_BFLOAT
     case .bool: MP_DL_BOOL
     case .float16, .float32, .float64: MP_DL_FLOAT
@@ -147,8 +150,12 @@ private func exportTensor(_ object: TensorObject) throws(MartletError)
 {
   // The consumer's reference is a handle like any other, kept in manager_ctx; it keeps the shape
   // and the strides too.
+  guard let (code, bits) = exportType(object.tensor.dtype) else {
+    throw MartletError(
+      .invalidDType, "DLPack has no code for \(object.tensor.dtype)", input: "tensor",
+      expected: "a dtype of DLPack", actual: "\(object.tensor.dtype)")
+  }
   let handle = try HandleTable.shared.create(object)
-  let (code, bits) = exportType(object.tensor.dtype)
   let managed = UnsafeMutablePointer<mp_dl_managed>.allocate(capacity: 1)
   managed.initialize(to: mp_dl_managed())
   managed.pointee.version_major = 1

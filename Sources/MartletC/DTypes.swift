@@ -15,11 +15,11 @@ public func martlet_dtype_name(_ dtype: martlet_dtype) -> UnsafePointer<CChar>? 
 
 @_cdecl("martlet_dtype_size") @implementation
 public func martlet_dtype_size(_ dtype: martlet_dtype) -> Int {
-  guard let dtype = DType(rawValue: dtype), !dtype.isPacked else { return 0 }
+  guard let dtype = DType(rawValue: dtype), !dtype.isPacked, dtype != .string else { return 0 }
   return dtype.wholeByteCount
 }
 
 @_cdecl("martlet_dtype_bits") @implementation
 public func martlet_dtype_bits(_ dtype: martlet_dtype) -> Int32 {
-  Int32(DType(rawValue: dtype)?.bitWidth ?? 0)
+  Int32(DType(rawValue: dtype).map { $0 == .string ? 0 : $0.bitWidth } ?? 0)
 }

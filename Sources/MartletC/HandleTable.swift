@@ -8,6 +8,7 @@ enum HandleKind: UInt32 {
   case attributes = 2
   case model = 3
   case context = 4
+  case value = 5
   case pool = 6
 
   var article: String {
@@ -16,6 +17,7 @@ enum HandleKind: UInt32 {
     case .attributes: "an attribute set"
     case .model: "a model"
     case .context: "a run context"
+    case .value: "a value"
     case .pool: "a thread pool"
     }
   }

@@ -71,6 +71,8 @@ final class ValueTable: @unchecked Sendable {
     for (index, port) in ports.enumerated() {
       rows[index].name = text(port.name)
       rows[index].dtype = port.dtype?.rawValue ?? 0
+      rows[index].kind = port.kind.code
+      rows[index].type = text(port.kind.text)
       rows[index].rank = port.shape.map { Int32(clamping: $0.count) } ?? -1
       guard let shape = port.shape, !shape.isEmpty else { continue }
       let extents = UnsafeMutablePointer<Int64>.allocate(capacity: shape.count)

@@ -32,7 +32,7 @@ struct OperatorCall {
     let operation = try weight.operation(key) { () throws(MartletError) in
       try make(
         inputs, outputCount: slots.destinations.count, constant: index,
-        prepared: weight.constants)
+        prepared: weight.constants ?? PreparedConstants())
     }
     if attributes.values.isEmpty, inputs.count == 2, weight.plainProduct == nil,
       OperatorTable.plainProduct(op) != nil

@@ -17,14 +17,15 @@ final class TensorObject: HandleObject, @unchecked Sendable {
   let extents: UnsafeMutablePointer<Int64>
   /// The same as a plain matrix, where it is one.
   let plain: PlainMatrix?
-  /// Panels of this weight, shared by its operators.
-  let constants = PreparedConstants()
+  /// Panels of a packed weight, shared by its operators.
+  let constants: PreparedConstants?
   private let prepared = Mutex<[String: any Operator]>([:])
   private let product = Mutex<(any PlainMatrixProduct)?>(nil)
 
   init(_ tensor: Tensor, isPacked: Bool = false) {
     self.tensor = tensor
     self.isPacked = isPacked
+    constants = isPacked ? PreparedConstants() : nil
     plain = PlainMatrix(tensor)
     extents = .allocate(capacity: 2 * tensor.rank + 1)
     for (axis, extent) in tensor.shape.enumerated() { extents[axis] = Int64(extent) }
@@ -42,7 +43,18 @@ final class TensorObject: HandleObject, @unchecked Sendable {
     set { product.withLock { $0 = newValue } }
   }
 
-  var isReadOnly: Bool { isPacked || tensor.storage.isReadOnly }
+  /// Strings are never written to.
+  var isReadOnly: Bool { isPacked || tensor.storage.isReadOnly || tensor.dtype == .string }
+
+  /// The elements' memory; throws `invalidDType` for strings, which are no plain bytes.
+  func bytes() throws(MartletError) -> UnsafeMutableRawPointer {
+    guard tensor.dtype != .string else {
+      throw MartletError(
+        .invalidDType, "the elements of a string tensor are read one by one", input: "tensor",
+        expected: "a tensor of numbers", actual: "string")
+    }
+    return tensor.pointer
+  }
 
   /// The operator that was made for this weight under `key`, made now if it was not.
   ///

@@ -92,8 +92,8 @@ public func martlet_tensor_data(
 ) -> martlet_status {
   data?.pointee = nil
   return boundary { () throws(MartletError) in
-    let tensor = try HandleTable.shared.tensor(tensor, "tensor")
-    try required(data, "data").pointee = UnsafeRawPointer(tensor.pointer)
+    let object = try HandleTable.shared.resolve(tensor, "tensor", as: TensorObject.self)
+    try required(data, "data").pointee = UnsafeRawPointer(try object.bytes())
   }
 }
 
@@ -109,7 +109,7 @@ public func martlet_tensor_mutable_data(
         .invalidArgument, "the tensor is read-only", input: "tensor",
         expected: "a writable tensor", actual: "a read-only tensor")
     }
-    try required(data, "data").pointee = object.tensor.pointer
+    try required(data, "data").pointee = try object.bytes()
   }
 }
 
@@ -118,7 +118,9 @@ public func martlet_tensor_read(
   _ tensor: OpaquePointer?, _ buffer: UnsafeMutableRawPointer?, _ buffer_bytes: Int
 ) -> martlet_status {
   boundary { () throws(MartletError) in
-    let tensor = try HandleTable.shared.tensor(tensor, "tensor")
+    let object = try HandleTable.shared.resolve(tensor, "tensor", as: TensorObject.self)
+    _ = try object.bytes()
+    let tensor = object.tensor
     let bytes = tensor.byteCount
     guard try size(buffer_bytes, "buffer_bytes") >= bytes else {
       throw MartletError(

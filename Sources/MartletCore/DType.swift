@@ -9,6 +9,8 @@ public enum DType: Int32, Sendable, CaseIterable, CustomStringConvertible {
   case int16 = 5
   case int32 = 6
   case int64 = 7
+  /// Texts in UTF-8; an element is a reference to an immutable one (see `Text`).
+  case string = 8
   case bool = 9
   case float16 = 10
   case float64 = 11
@@ -28,12 +30,12 @@ public enum DType: Int32, Sendable, CaseIterable, CustomStringConvertible {
   case float6e2m3 = 27
   case float6e3m2 = 28
 
-  /// Bits of one element. Elements of less than 8 lie one after another without gaps, the first in
+  /// Bits of one element; of a string, those of the reference. Elements of less than 8 lie one after another without gaps, the first in
   /// the lowest bits of the first byte, as ONNX packs them.
   public var bitWidth: Int {
     switch self {
     case .float32, .int32, .uint32: 32
-    case .float64, .int64, .uint64: 64
+    case .float64, .int64, .uint64, .string: 64
     case .uint16, .int16, .float16, .bfloat16: 16
     case .bool, .uint8, .int8: 8
     case .float8e4m3fn, .float8e4m3fnuz, .float8e5m2, .float8e5m2fnuz, .float8e8m0: 8
@@ -87,7 +89,7 @@ public enum DType: Int32, Sendable, CaseIterable, CustomStringConvertible {
     }
   }
 
-  public var isInteger: Bool { !isFloatingPoint && self != .bool }
+  public var isInteger: Bool { !isFloatingPoint && self != .bool && self != .string }
 
   public var description: String {
     switch self {
@@ -98,6 +100,7 @@ public enum DType: Int32, Sendable, CaseIterable, CustomStringConvertible {
     case .int16: "int16"
     case .int32: "int32"
     case .int64: "int64"
+    case .string: "string"
     case .bool: "bool"
     case .float16: "float16"
     case .float64: "float64"
@@ -124,4 +127,7 @@ public enum DType: Int32, Sendable, CaseIterable, CustomStringConvertible {
     guard let match = DType.allCases.first(where: { $0.description == name }) else { return nil }
     self = match
   }
+
+  /// All but strings.
+  package static let numbers = allCases.filter { $0 != .string }
 }

@@ -25,6 +25,8 @@ package final class RunMemory {
 
   /// Contiguous and uninitialised, until the last tensor on it goes.
   package func fresh(_ dtype: DType, _ shape: [Int]) throws(MartletError) -> Tensor {
+    // Strings are let go of one by one: no block of theirs is used again.
+    if dtype == .string { return try Tensor(uninitialized: dtype, shape) }
     let bytes = try Shape.byteCount(shape, dtype)
     return Tensor(
       unchecked: try recycler.storage(byteCount: bytes, allowance: allowance), dtype: dtype,
@@ -39,7 +41,7 @@ package final class RunMemory {
       if tensor.dtype == dtype && tensor.shape == shape { return tensor }
     }
     let tensor = try fresh(dtype, shape)
-    recorded?.append((dtype, tensor.layout))
+    if dtype != .string { recorded?.append((dtype, tensor.layout)) }
     return tensor
   }
 }

@@ -14,6 +14,8 @@ package final class Storage: @unchecked Sendable {
   package let isReadOnly: Bool
   /// Whether these are the bytes of a mapped file: pages let go come back by themselves.
   package let isMappedFile: Bool
+  /// The strings whose references the bytes are; nil for numbers.
+  package let texts: TextSlots?
   private let deallocate: (@Sendable () -> Void)?
   private let isOwned: Bool
 
@@ -29,6 +31,9 @@ package final class Storage: @unchecked Sendable {
     return overflow || bytes <= 0 ? Int.max : bytes
   }()
 
+  /// Whether the machine has so much memory at all.
+  package static func fits(byteCount: Int) -> Bool { byteCount <= physicalBytes }
+
   /// Allocates uninitialised memory; throws `outOfMemory`, also for more than the machine has.
   package init(byteCount: Int) throws(MartletError) {
     guard byteCount >= 0, byteCount <= Storage.physicalBytes,
@@ -40,6 +45,7 @@ package final class Storage: @unchecked Sendable {
     self.byteCount = byteCount
     self.isReadOnly = false
     self.isMappedFile = false
+    self.texts = nil
     self.deallocate = nil
     self.isOwned = true
     Storage.inUse.add(byteCount, ordering: .relaxed)
@@ -63,6 +69,9 @@ package final class Storage: @unchecked Sendable {
     return pointer
   }
 
+  /// Gives back what `block` gave.
+  package static func release(_ block: UnsafeMutableRawPointer) { free(block) }
+
   private static let hugePage = 2 << 20
 
   /// Wraps memory of somebody else; `deallocate` runs once when the last tensor is gone.
@@ -74,6 +83,7 @@ package final class Storage: @unchecked Sendable {
     self.byteCount = byteCount
     self.isReadOnly = isReadOnly
     self.isMappedFile = isMappedFile
+    self.texts = nil
     self.deallocate = deallocate
     self.isOwned = false
   }
@@ -90,10 +100,26 @@ package final class Storage: @unchecked Sendable {
     madvise(UnsafeMutableRawPointer(bitPattern: first), Int(end - first), Int32(MADV_DONTNEED))
   }
 
+  /// Room for `stringCount` strings, empty at first; throws `outOfMemory`.
+  package init(stringCount: Int) throws(MartletError) {
+    let (bytes, overflow) = stringCount.multipliedReportingOverflow(by: DType.string.wholeByteCount)
+    guard !overflow, bytes <= Storage.physicalBytes, let texts = TextSlots(count: stringCount)
+    else {
+      throw MartletError(.outOfMemory, "cannot allocate \(stringCount) strings")
+    }
+    base = UnsafeMutableRawPointer(texts.base)
+    byteCount = bytes
+    isReadOnly = false
+    isMappedFile = false
+    self.texts = texts
+    deallocate = nil
+    isOwned = false
+  }
+
   deinit {
     if isOwned {
       Storage.inUse.subtract(byteCount, ordering: .relaxed)
-      free(base)
+      Storage.release(base)
     }
     deallocate?()
   }

@@ -77,4 +77,14 @@ extension Tensor {
       .invalidShape, "cannot broadcast \(Shape.text(shape)) to \(Shape.text(newShape))",
       expected: Shape.text(newShape), actual: Shape.text(shape))
   }
+
+  /// The same elements, which may not be written through it.
+  package var readOnly: Tensor {
+    guard !storage.isReadOnly else { return self }
+    let owner = storage
+    let view = Storage(borrowing: owner.base, byteCount: owner.byteCount, isReadOnly: true) {
+      _ = owner
+    }
+    return Tensor(unchecked: view, dtype: dtype, layout: layout, byteOffset: byteOffset)
+  }
 }

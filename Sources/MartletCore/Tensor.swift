@@ -8,11 +8,13 @@ package struct Tensor: Sendable {
   package let byteOffset: Int
   package let dtype: DType
 
-  /// A new contiguous tensor with uninitialised elements.
+  /// A new contiguous tensor with uninitialised elements; strings are empty.
   package init(uninitialized dtype: DType, _ shape: [Int]) throws(MartletError) {
     let bytes = try Shape.byteCount(shape, dtype)
     self.init(
-      unchecked: try Storage(byteCount: bytes), dtype: dtype,
+      unchecked: dtype == .string
+        ? try Storage(stringCount: Shape.elementCount(shape)) : try Storage(byteCount: bytes),
+      dtype: dtype,
       layout: TensorLayout(contiguous: shape), byteOffset: 0)
   }
 
@@ -23,6 +25,12 @@ package struct Tensor: Sendable {
   ) throws(MartletError) {
     let count = try Shape.elementCount(shape)
     _ = try Shape.byteCount(shape, dtype)
+    guard (dtype == .string) == (storage.texts != nil) else {
+      throw MartletError(
+        .invalidDType, "bytes cannot be taken for strings, nor strings for numbers",
+        expected: dtype == .string ? "memory of a string tensor" : "memory of numbers",
+        actual: "\(dtype)")
+    }
     let strides = strides ?? Shape.contiguousStrides(shape)
     guard strides.count == shape.count else {
       throw MartletError(

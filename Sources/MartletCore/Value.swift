@@ -5,11 +5,27 @@ package enum Value: Sendable {
   case sequence(ValueSequence)
   /// A value that may be missing: nil where it is.
   indirect case optional(Value?)
+  /// Values by keys.
+  case map(ValueMap)
+  /// A tensor that grows in place; operators that do not know of it read it as a tensor.
+  case state(State)
 
-  /// The tensor, where it is one.
+  /// Types and values nested deeper than this are refused, so that what walks them needs a bounded
+  /// stack.
+  package static let maximumDepth = 16
+
+  /// The tensor, where it is one or can be read as one.
   package var tensor: Tensor? {
-    if case .tensor(let tensor) = self { return tensor }
-    return nil
+    switch self {
+    case .tensor(let tensor): tensor
+    case .state(let state): state.tensor
+    default: nil
+    }
+  }
+
+  /// Whether it is a tensor of anything but strings, as most are.
+  @inlinable package var isNumbers: Bool {
+    if case .tensor(let tensor) = self { tensor.dtype != .string } else { false }
   }
 
   /// What it is, for messages: `float32[2, 3]`, `a sequence of 3`, `an empty optional`.
@@ -19,6 +35,44 @@ package enum Value: Sendable {
     case .sequence(let sequence): "a sequence of \(sequence.elements.count)"
     case .optional(nil): "an empty optional"
     case .optional(let value?): "an optional of \(value.summary)"
+    case .map(let map): "a map of \(map.values.count)"
+    case .state(let state): "a state \(state.tensor.dtype)\(Shape.text(state.tensor.shape))"
+    }
+  }
+}
+
+extension Value {
+  /// Whether any tensor in it satisfies `predicate`.
+  package func contains(_ predicate: (Tensor) -> Bool) -> Bool {
+    switch self {
+    case .tensor(let tensor): predicate(tensor)
+    case .sequence(let sequence): sequence.elements.contains { $0.contains(predicate) }
+    case .optional(let value): value?.contains(predicate) ?? false
+    case .map(let map): map.values.contains { $0.contains(predicate) }
+    case .state(let state): predicate(state.tensor)
+    }
+  }
+
+  /// The same value with each tensor in it replaced; a state stays as it is.
+  package func mapTensors(
+    _ replacement: (Tensor) throws(MartletError) -> Tensor
+  ) throws(MartletError) -> Value {
+    switch self {
+    case .tensor(let tensor): return .tensor(try replacement(tensor))
+    case .sequence(let sequence):
+      var elements: [Value] = []
+      elements.reserveCapacity(sequence.elements.count)
+      for element in sequence.elements { elements.append(try element.mapTensors(replacement)) }
+      return .sequence(ValueSequence(elements, dtype: sequence.dtype))
+    case .optional(let value):
+      guard let value else { return self }
+      return .optional(try value.mapTensors(replacement))
+    case .map(let map):
+      var values: [Value] = []
+      values.reserveCapacity(map.values.count)
+      for value in map.values { values.append(try value.mapTensors(replacement)) }
+      return .map(ValueMap(keys: try replacement(map.keys), values: values))
+    case .state: return self
     }
   }
 }
@@ -32,5 +86,17 @@ package final class ValueSequence: Sendable {
   package init(_ elements: [Value], dtype: DType? = nil) {
     self.elements = elements
     self.dtype = dtype ?? elements.first?.tensor?.dtype
+  }
+}
+
+/// Values by keys that are int64 or string: immutable, shared by the values that hold it.
+package final class ValueMap: Sendable {
+  /// A vector with a key for each value, in no order that means anything.
+  package let keys: Tensor
+  package let values: [Value]
+
+  package init(keys: Tensor, values: [Value]) {
+    self.keys = keys
+    self.values = values
   }
 }

@@ -9,6 +9,7 @@ package enum AttributeValue: Sendable {
   case floats([Float])
   case strings([String])
   case tensor(Tensor)
+  case type(ValueKind)
 }
 
 /// A node's attributes by name, with typed look-ups that throw errors naming operator and attribute.
@@ -83,6 +84,23 @@ package struct Attributes: Sendable {
     case nil: nil
     case .tensor(let value): value
     default: throw wrongType(name, expected: "a tensor")
+    }
+  }
+
+  package func optionalType(_ name: String) throws(MartletError) -> ValueKind? {
+    switch values[name] {
+    case nil: nil
+    case .type(let value): value
+    default: throw wrongType(name, expected: "a type")
+    }
+  }
+
+  package func optionalStrings(_ name: String) throws(MartletError) -> [String]? {
+    switch values[name] {
+    case nil: nil
+    case .strings(let values): values
+    case .string(let value): [value]
+    default: throw wrongType(name, expected: "a list of strings")
     }
   }
 

@@ -32,9 +32,16 @@ package final class Inputs {
   /// The tensor at `index`; throws where it is absent or no tensor.
   package func required(_ index: Int) throws(MartletError) -> Tensor {
     guard index < count, case .tensor(let tensor)? = values[index] else {
+      if let state = state(index) { return state.tensor }
       throw notATensor(index)
     }
     return tensor
+  }
+
+  /// The state at `index`; nil where the value is none.
+  package func state(_ index: Int) -> State? {
+    guard index < count, case .state(let state)? = values[index] else { return nil }
+    return state
   }
 
   private func notATensor(_ index: Int) -> MartletError {
@@ -53,8 +60,9 @@ package final class Inputs {
 
   /// The tensor at `index`; nil where it is absent.
   package func optional(_ index: Int) -> Tensor? {
-    guard index < count, case .tensor(let tensor)? = values[index] else { return nil }
-    return tensor
+    guard index < count else { return nil }
+    if case .tensor(let tensor)? = values[index] { return tensor }
+    return state(index)?.tensor
   }
 
   /// The input at `index`, whose dtype must satisfy `isAllowed`.

@@ -26,15 +26,26 @@ package protocol Operator: Sendable {
   /// What `run` comes to for these inputs and one result at `place`, all of which stay where they
   /// are: the same bits by the call of one kernel. nil, which is the default, where it is more.
   func call(_ inputs: Inputs, into place: Tensor) -> KernelCall?
+
+  /// The same for matrix work, planned once for runs as `preparation` says. nil, which is the default,
+  /// where `run` does more than that work.
+  func bind(_ inputs: Inputs, into place: Tensor, _ preparation: Preparation) -> (any BoundWork)?
 }
 
 extension Operator {
   package func call(_ inputs: Inputs, into place: Tensor) -> KernelCall? { nil }
 
+  package func bind(
+    _ inputs: Inputs, into place: Tensor, _ preparation: Preparation
+  ) -> (any BoundWork)? { nil }
+
   /// The results of one run by itself, on tensors; absent ones are left out.
   package func results(
     _ inputs: [Tensor?], _ context: RunContext
   ) throws(MartletError) -> [Tensor] {
+    for (index, input) in inputs.enumerated() {
+      if let input, input.dtype == .string { try Self.schema.check(.tensor(input), input: index) }
+    }
     context.begin(places: context.places.indices, areGiven: !context.places.isEmpty)
     try runNarrow(Inputs(inputs, Self.schema), context)
     return context.results.compactMap { $0?.tensor }

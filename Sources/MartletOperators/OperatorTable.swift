@@ -131,6 +131,12 @@ package enum OperatorTable {
     Transpose.self,
     Trilu.self,
     Unsqueeze.self,
+    // Strings
+    RegexFullMatch.self,
+    StringConcat.self,
+    StringNormalizer.self,
+    StringSplit.self,
+    TfIdfVectorizer.self,
     // Random
     Bernoulli.self,
     Multinomial.self,
@@ -142,6 +148,19 @@ package enum OperatorTable {
     GRU.self,
     LSTM.self,
     RNN.self,
+    // Sequences and optionals
+    ConcatFromSequence.self,
+    MakeOptional.self,
+    OptionalGetElement.self,
+    OptionalHasElement.self,
+    SequenceAt.self,
+    SequenceConstruct.self,
+    SequenceEmpty.self,
+    SequenceErase.self,
+    SequenceInsert.self,
+    SequenceLength.self,
+    SequenceMap.self,
+    SplitToSequence.self,
     // Reduction
     ArgMax.self,
     ArgMin.self,

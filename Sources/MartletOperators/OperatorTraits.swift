@@ -17,6 +17,10 @@ package struct OperatorTraits: Sendable, ExpressibleByArrayLiteral {
     case anyAddress(inputs: [Int])
     /// Has products that can take over what follows them.
     case epilogue(EpilogueSlots)
+    /// Takes elements of every dtype, strings too: it moves them, or says itself which it takes.
+    case anyElement
+    /// Takes values of every kind, sequences and optionals too, or says itself which it takes.
+    case anyKind
     /// What becomes of inputs of narrow dtypes; without this they are refused.
     case narrow(NarrowInputs)
   }
@@ -34,6 +38,8 @@ package struct OperatorTraits: Sendable, ExpressibleByArrayLiteral {
 
   package private(set) var isRandom = false
   package private(set) var isElementwise = false
+  package private(set) var takesAnyElement = false
+  package private(set) var takesAnyKind = false
   /// The inputs that an output may be a view of.
   package private(set) var viewedInputs: Set<Int> = []
   /// The inputs that output 0 may be written over; see `Trait.inPlace`.
@@ -52,6 +58,8 @@ package struct OperatorTraits: Sendable, ExpressibleByArrayLiteral {
       case .view(let input): viewedInputs.insert(input)
       case .inPlace(let inputs): inPlaceInputs.formUnion(inputs)
       case .anyAddress(let inputs): anyAddressInputs.formUnion(inputs)
+      case .anyElement: takesAnyElement = true
+      case .anyKind: takesAnyKind = true
       case .narrow(let inputs): narrowInputs = inputs
       case .epilogue(let slots): epilogue = slots
       }

@@ -112,7 +112,10 @@ package final class RunContext {
   }
 
   /// The next output of the current node.
-  package func deliver(_ tensor: Tensor) { results.append(.tensor(tensor)) }
+  package func deliver(_ tensor: Tensor) {
+    tensor.storage.texts?.seal()
+    results.append(.tensor(tensor))
+  }
 
   /// The next output of the current node, of any kind; nil for one that is absent.
   package func deliver(_ value: Value?) { results.append(value) }

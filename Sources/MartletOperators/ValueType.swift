@@ -3,9 +3,12 @@ import MartletCore
 
 /// What is known of a value before a run.
 package struct ValueType: Sendable {
+  /// nil: not known, or no tensor.
   package var dtype: DType?
-  /// nil: not even the rank is known.
+  /// nil: not even the rank is known, or no tensor.
   package var shape: [Dimension]?
+  /// What it is instead of a tensor; nil: a tensor, as far as is known.
+  package private(set) var compound: ValueKind?
   /// The elements of a small integer vector or scalar (a shape being computed), where known.
   package var elements: [Dimension]?
   /// The whole value, for constants.
@@ -19,6 +22,25 @@ package struct ValueType: Sendable {
     self.elements = elements
     self.constant = constant
   }
+
+  /// All that a kind says.
+  package init(_ kind: ValueKind) {
+    if case .tensor(let dtype, let shape) = kind {
+      self.init(dtype: dtype, shape: shape)
+    } else {
+      self.init(dtype: nil, shape: nil)
+      compound = kind
+    }
+  }
+
+  /// Without what is known of elements.
+  package var kind: ValueKind { compound ?? .tensor(dtype, shape) }
+
+  /// The dtype and shape, or the kind, without what is known of the elements.
+  package var withoutElements: ValueType { ValueType(kind) }
+
+  /// The kind, with nothing said of shapes.
+  package var withoutExtents: ValueType { ValueType(kind.withoutExtents) }
 }
 
 extension ValueType {
@@ -31,6 +53,10 @@ extension ValueType {
 
   /// This type with what `other` knows beyond it; where both know, this one stands.
   package func completed(by other: ValueType) -> ValueType {
+    if compound != nil || other.compound != nil {
+      if dtype == nil && shape == nil && compound == nil { return other }
+      return ValueType(kind.completed(by: other.kind))
+    }
     var result = self
     result.dtype = dtype ?? other.dtype
     if let shape, let otherShape = other.shape, shape.count == otherShape.count {
@@ -63,6 +89,34 @@ extension ValueType {
     }
     return values
   }
+}
+
+extension ValueType {
+  /// What holds of both.
+  package func common(with other: ValueType) -> ValueType {
+    if compound != nil || other.compound != nil {
+      return kind.common(with: other.kind).map { ValueType($0) } ?? .unknown()
+    }
+    var result = ValueType(dtype: dtype == other.dtype ? dtype : nil, shape: nil)
+    if let shape, let otherShape = other.shape, shape.count == otherShape.count {
+      result.shape = zip(shape, otherShape).map { $0 == $1 ? $0 : .unknown }
+    }
+    return result
+  }
+
+  /// Whether one value may be of both types: no kind, dtype, rank or extent contradicts.
+  package func agrees(with other: ValueType) -> Bool {
+    if compound != nil || other.compound != nil { return kind.agrees(with: other.kind) }
+    if let dtype, let otherDType = other.dtype, dtype != otherDType { return false }
+    guard let shape, let otherShape = other.shape else { return true }
+    guard shape.count == otherShape.count else { return false }
+    return zip(shape, otherShape).allSatisfy { a, b in
+      if case .known(let x) = a, case .known(let y) = b { x == y } else { true }
+    }
+  }
+
+  /// dtype and shape, or the kind, as text: `float32[batch, 3]`.
+  package var text: String { kind.text }
 }
 
 extension [ValueType?] {

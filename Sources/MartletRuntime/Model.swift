@@ -31,6 +31,13 @@ package final class Model: Sendable {
     package let dtype: DType?
     /// nil: not even the rank is known.
     package let shape: [Dimension]?
+    /// What it is, of a tensor dtype and shape again.
+    package let kind: ValueKind
+
+    init(_ name: String, _ type: ValueType) {
+      self.name = name
+      (dtype, shape, kind) = (type.dtype, type.shape, type.kind)
+    }
   }
 
   package let inputs: [Port]
@@ -92,13 +99,14 @@ package final class Model: Sendable {
     self.options = options
     inputs = graph.inputs.map { id in
       let value = graph.values[id]
-      return Port(name: value.name, dtype: value.type.dtype, shape: value.type.shape)
+      return Port(value.name, value.type)
     }
     outputs = graph.outputs.map { output in
       let type = graph.values[output.value].type.completed(by: output.declared)
+      guard let shape = type.shape else { return Port(output.name, type) }
       return Port(
-        name: output.name, dtype: type.dtype,
-        shape: type.shape.map { Model.named($0, by: output.declared.shape) })
+        output.name,
+        ValueType(dtype: type.dtype, shape: Model.named(shape, by: output.declared.shape)))
     }
     inputNames = PortNames(inputs.map(\.name), "input")
     outputNames = PortNames(outputs.map(\.name), "output")

@@ -45,6 +45,13 @@ package final class RunSession: @unchecked Sendable {
     try executor.run(inputs, destinations: destinations, options: options, progress: progress)
   }
 
+  /// `run` with values of any kind.
+  package func run(
+    values inputs: [Value], destinations: [Tensor?] = [], progress: ProgressCallback? = nil
+  ) throws(MartletError) -> [Value] {
+    try executor.run(inputs, destinations: destinations, options: options, progress: progress)
+  }
+
   /// What each node's matrix work ran as in the last run, in the order of execution.
   package func precisionReport(includingOthers: Bool = false) -> [PrecisionRow] {
     executor.precisionReport(includingOthers: includingOthers)

@@ -51,10 +51,10 @@ enum ModelInputs {
     try checkSymbols(extents, of: model)
     var inputs = given
     for port in model.inputs where given[port.name] == nil {
-      guard let dtype = port.dtype, let shape = port.shape else {
+      guard let dtype = port.dtype, dtype != .string, let shape = port.shape else {
         throw MartletError(
           .invalidArgument,
-          "the model does not say the shape of '\(port.name)': give it with --input",
+          "input '\(port.name)' is \(port.kind.text), which cannot be made up: give it with --input",
           input: port.name)
       }
       var known: [Int] = []
@@ -121,6 +121,7 @@ enum ModelInputs {
       case .int32, .uint32: tensor.typed(UInt32.self)[index] = UInt32(whole)
       case .int64, .uint64: tensor.typed(UInt64.self)[index] = whole
       case .bool: tensor.typed(UInt8.self)[index] = isMask ? 1 : UInt8(random & 1)
+      case .string: break
       // Bytes of finite, positive floats; packed elements lie in the first of them.
       default:
         if index < tensor.byteCount { tensor.typed(UInt8.self)[index] = 0x30 | UInt8(random & 7) }

@@ -258,6 +258,41 @@ static void callbacks(void) {
   martlet_model_release(model);
 }
 
+static void memory(void) {
+  martlet_model *model = load(NULL);
+  martlet_memory now = {0};
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_model_memory(model, &now));
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_model_memory(model, NULL));
+  now.struct_size = sizeof now;
+  check_ok(martlet_model_memory(model, &now));
+  const int64_t weights = (MLP_IN * MLP_OUT + MLP_OUT) * (int64_t)sizeof(float);
+  check(now.constants_bytes == weights, "the constants are %d bytes", (int)weights);
+  check(now.mapped_bytes == 0, "none of them is in a mapped file");
+  check(now.prepared_bytes >= MLP_IN * MLP_OUT * 4, "the weight was packed while it was loaded");
+  check(now.arena_bytes == 0 && now.peak_bytes == 0, "nothing has run");
+  const int64_t shape[] = {2, MLP_IN}, wrong[] = {2, MLP_IN + 1};
+  const int64_t *shapes[] = {shape};
+  const int32_t rank = 2;
+  int64_t bytes = 0;
+  check_ok(martlet_model_result_bytes(model, shapes, &rank, 1, &bytes));
+  check(bytes >= 2 * 2 * MLP_OUT * 4, "results of two rows take %d bytes", (int)bytes);
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_model_result_bytes(model, shapes, &rank, 0, &bytes));
+  check(bytes == -1, "a failure leaves -1");
+  shapes[0] = wrong;
+  check_status(MARTLET_INVALID_SHAPE, martlet_model_result_bytes(model, shapes, &rank, 1, &bytes));
+  check_says(martlet_last_error()->input, "x", "input");
+  martlet_tensor *x = input(), *y = NULL;
+  for (int run = 0; run < 3; ++run) {
+    check_ok(martlet_model_run(model, &x, 1, &y, 1));
+    martlet_tensor_release(y);
+    y = NULL;
+  }
+  check_ok(martlet_model_memory(model, &now));
+  check(now.peak_bytes > 0, "the last run had %d bytes in use", (int)now.peak_bytes);
+  martlet_tensor_release(x);
+  martlet_model_release(model);
+}
+
 static void options(void) {
   onnx_bytes file = onnx_mlp();
   martlet_model *model = NULL;
@@ -569,6 +604,7 @@ int main(void) {
   check_ok(martlet_model_release(model));
   check_status(MARTLET_INVALID_HANDLE, martlet_model_release(model));
   callbacks();
+  memory();
   options();
   from_file();
   aliasing();

@@ -37,7 +37,7 @@ import Testing
 
   @Test(
     "the same of two operands, one of which may be a single number",
-    arguments: [BinaryFunction.add, .sub, .mul, .div, .max], [[5, 7], [], [1]])
+    arguments: [BinaryFunction.add, .sub, .mul, .div, .max], [[5, 7], [], [1], [7], [5, 1]])
   func binary(_ function: BinaryFunction, _ shape: [Int]) throws {
     let (x, y) = (try noise([5, 7], 1), try noise(shape, 2))
     let (expected, dst) = (
@@ -57,6 +57,8 @@ import Testing
     #expect(Elementwise.call(UnaryFunction.relu, turned, into: dst) == nil)
     #expect(Elementwise.call(.add, turned, turned, into: dst) == nil)
     #expect(Elementwise.call(.add, try noise([4], 1), turned, into: dst) == nil)
+    let cube = try noise([2, 3, 4], 1)
+    #expect(Elementwise.call(.add, cube, try noise([2, 1, 4], 1), into: cube) == nil)
     let large = try noise([1 << 20], 1)
     #expect(Elementwise.call(.add, large, large, into: large) == nil)
     let wide = try Tensor(uninitialized: .float64, [6, 4])

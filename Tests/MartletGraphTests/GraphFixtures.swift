@@ -182,6 +182,9 @@ extension Tensor {
   /// Equal dtype, shape and bits.
   func isSameContent(as other: Tensor) -> Bool {
     guard dtype == other.dtype, shape == other.shape else { return false }
+    if dtype == .string {
+      return strings.map { Array($0.utf8) } == other.strings.map { Array($0.utf8) }
+    }
     guard let mine = try? copied(), let theirs = try? other.copied() else { return false }
     return UnsafeRawBufferPointer(start: mine.pointer, count: byteCount)
       .elementsEqual(
@@ -199,6 +202,7 @@ extension AttributeValue {
     case (.floats(let a), .floats(let b)): a.map(\.bitPattern) == b.map(\.bitPattern)
     case (.strings(let a), .strings(let b)): a.map { Array($0.utf8) } == b.map { Array($0.utf8) }
     case (.tensor(let a), .tensor(let b)): a.isSameContent(as: b)
+    case (.type(let a), .type(let b)): a == b
     default: false
     }
   }

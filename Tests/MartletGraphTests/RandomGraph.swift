@@ -50,7 +50,15 @@ struct RandomGraph {
     }
   }
 
-  private mutating func type() -> ValueType {
+  private mutating func type(depth: Int = 0) -> ValueType {
+    if depth < 3, random.next(5) == 0 {
+      let inner = type(depth: depth + 1).kind
+      switch random.next(3) {
+      case 0: return ValueType(.sequence(of: inner))
+      case 1: return ValueType(.optional(of: inner))
+      default: return ValueType(.map(key: .string, value: inner))
+      }
+    }
     let dtype = random.next(4) == 0 ? nil : DType.allCases[random.next(DType.allCases.count)]
     guard random.next(4) > 0 else { return ValueType(dtype: dtype, shape: nil) }
     var type = ValueType(dtype: dtype, shape: (0..<random.next(4)).map { _ in dimension() })
@@ -60,8 +68,11 @@ struct RandomGraph {
 
   private mutating func tensor() throws -> Tensor {
     let dtype = DType.allCases[random.next(DType.allCases.count)]
-    let tensor = try Tensor(
-      uninitialized: dtype, (0..<random.next(3)).map { _ in random.next(9) })
+    let shape = (0..<random.next(3)).map { _ in random.next(9) }
+    if dtype == .string {
+      return try Tensor(strings: (0..<shape.reduce(1, *)).map { _ in name() }, shape)
+    }
+    let tensor = try Tensor(uninitialized: dtype, shape)
     for byte in 0..<tensor.byteCount {
       tensor.pointer.storeBytes(
         of: UInt8(truncatingIfNeeded: random.bits()), toByteOffset: byte, as: UInt8.self)
@@ -73,12 +84,13 @@ struct RandomGraph {
 
   private mutating func attribute() throws -> AttributeValue {
     func float(_ bits: UInt64) -> Float { Float(bitPattern: UInt32(truncatingIfNeeded: bits)) }
-    switch random.next(7) {
+    switch random.next(8) {
     case 0: return .int(Int(truncatingIfNeeded: random.bits() &* random.bits()))
     case 1: return .float(float(random.bits()))
     case 2: return .string(name())
     case 3: return .ints((0..<random.next(4)).map { _ in random.next(99) - 50 })
     case 4: return .floats((0..<random.next(4)).map { _ in float(random.bits()) })
+    case 6: return .type(type().kind)
     case 5: return .strings((0..<random.next(4)).map { _ in name() })
     default: return .tensor(try tensor())
     }

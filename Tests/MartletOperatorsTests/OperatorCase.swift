@@ -7,6 +7,7 @@ import Testing
 /// Makes small tensors of any dtype from doubles.
 func tensor(_ values: [Double], _ shape: [Int]? = nil, _ dtype: DType = .float32) throws -> Tensor {
   let shape = shape ?? [values.count]
+  if dtype == .string { return try Tensor(strings: values.map { "\($0)" }, shape) }
   let tensor = try Tensor(uninitialized: dtype, shape)
   try #require(tensor.count == values.count)
   if dtype.isPacked {
@@ -36,7 +37,7 @@ func iota(_ shape: [Int], _ dtype: DType = .float32) throws -> Tensor {
 
 extension DType {
   /// The types that are computed in.
-  static let wideCases = allCases.filter { !$0.isNarrow }
+  static let wideCases = numbers.filter { !$0.isNarrow }
 }
 
 extension Tensor {

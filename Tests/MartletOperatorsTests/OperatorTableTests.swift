@@ -106,7 +106,10 @@ import Testing
           }
         }
         // Every element can be read.
-        for result in results where result.count < 1 << 20 { _ = SmallTensors.doubles(result) }
+        for result in results where result.count < 1 << 20 {
+          _ = SmallTensors.doubles(result)
+          _ = result.strings
+        }
       }
     }
   }

@@ -15,6 +15,7 @@ import Testing
       ("Einsum", Call([x], ["equation": .string("ij->ji")])),
       ("Expand", Call([one, try ints([2, 3])])), ("Flatten", Call([x])),
       ("Gather", Call([x, try ints([1], [])])), ("Identity", Call([x])), ("Max", Call([x])),
+      ("OptionalGetElement", Call([x])),
       ("Mean", Call([x])), ("Min", Call([x])), ("Reshape", Call([x, try ints([6])])),
       ("Resize", Call([x, nil, try tensor([1, 1])])),
       ("Slice", Call([x, try ints([1]), try ints([3])])),

@@ -2,6 +2,7 @@ import Glibc
 import MartletBackends
 import MartletCore
 import MartletGraph
+import MartletOperators
 import MartletRuntime
 import Testing
 
@@ -69,11 +70,11 @@ import Testing
       try readsBack(model.graph)
       let session = model.makeRun()
       for set in try entries(folder).filter({ $0.hasPrefix("test_data_set_") }) {
-        let inputs = try tensors("\(folder)/\(set)", "input_", model.inputs.count)
-        let expected = try tensors("\(folder)/\(set)", "output_", model.outputs.count)
+        let inputs = try values("\(folder)/\(set)/input_", model.inputs.map(\.kind))
+        let expected = try values("\(folder)/\(set)/output_", model.outputs.map(\.kind))
         // The second and third run find their memory laid out.
         for _ in 0..<3 {
-          let results = try session.run(inputs)
+          let results = try session.run(values: inputs)
           for (index, (result, reference)) in zip(results, expected).enumerated() {
             if let difference = difference(result, reference) {
               return .failed("output \(index): \(difference)")
@@ -100,11 +101,31 @@ import Testing
     }
   }
 
+  private static func difference(_ result: Value, _ expected: Value) -> String? {
+    switch (result, expected) {
+    case (.tensor(let result), .tensor(let expected)): return difference(result, expected)
+    case (.sequence(let result), .sequence(let expected)):
+      guard result.elements.count == expected.elements.count else {
+        return "\(result.elements.count) elements, not \(expected.elements.count)"
+      }
+      for (index, pair) in zip(result.elements, expected.elements).enumerated() {
+        if let difference = difference(pair.0, pair.1) { return "element \(index): \(difference)" }
+      }
+      return nil
+    case (.optional(nil), .optional(nil)): return nil
+    case (.optional(let result?), .optional(let expected?)): return difference(result, expected)
+    default: return "\(result.summary), not \(expected.summary)"
+    }
+  }
+
   /// ONNX's own tolerances: 1e-3 relative, 1e-7 absolute.
   private static func difference(_ result: Tensor, _ expected: Tensor) -> String? {
     guard result.dtype == expected.dtype else { return "\(result.dtype), not \(expected.dtype)" }
     guard result.shape == expected.shape else {
       return "shape \(result.shape), not \(expected.shape)"
+    }
+    if result.dtype == .string {
+      return result.strings == expected.strings ? nil : "\(result.strings), not \(expected.strings)"
     }
     let (values, references) = (SmallTensors.doubles(result), SmallTensors.doubles(expected))
     let relative = result.dtype == .bfloat16 ? 1e-2 : 1e-3
@@ -117,13 +138,49 @@ import Testing
     return nil
   }
 
-  private static func tensors(_ folder: String, _ prefix: String, _ count: Int) throws -> [Tensor] {
-    try (0..<count).map { index in
-      let path = "\(folder)/\(prefix)\(index).pb"
+  // MARK: - The files of a case
+
+  private static func values(_ prefix: String, _ kinds: [ValueKind]) throws -> [Value] {
+    try kinds.enumerated().map { index, kind in
+      let path = "\(prefix)\(index).pb"
       let storage = try MappedFile(path: path).storage
-      let proto = try ONNXParser.tensor(WireReader(storage, 0..<storage.byteCount, path: path))
+      return try value(WireReader(storage, 0..<storage.byteCount, path: path), kind, storage)
+    }
+  }
+
+  /// The value in a TensorProto, SequenceProto or OptionalProto, as the kind says.
+  private static func value(
+    _ message: WireReader, _ kind: ValueKind, _ storage: Storage
+  ) throws -> Value {
+    var message = message
+    switch kind {
+    case .tensor:
       var reader = ONNXTensorReader(storage, directory: nil)
-      return try reader.read(proto)
+      return .tensor(try reader.read(try ONNXParser.tensor(message)))
+    case .sequence(let element):
+      var elements: [Value] = []
+      while let field = try message.next() {
+        // tensor_values, sequence_values, optional_values.
+        if [3, 5, 7].contains(field.number) {
+          elements.append(try value(try message.message(field, "value"), element, storage))
+        } else {
+          try message.skip(field)
+        }
+      }
+      return .sequence(ValueSequence(elements))
+    case .optional(let element):
+      var content: Value?
+      while let field = try message.next() {
+        // tensor_value, sequence_value.
+        if [3, 5].contains(field.number) {
+          content = try value(try message.message(field, "value"), element, storage)
+        } else {
+          try message.skip(field)
+        }
+      }
+      return .optional(content)
+    case .map:
+      throw MartletError(.unsupported, "cases with maps are not read")
     }
   }
 

@@ -24,7 +24,7 @@ def test_the_digits_are_read(digits, images):
 
 
 def test_inputs_and_outputs_are_described(digits):
-    assert digits.inputs == (martlet.ValueInfo("image", "float32", ("batch", 1, 8, 8)),)
+    assert digits.inputs == (martlet.ValueInfo("image", "float32", ("batch", 1, 8, 8), "float32[batch, 1, 8, 8]"),)
     assert digits.outputs[0].name == "probabilities"
     assert digits.outputs[0].dtype == "float32"
     assert digits.outputs[0].shape[1] == 10
@@ -361,3 +361,31 @@ def test_an_output_that_is_listed_twice():
     first, second = model(np.float32([1, 2]))
     assert first.tolist() == second.tolist() == [-1, -2]
     assert model.run({"x": np.float32([1, 2])})["y"].tolist() == [-1, -2]
+
+
+def test_memory_is_told_of_before_and_after_a_run(digits, images):
+    before = digits.memory()
+    assert set(before) == {"constants", "mapped", "prepared", "arena", "peak"}
+    assert 0 < before["mapped"] <= before["constants"]
+    one, five = (digits.result_bytes({"image": (rows, 1, 8, 8)}) for rows in (1, 5))
+    assert 0 < one < five
+    for _ in range(3):
+        digits(images[:5])
+    after = digits.memory()
+    assert after["prepared"] >= before["prepared"] > 0
+    assert 0 < after["arena"] <= after["peak"]
+    with pytest.raises(martlet.Error, match="axis 1"):
+        digits.result_bytes({"image": (5, 2, 8, 8)})
+    with pytest.raises(KeyError):
+        digits.result_bytes({})
+
+
+def test_results_whose_size_depends_on_data_have_none_beforehand():
+    onnx = pytest.importorskip("onnx")
+    value = onnx.helper.make_tensor_value_info
+    x = value("x", onnx.TensorProto.FLOAT, ["n"])
+    y = value("y", onnx.TensorProto.INT64, [1, None])
+    node = onnx.helper.make_node("NonZero", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", [x], [y])
+    model = martlet.load(onnx.helper.make_model(graph, ir_version=8).SerializeToString())
+    assert model.result_bytes({"x": (8,)}) is None

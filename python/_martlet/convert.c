@@ -287,6 +287,27 @@ static PyObject *from_number(ModuleState *state, PyObject *object) {
   return status == MARTLET_OK ? tensor_object(state, handle) : raise_status(state, status);
 }
 
+/* Whether it is an array of strings, bytes or objects. */
+static int is_text_array(PyObject *object) {
+  PyObject *dtype = PyObject_GetAttrString(object, "dtype");
+  PyObject *kind = dtype == NULL ? NULL : PyObject_GetAttrString(dtype, "kind");
+  const char *code = kind == NULL ? NULL : PyUnicode_AsUTF8AndSize(kind, NULL);
+  int matches = code != NULL && code[0] != '\0' && strchr("UOTS", code[0]) != NULL;
+  Py_XDECREF(kind);
+  Py_XDECREF(dtype);
+  PyErr_Clear();
+  return matches;
+}
+
+/* A Tensor of the strings in a str or an array. */
+static PyObject *from_texts(PyObject *object, const char *what) {
+  PyObject *interop = PyImport_ImportModule("martlet._interop");
+  if (interop == NULL) return NULL;
+  PyObject *result = PyObject_CallMethod(interop, "from_texts", "Os", object, what);
+  Py_DECREF(interop);
+  return result;
+}
+
 /* A Tensor of an object with a buffer; *is_done is false, and the result NULL, where its __dlpack__()
  * is to be tried. */
 static PyObject *from_buffered(ModuleState *state, PyObject *object, const char *what,
@@ -296,6 +317,12 @@ static PyObject *from_buffered(ModuleState *state, PyObject *object, const char 
   if (result != NULL) return result;
   PyObject *type, *value, *traceback;
   PyErr_Fetch(&type, &value, &traceback);
+  if (later == NULL && is_text_array(object)) {
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+    return from_texts(object, what);
+  }
   if (PyErr_GivenExceptionMatches(type, state->error) ||
       (!from_ml_array(state, object, what, later, &result) &&
        !PyObject_HasAttrString(object, "__dlpack__"))) {
@@ -319,6 +346,7 @@ static PyObject *refuse(PyObject *object, const char *what, const char *expected
 
 PyObject *as_tensor(ModuleState *state, PyObject *object, const char *what) {
   if (Py_TYPE(object) == state->tensor_type) return Py_NewRef(object);
+  if (PyUnicode_Check(object)) return from_texts(object, what);
   if (PyObject_CheckBuffer(object)) {
     int is_done;
     PyObject *result = from_buffered(state, object, what, NULL, &is_done);

@@ -20,6 +20,7 @@ typedef struct {
   PyTypeObject *model_type;
   PyTypeObject *context_type;
   PyTypeObject *pool_type;
+  PyTypeObject *value_type;
   PyObject *error;                 /* martlet.Error, the base of the others */
   PyObject *errors[STATUS_COUNT];  /* the exception of each status */
   PyObject *file_not_found;        /* NOT_FOUND, of a file */
@@ -99,6 +100,15 @@ typedef struct {
 extern PyType_Spec pool_spec;
 /* The handle of a ThreadPool, NULL for None; it is the object's. 0, or -1 with an exception. */
 int pool_handle(ModuleState *state, PyObject *object, martlet_pool **handle);
+
+/* ---- values.c */
+
+/* The handles of a tuple of Values, to be freed; NULL with an exception. */
+martlet_value **value_handles(ModuleState *state, PyObject *tuple);
+/* A tuple of Values; takes over the handles, also on failure. */
+PyObject *value_results(ModuleState *state, martlet_value **handles, size_t count);
+extern PyMethodDef value_methods[];
+extern PyType_Spec value_spec;
 
 /* ---- functions.c, model.c */
 

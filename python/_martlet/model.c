@@ -143,7 +143,7 @@ static void model_dealloc(PyObject *object) {
   Py_DECREF(type);
 }
 
-/* (name, dtype or None, shape or None); an extent is a number, a symbol or None. */
+/* (name, dtype or None, shape or None, type); an extent is a number, a symbol or None. */
 static PyObject *describe(const martlet_value_info *info) {
   PyObject *shape = info->rank < 0 ? Py_NewRef(Py_None) : PyTuple_New(info->rank);
   for (int32_t axis = 0; shape != NULL && axis < info->rank; axis++) {
@@ -156,7 +156,7 @@ static PyObject *describe(const martlet_value_info *info) {
   if (shape == NULL) return NULL;
   const char *dtype =
       info->dtype == MARTLET_DTYPE_UNKNOWN ? NULL : martlet_dtype_name(info->dtype);
-  return Py_BuildValue("(szN)", info->name, dtype, shape);
+  return Py_BuildValue("(szNs)", info->name, dtype, shape, info->type);
 }
 
 typedef martlet_status (*count_function)(const martlet_model *, size_t *);
@@ -478,6 +478,40 @@ static PyObject *context_set_pool(PyObject *self, PyObject *object) {
   Py_RETURN_NONE;
 }
 
+/* run_values(inputs, output_count) -> tuple of Values; inputs: a tuple of them, in order. */
+static PyObject *context_run_values(PyObject *self, PyObject *args) {
+  ModuleState *state = state_of(self);
+  ContextObject *context = (ContextObject *)self;
+  PyObject *inputs;
+  Py_ssize_t count;
+  if (!PyArg_ParseTuple(args, "O!n", &PyTuple_Type, &inputs, &count)) return NULL;
+  Watch *watch = &context->watch;
+  if (watch->thread != NULL) {
+    PyErr_SetString(state->error, "another thread is using the context");
+    return NULL;
+  }
+  martlet_value **handles = value_handles(state, inputs);
+  martlet_value **outputs = calloc((size_t)count + 1, sizeof *outputs);
+  PyObject *results = NULL;
+  if (handles != NULL && outputs == NULL) PyErr_NoMemory();
+  if (handles != NULL && outputs != NULL) {
+    watch->last_check = now();
+    watch->failed = 0;
+    watch->thread = PyEval_SaveThread();
+    martlet_status status = martlet_context_run_values(
+        context->handle, handles, (size_t)PyTuple_Size(inputs), outputs, (size_t)count);
+    PyEval_RestoreThread(watch->thread);
+    watch->thread = NULL;
+    if (status == MARTLET_OK) results = value_results(state, outputs, (size_t)count);
+    else if (!watch->failed) raise_status(state, status);
+    if (watch->failed) Py_CLEAR(results);
+  }
+  free(handles);
+  free(outputs);
+  drain_owners();
+  return results;
+}
+
 static PyObject *context_set_profiling(PyObject *self, PyObject *argument) {
   int enabled = PyObject_IsTrue(argument);
   if (enabled < 0) return NULL;
@@ -530,6 +564,7 @@ static PyMethodDef context_methods[] = {
     {"run", context_run, METH_VARARGS, NULL},
     {"set_option", context_set_option, METH_VARARGS, NULL},
     {"set_pool", context_set_pool, METH_O, NULL},
+    {"run_values", context_run_values, METH_VARARGS, NULL},
     {"set_profiling", context_set_profiling, METH_O, NULL},
     {"nodes", context_nodes, METH_NOARGS, NULL},
     {"precision_report", context_precision_report, METH_NOARGS, NULL},

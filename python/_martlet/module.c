@@ -117,14 +117,16 @@ static int module_exec(PyObject *module) {
   ModuleState *state = PyModule_GetState(module);
   if (add_errors(module, state) < 0 || PyModule_AddFunctions(module, function_methods) < 0 ||
       PyModule_AddFunctions(module, setting_methods) < 0 ||
-      PyModule_AddFunctions(module, model_methods) < 0)
+      PyModule_AddFunctions(module, model_methods) < 0 ||
+      PyModule_AddFunctions(module, value_methods) < 0)
     return -1;
   state->tensor_type = add_type(module, &tensor_spec);
   state->model_type = add_type(module, &model_spec);
   state->context_type = add_type(module, &context_spec);
   state->pool_type = add_type(module, &pool_spec);
+  state->value_type = add_type(module, &value_spec);
   if (state->tensor_type == NULL || state->model_type == NULL || state->context_type == NULL ||
-      state->pool_type == NULL)
+      state->pool_type == NULL || state->value_type == NULL)
     return -1;
   return PyModule_AddStringConstant(module, "version", martlet_version_string());
 }
@@ -135,6 +137,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
   Py_VISIT(state->model_type);
   Py_VISIT(state->context_type);
   Py_VISIT(state->pool_type);
+  Py_VISIT(state->value_type);
   Py_VISIT(state->error);
   Py_VISIT(state->file_not_found);
   for (int i = 0; i < STATUS_COUNT; i++) Py_VISIT(state->errors[i]);
@@ -147,6 +150,7 @@ static int module_clear(PyObject *module) {
   Py_CLEAR(state->model_type);
   Py_CLEAR(state->context_type);
   Py_CLEAR(state->pool_type);
+  Py_CLEAR(state->value_type);
   Py_CLEAR(state->error);
   Py_CLEAR(state->file_not_found);
   for (int i = 0; i < STATUS_COUNT; i++) Py_CLEAR(state->errors[i]);

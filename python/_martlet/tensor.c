@@ -307,7 +307,9 @@ static int tensor_get_buffer(PyObject *object, Py_buffer *view, int flags) {
   martlet_tensor_byte_count(self->handle, &bytes);
   martlet_tensor_data(self->handle, &data);
   const char *refusal = NULL;
-  if (format == NULL) {
+  if (self->dtype == MARTLET_STRING) {
+    refusal = "strings have no buffer; use numpy() or tolist()";
+  } else if (format == NULL) {
     refusal = "the buffer protocol has no code for bfloat16 and floats or integers of 8 bits and "
               "less; use numpy(), tobytes(), DLPack or astype()";
   } else if ((flags & PyBUF_WRITABLE) && is_read_only) {

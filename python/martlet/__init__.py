@@ -47,6 +47,7 @@ from martlet._martlet import (
 )
 from martlet._martlet import version as __version__
 from martlet._model import Model, NodeInfo, Report, ValueInfo, load
+from martlet._values import State
 from martlet._settings import (
     CPUInfo,
     InstructionSet,
@@ -83,6 +84,7 @@ __all__ = [
     "TensorLike",
     "ThreadPool",
     "UnsupportedError",
+    "State",
     "ValueInfo",
     "__version__",
     "conv1d",

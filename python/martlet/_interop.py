@@ -14,6 +14,10 @@ def to_numpy(tensor: Tensor, dtype: Any = None, copy: bool | None = None) -> Any
     """NumPy's ``__array__``: a view of the memory unless dtype or copy ask for more."""
     import numpy as np
 
+    if tensor.dtype == "string":
+        strings = np.empty(tensor.size, dtype=object)
+        strings[:] = _martlet.string_list(tensor)
+        return strings.reshape(tensor.shape).astype(dtype or object, copy=False)
     kind = _ML_DTYPES.get(tensor.dtype)
     result = np.asarray(memoryview(tensor)) if kind is None else _ml_array(tensor, kind)
     if dtype is not None and result.dtype != dtype:
@@ -74,7 +78,9 @@ def _ml_array(tensor: Tensor, kind: str) -> Any:
 
 
 def to_list(tensor: Tensor) -> Any:
-    """The elements as nested lists, or as a number for a scalar."""
+    """The elements as nested lists, or as a number or str for a scalar."""
+    if tensor.dtype == "string":
+        return _nested(_martlet.string_list(tensor), tensor.shape)
     if tensor.dtype in ("int4", "uint4", "int2", "uint2"):
         tensor = tensor.astype("int8")
     elif tensor.dtype in _ML_DTYPES or tensor.dtype == "float16":
@@ -92,12 +98,35 @@ def to_item(tensor: Tensor) -> Any:
 
 def reduce_tensor(tensor: Tensor) -> tuple[Any, ...]:
     """Pickling: the elements' bytes, dtype and shape."""
+    if tensor.dtype == "string":
+        return _martlet.from_strings, (tuple(_martlet.string_list(tensor)), tensor.shape)
     return rebuild_tensor, (tensor.tobytes(), tensor.dtype, tensor.shape)
 
 
 def rebuild_tensor(data: bytes, dtype: str, shape: tuple[int, ...]) -> Tensor:
     """What a pickled Tensor is made of again; the elements are copied."""
     return _martlet.from_bytes(data, dtype, shape)
+
+
+def _nested(flat: list[Any], shape: tuple[int, ...]) -> Any:
+    """A flat list in row-major order as nested ones."""
+    if not shape:
+        return flat[0]
+    step = len(flat) // shape[0] if shape[0] else 0
+    return [_nested(flat[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0])]
+
+
+def from_texts(given: Any, what: str) -> Tensor:
+    """A tensor of strings: of a str, or of an array of str, bytes or objects that are such."""
+    if isinstance(given, str):
+        return _martlet.from_strings((given,), ())
+    flat = given.ravel().tolist()
+    for index, item in enumerate(flat):
+        if not isinstance(item, (str, bytes)):
+            raise TypeError(
+                f"{what} holds a {type(item).__name__} at {index}; a tensor has numbers or strings"
+            )
+    return _martlet.from_strings(tuple(flat), given.shape)
 
 
 _TYPE_CODES = {bool: ("B", "bool"), int: ("q", "int64"), float: ("f", "float32")}
@@ -114,6 +143,8 @@ def from_nested(data: Any, dtype: Any = None) -> Tensor:
         level = level[0]
     flat: list[Any] = []
     _flatten(data, shape, flat)
+    if flat and all(isinstance(item, str) for item in flat):
+        return _martlet.from_strings(tuple(flat), tuple(shape))
     kind = max(map(type, flat), key=[bool, int, float].index, default=float)
     code, name = _TYPE_CODES[kind]
     result = _martlet.from_bytes(array(code, flat).tobytes(), name, tuple(shape))
@@ -122,8 +153,10 @@ def from_nested(data: Any, dtype: Any = None) -> Tensor:
 
 def _flatten(data: Any, shape: list[int], flat: list[Any]) -> None:
     if not shape:
-        if type(data) not in _TYPE_CODES:
-            raise TypeError(f"a tensor has numbers, not {type(data).__name__}")
+        if type(data) not in _TYPE_CODES and not isinstance(data, str):
+            raise TypeError(f"a tensor has numbers or strings, not {type(data).__name__}")
+        if flat and isinstance(data, str) != isinstance(flat[0], str):
+            raise TypeError("a tensor has numbers or strings, not both")
         flat.append(data)
         return
     if not isinstance(data, (list, tuple)) or len(data) != shape[0]:

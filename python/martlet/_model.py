@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from martlet import _martlet
 from martlet._martlet import Tensor, ThreadPool
+from martlet._values import State, from_value, to_value
 
 
 class ValueInfo(NamedTuple):
@@ -20,6 +21,8 @@ class ValueInfo(NamedTuple):
     dtype: str | None
     #: An extent is a number, the name of a symbol, or None; all is None when the rank is unknown.
     shape: tuple[int | str | None, ...] | None
+    #: All that the model says: "float32[n, 3]", "sequence(int64)", "optional(float32)".
+    type: str
 
 
 class NodeInfo(NamedTuple):
@@ -108,6 +111,8 @@ class Model:
         # A model may list an output twice; a dict has it once. None: memory of its own.
         every = tuple(dict.fromkeys(self._output_names))
         self._every_output = (every, (None,) * len(every))
+        # Where all are tensors, runs go the short way.
+        self._is_plain = not any("(" in value.type for value in self.inputs + self.outputs)
         self._local = threading.local()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -117,12 +122,47 @@ class Model:
         -------
         Tensor, or a tuple of them where the model has several outputs
         """
-        if kwargs or len(args) != len(self._input_names):
+        if not self._is_plain or any(isinstance(value, State) for value in args):
             names, values = self._bind(args, kwargs)
-            results = self._context.run(names, values, self._output_names, self._no_outs)
+            results = self._run_values(self._context, dict(zip(names, values, strict=True)))
+        elif kwargs or len(args) != len(self._input_names):
+            names, values = self._bind(args, kwargs)
+            results = self._run_named(self._context, names, values, self._output_names, self._no_outs)
         else:
             results = self._context.run(self._input_names, args, None, self._no_outs)
         return results[0] if len(results) == 1 else results
+
+    def _run_named(
+        self,
+        context: _martlet.Context,
+        names: tuple[str, ...],
+        values: tuple[Any, ...],
+        wanted: tuple[str, ...],
+        slots: tuple[Any, ...],
+    ) -> tuple[Any, ...]:
+        if self._is_plain and not any(isinstance(value, State) for value in values):
+            return context.run(names, values, wanted, slots)
+        if any(slot is not None for slot in slots):
+            raise ValueError("out is for runs whose inputs and outputs are all tensors")
+        results = self._run_values(context, dict(zip(names, values, strict=True)))
+        every = dict(zip(self._output_names, results, strict=True))
+        for name in wanted:
+            if name not in every:
+                raise ValueError(f"the model has no output '{name}'")
+        return tuple(every[name] for name in wanted)
+
+    def _run_values(self, context: _martlet.Context, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
+        """All outputs, of inputs that need not be tensors."""
+        missing = [name for name in self._input_names if name not in inputs]
+        extra = [name for name in inputs if name not in self._input_names]
+        if missing or extra:
+            what = f"missing input {missing[0]!r}" if missing else f"no input {extra[0]!r}"
+            raise ValueError(f"{what}; the model's inputs are {', '.join(self._input_names)}")
+        values = tuple(
+            to_value(inputs[value.name], value.type, f"input '{value.name}'")
+            for value in self.inputs
+        )
+        return tuple(map(from_value, context.run_values(values, len(self.outputs))))
 
     def memory(self) -> dict[str, int]:
         """Bytes that the model takes.
@@ -168,12 +208,14 @@ class Model:
         max_loop_iterations: int | None = None,
         max_memory_bytes: int | None = None,
         pool: ThreadPool | None = None,
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, Any]:
         """Run on inputs by name.
 
         Parameters
         ----------
-        inputs : name -> Tensor, NumPy array, or anything with a buffer or ``__dlpack__``
+        inputs : name -> Tensor, NumPy array, or anything with a buffer or ``__dlpack__``; a list
+            where the model wants a sequence, None or a value for an optional, a dict for a map, a
+            `State` for a tensor that grows from run to run
         outputs : names of the outputs that are wanted, all of them by default
         out : name -> writable array of the output's dtype and shape to write it into, optional;
             where its elements are misaligned or at odd distances, they are copied there in the end
@@ -182,7 +224,7 @@ class Model:
 
         Returns
         -------
-        dict of output name -> Tensor, in the order asked for
+        dict of output name -> Tensor (or list, None, dict, State), in the order asked for
 
         Raises
         ------
@@ -202,16 +244,15 @@ class Model:
                 if name not in wanted:
                     raise ValueError(f"out has '{name}', which is not among the outputs asked for")
             slots = tuple(given.get(name) for name in wanted)
-        operands = (tuple(inputs), tuple(inputs.values()), wanted, slots)
-        if max_loop_iterations is None and max_memory_bytes is None and pool is None:
-            results = self._context.run(*operands)
+        options = _texts(
+            {"max_loop_iterations": max_loop_iterations, "max_memory_bytes": max_memory_bytes}
+        )
+        given_inputs = (tuple(inputs), tuple(inputs.values()))
+        if not options and pool is None:
+            results = self._run_named(self._context, *given_inputs, wanted, slots)
         else:
-            options = {
-                "max_loop_iterations": max_loop_iterations,
-                "max_memory_bytes": max_memory_bytes,
-            }
-            with self._context_with(_texts(options), pool) as context:
-                results = context.run(*operands)
+            with self._context_with(options, pool) as context:
+                results = self._run_named(context, *given_inputs, wanted, slots)
         return dict(zip(wanted, results, strict=True))
 
     def precision_report(self) -> Report:
@@ -229,7 +270,7 @@ class Model:
             names, values = self._bind(args, kwargs)
             context.set_profiling(True)
             try:
-                context.run(names, values, self._output_names, self._no_outs)
+                self._run_named(context, names, values, self._output_names, self._no_outs)
                 return Report(context.profile(), _nodes(context))
             finally:
                 context.set_profiling(False)

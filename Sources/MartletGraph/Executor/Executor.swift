@@ -29,9 +29,9 @@ package final class Executor: @unchecked Sendable {
   /// `cancelled`, `limitExceeded`, `invalidState` when a run of this executor is under way on another thread, and
   /// what the operators throw, with node and operator named.
   package func run(
-    _ inputs: [Tensor], destinations: [Tensor?] = [], options: RunOptions = RunOptions(),
+    _ inputs: [Value], destinations: [Tensor?] = [], options: RunOptions = RunOptions(),
     progress: ProgressCallback? = nil
-  ) throws(MartletError) -> [Tensor] {
+  ) throws(MartletError) -> [Value] {
     guard !busy.exchange(true, ordering: .acquiring) else {
       throw MartletError(
         .invalidState, "this run context is running on another thread; make one per thread")
@@ -44,60 +44,98 @@ package final class Executor: @unchecked Sendable {
     try plan.checkDestinations(destinations)
     runner.context.begin(options, RunAllowance(options))
     try runner.run(
-      inputs.map { .tensor($0) },
-      destinations: plan.usableDestinations(destinations, inputs: inputs), progress: progress)
+      inputs, destinations: plan.usableDestinations(destinations, inputs: inputs),
+      progress: progress)
     let outputs = try collectOutputs(inputs, destinations)
     runner.noteMemory()
     return outputs
   }
 
+  /// `run` of a graph whose inputs and outputs are tensors; throws `unsupported` naming an output that
+  /// is none.
+  package func run(
+    _ inputs: [Tensor], destinations: [Tensor?] = [], options: RunOptions = RunOptions(),
+    progress: ProgressCallback? = nil
+  ) throws(MartletError) -> [Tensor] {
+    let results = try run(
+      inputs.map { .tensor($0) }, destinations: destinations, options: options, progress: progress)
+    var tensors: [Tensor] = []
+    tensors.reserveCapacity(results.count)
+    for (index, result) in results.enumerated() {
+      guard case .tensor(let tensor) = result else {
+        let name = plan.graph.outputs[index].name
+        throw MartletError(
+          .unsupported, "output '\(name)' is \(result.summary), not a tensor; ask for values",
+          input: name, expected: "a tensor", actual: result.summary)
+      }
+      tensors.append(tensor)
+    }
+    return tensors
+  }
+
   // MARK: - Outputs
 
   /// The outputs, each in memory of its own or the caller's.
-  private func collectOutputs(_ inputs: [Tensor], _ destinations: [Tensor?]) throws(MartletError)
-    -> [Tensor]
-  {
+  private func collectOutputs(
+    _ inputs: [Value], _ destinations: [Tensor?]
+  ) throws(MartletError) -> [Value] {
     var taken: Set<ObjectIdentifier> = []
-    for input in inputs { taken.insert(ObjectIdentifier(input.storage)) }
+    for input in inputs {
+      _ = input.contains { tensor in
+        taken.insert(ObjectIdentifier(tensor.storage))
+        return false
+      }
+    }
     if let arena = runner.arena { taken.insert(ObjectIdentifier(arena)) }
-    var results: [Tensor] = []
+    var results: [Value] = []
+    results.reserveCapacity(plan.outputSources.count)
     for (index, value) in try outputValues(destinations).enumerated() {
-      if index < destinations.count, let destination = destinations[index] {
-        if !destination.isSameView(as: value) { value.copyElements(to: destination) }
+      if index < destinations.count, let destination = destinations[index],
+        case .tensor(let tensor) = value
+      {
+        if !destination.isSameView(as: tensor) { tensor.copyElements(to: destination) }
         taken.insert(ObjectIdentifier(destination.storage))
-        results.append(destination)
+        results.append(.tensor(destination))
         continue
       }
-      let identity = ObjectIdentifier(value.storage)
-      let isFresh = taken.insert(identity).inserted && !plan.constantStorages.contains(identity)
-      let isOwn = isFresh && value.isContiguous && !value.storage.isReadOnly
-      results.append(isOwn ? value : try recycledCopy(value))
+      results.append(
+        try value.mapTensors { tensor throws(MartletError) in
+          let identity = ObjectIdentifier(tensor.storage)
+          let isFresh =
+            taken.insert(identity).inserted && !plan.constantStorages.contains(identity)
+          let isOwn = isFresh && tensor.isContiguous && !tensor.storage.isReadOnly
+          return isOwn ? tensor : try recycledCopy(tensor)
+        })
     }
     return results
   }
 
   /// What the outputs are, none of which lies where a destination is yet to be written: a result that
   /// is a view of an input must leave it before another takes its place.
-  private func outputValues(_ destinations: [Tensor?]) throws(MartletError) -> [Tensor] {
-    var values: [Tensor] = []
+  private func outputValues(_ destinations: [Tensor?]) throws(MartletError) -> [Value] {
+    var values: [Value] = []
+    values.reserveCapacity(plan.outputSources.count)
     for index in plan.outputSources.indices {
-      guard let value = runner.output(index)?.tensor else {
+      guard let value = runner.output(index) else {
         throw MartletError(
           .internalError, "output '\(plan.graph.outputs[index].name)' was not computed")
       }
       if index < destinations.count, let destination = destinations[index] {
-        guard destination.dtype == value.dtype, destination.shape == value.shape else {
-          throw plan.destinationError(index, destination, actual: value)
-        }
+        guard case .tensor(let tensor) = value, destination.dtype == tensor.dtype,
+          destination.shape == tensor.shape
+        else { throw plan.destinationError(index, destination, actual: value) }
       }
       values.append(value)
     }
     let given = destinations.enumerated().filter { $1 != nil }
-    for (index, value) in values.enumerated() where !given.isEmpty {
-      for case (let place, let destination?) in given where destination.overlaps(value) {
-        if place == index && destination.isSameView(as: value) { continue }
-        values[index] = try recycledCopy(value)
-        break
+    guard !given.isEmpty else { return values }
+    for (index, value) in values.enumerated() {
+      values[index] = try value.mapTensors { tensor throws(MartletError) in
+        for case (let place, let destination?) in given where destination.overlaps(tensor) {
+          if place == index && destination.isSameView(as: tensor) { continue }
+          return try recycledCopy(tensor)
+        }
+        return tensor
       }
     }
     return values

@@ -44,15 +44,26 @@ final class NodeFrames {
     }
   }
 
-  /// Hands a value of this run to its readers.
-  func give(_ value: Value?, to readers: [Plan.Reader]) {
+  /// Hands a value of this run to its readers; throws where an operator does not take its kind.
+  func give(_ value: Value?, to readers: [Plan.Reader]) throws(MartletError) {
     for reader in readers {
       if reader.node < 0 {
         outputs[reader.position] = value
       } else {
+        if let value, !value.isNumbers { try check(value, reader) }
         inputs[reader.node].values[reader.position] = value
         loose[reader.node] += 1
       }
+    }
+  }
+
+  private func check(_ value: Value, _ reader: Plan.Reader) throws(MartletError) {
+    // What a region captures is its own operators' business.
+    guard reader.position < inputs[reader.node].count else { return }
+    do throws(MartletError) {
+      try type(of: plan.nodes[reader.node].operation).schema.check(value, input: reader.position)
+    } catch {
+      throw error.at(plan.graph.nodes[reader.node])
     }
   }
 

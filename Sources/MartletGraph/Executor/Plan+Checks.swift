@@ -4,10 +4,14 @@ import MartletOperators
 /// What a caller hands to a run, held against what the graph says.
 extension Plan {
   /// Checks number, dtypes and shapes of the inputs; equal symbols must have equal extents.
-  func checkInputs(_ inputs: [Tensor]) throws(MartletError) {
+  func checkInputs(_ inputs: [Value]) throws(MartletError) {
     try checkCount(inputs.count)
-    for (id, tensor) in zip(graph.inputs, inputs) {
+    for (id, value) in zip(graph.inputs, inputs) {
       let (name, type) = (graph.values[id].name, graph.values[id].type)
+      guard let tensor = value.tensor, type.compound == nil else {
+        try checkKind(value, type, of: name)
+        continue
+      }
       if let dtype = type.dtype, dtype != tensor.dtype {
         let actual = "\(tensor.dtype)\(Shape.text(tensor.shape))"
         throw MartletError(
@@ -16,7 +20,8 @@ extension Plan {
       }
     }
     var extents: [String: (extent: Int, input: String)] = [:]
-    for (id, tensor) in zip(graph.inputs, inputs) {
+    for (id, value) in zip(graph.inputs, inputs) {
+      guard let tensor = value.tensor else { continue }
       try check(id, tensor.shape, &extents) { "\(tensor.dtype)\(Shape.text(tensor.shape))" }
     }
   }
@@ -76,6 +81,14 @@ extension Plan {
     }
   }
 
+  /// Checks an input that is no tensor, or should be none.
+  private func checkKind(_ value: Value, _ type: ValueType, of name: String) throws(MartletError) {
+    guard !value.agrees(with: type.kind) else { return }
+    throw MartletError(
+      .invalidArgument, "input '\(name)': expected \(type.text), got \(value.summary)", input: name,
+      expected: type.text, actual: value.summary)
+  }
+
   /// Checks number, writability, dtypes and, as far as known, shapes of the destinations, and that
   /// no two of them overlap.
   func checkDestinations(_ destinations: [Tensor?]) throws(MartletError) {
@@ -99,6 +112,12 @@ extension Plan {
               if case .known(let wanted) = dimension { wanted == extent } else { true }
             }
         } ?? true
+      guard type.compound == nil, destination.dtype != .string else {
+        throw MartletError(
+          .invalidArgument,
+          "output '\(name)' is \(type.text), which cannot be written into a given tensor",
+          input: name, expected: "no destination", actual: "a tensor")
+      }
       guard fits, type.dtype == nil || type.dtype == destination.dtype else {
         throw destinationError(index, destination, dtype: type.dtype, expected: type.text)
       }
@@ -120,19 +139,19 @@ extension Plan {
 
   /// The destinations that nodes may write to while the run goes on: not those that overlap an
   /// input, which may still be read.
-  func usableDestinations(_ destinations: [Tensor?], inputs: [Tensor]) -> [Tensor?] {
+  func usableDestinations(_ destinations: [Tensor?], inputs: [Value]) -> [Tensor?] {
     guard destinations.contains(where: { $0 != nil }) else { return [] }
     var usable = destinations.map { destination in
-      destination.flatMap { given in inputs.contains { $0.overlaps(given) } ? nil : given }
+      destination.flatMap { given in
+        inputs.contains { $0.contains { $0.overlaps(given) } } ? nil : given
+      }
     }
     while usable.count < graph.outputs.count { usable.append(nil) }
     return usable
   }
 
-  func destinationError(_ index: Int, _ destination: Tensor, actual: Tensor) -> MartletError {
-    destinationError(
-      index, destination, dtype: actual.dtype,
-      expected: "\(actual.dtype)\(Shape.text(actual.shape))")
+  func destinationError(_ index: Int, _ destination: Tensor, actual: Value) -> MartletError {
+    destinationError(index, destination, dtype: actual.tensor?.dtype, expected: actual.summary)
   }
 
   private func destinationError(
@@ -144,13 +163,5 @@ extension Plan {
       dtype == nil || dtype == destination.dtype ? .invalidShape : .invalidDType,
       "output '\(name)' is \(expected), but its destination is \(given)",
       input: name, expected: expected, actual: given)
-  }
-}
-
-extension ValueType {
-  /// dtype and shape as text: `float32[batch, 3]`.
-  package var text: String {
-    let name = dtype.map { "\($0)" } ?? "?"
-    return shape.map { name + "[" + $0.map(\.description).joined(separator: ", ") + "]" } ?? name
   }
 }

@@ -88,6 +88,7 @@ package final class Plan: Sendable {
     // The constants that nodes read in a prepared form, and those that somebody reads as they are.
     var replaced: Set<ValueID> = []
     var read = Set(graph.outputs.map(\.value))
+    var uses = graph.useCounts()
     var constantStorages: Set<ObjectIdentifier> = []
     for (index, id) in graph.inputs.enumerated() { sourceOf[id] = .input(index) }
     func source(_ id: ValueID) throws(MartletError) -> Source {
@@ -126,6 +127,11 @@ package final class Plan: Sendable {
         }
         readersOf[input].append(Reader(node: index, position: position))
         if unread.contains(position) { replaced.insert(input) } else { read.insert(input) }
+        uses[input] -= 1
+        // At once: a whole model's pages beside what was made of them may be more than there is.
+        if uses[input] == 0, replaced.contains(input), !read.contains(input) {
+          graph.values[input].constant?.letGoOfPages()
+        }
       }
       let firstResult = results.count
       for id in node.outputs {
@@ -176,7 +182,6 @@ package final class Plan: Sendable {
     self.constantBytes = constantBytes
     self.mappedBytes = mappedBytes
     self.prepared = prepared
-    for id in replaced.subtracting(read) { graph.values[id].constant?.letGoOfPages() }
   }
 
   /// Prepares the node's constants; gives the inputs whose elements its runs do not read.

@@ -93,6 +93,7 @@ final class PlanRunner {
     let scratch = layouts.active?.scratch
     let values = layouts.active?.values
     let calls = isProfiling ? nil : layouts.active?.calls
+    let works = isProfiling ? nil : layouts.active?.works
     let isProfiling = isProfiling
     var nextReport: Int64 = 0
     for index in nodes.indices {
@@ -101,9 +102,15 @@ final class PlanRunner {
         nextReport = mp_now_ns() + PlanRunner.reportingInterval
       }
       if let isSkipped, isSkipped[index], !frames.isLoose(index) { continue }
-      if let calls, let call = calls[index], !frames.isLoose(index) {
-        call.run()
-        continue
+      if let calls, let works, !frames.isLoose(index) {
+        if let call = calls[index] {
+          call.run()
+          continue
+        }
+        if let work = works[index] {
+          try run(work, index)
+          continue
+        }
       }
       context.begin(places: nodes[index].results, areGiven: nodes[index].hasOutput)
       if let scratch { context.memory.planned.range = scratch[index] }
@@ -130,6 +137,17 @@ final class PlanRunner {
     }
   }
 
+  private func run(_ work: any BoundWork, _ index: Int) throws(MartletError) {
+    do throws(MartletError) {
+      let execution = try work.run(on: context.pool)
+      if executions[index].count != 1 || executions[index][0] != execution {
+        executions[index] = [execution]
+      }
+    } catch {
+      throw error.at(plan.graph.nodes[index])
+    }
+  }
+
   /// Gives the current node's results to their readers, which have those that were laid out already.
   @inline(__always)
   private func handOn(_ results: Range<Int>, _ values: [Tensor?]?) throws(MartletError) {
@@ -147,7 +165,7 @@ final class PlanRunner {
   }
 
   private func giveResult(_ position: Int, _ result: Int) throws(MartletError) {
-    frames.give(
+    try frames.give(
       try layouts.lasting(context.results[position], context), to: plan.readers[result])
   }
 

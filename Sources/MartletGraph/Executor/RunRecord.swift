@@ -43,7 +43,7 @@ struct RunRecord {
 
   private static func result(_ value: Value?, _ inputs: Inputs, _ handedOut: [Tensor]) -> Result {
     var result = Result()
-    guard case .tensor(let tensor)? = value else { return result }
+    guard case .tensor(let tensor)? = value, tensor.dtype != .string else { return result }
     result.dtype = tensor.dtype
     result.delivered = tensor.layout
     if let own = handedOut.last(where: { $0.storage === tensor.storage }) {

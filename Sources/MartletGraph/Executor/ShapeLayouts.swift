@@ -47,6 +47,15 @@ final class ShapeLayouts {
     let inputs: [Tensor?]
     /// By node: what it comes to where its operands are what they are bound to, if that is one call.
     let calls: [KernelCall?]
+    let works: [(any BoundWork)?]
+    /// What works are bound for.
+    let preparation: Preparation
+
+    /// Whether a run of these options gives the bits that works do.
+    func suits(_ context: RunContext) -> Bool {
+      preparation.mode == context.mode
+        && preparation.options.permitsWinograd == context.options.permitsWinograd
+    }
   }
 
   init(_ plan: Plan, isRegion: Bool) {
@@ -61,7 +70,7 @@ final class ShapeLayouts {
   func prepare(
     _ inputs: [Value?], _ frames: NodeFrames, _ context: RunContext
   ) throws(MartletError) {
-    if let active, ShapeLayouts.match(active.shapes, inputs) {
+    if let active, active.suits(context), ShapeLayouts.match(active.shapes, inputs) {
       context.places = active.places
       runsSinceChange += 1
       try takeArena(context)
@@ -83,7 +92,7 @@ final class ShapeLayouts {
     guard let index else {
       unbind(frames, context)
       context.places = [Tensor?](repeating: nil, count: plan.readers.count)
-      recording = (inputs.map { $0?.tensor?.shape }, RunRecord())
+      recording = (inputs.map(ShapeLayouts.shape), RunRecord())
       context.isRecording = true
       return
     }
@@ -117,7 +126,7 @@ final class ShapeLayouts {
         continue
       }
       // What lies in the arena may be written over before its reader comes.
-      frames.give(try lasting(inputs[index], context), to: readers)
+      try frames.give(try lasting(inputs[index], context), to: readers)
     }
     for (index, source) in plan.outputSources.enumerated() {
       switch source {
@@ -149,6 +158,11 @@ final class ShapeLayouts {
     unbind(frames, context)
     arena = nil
     known = []
+  }
+
+  /// What a layout depends on of an input: nothing of sequences, nor of states, which grow all the time.
+  private static func shape(_ value: Value?) -> [Int]? {
+    if case .tensor(let tensor)? = value { tensor.shape } else { nil }
   }
 
   private static func match(_ shapes: [[Int]?], _ inputs: [Value?]) -> Bool {
@@ -192,10 +206,33 @@ final class ShapeLayouts {
       if let value { frames.bind(.tensor(value), to: plan.readers[result]) }
     }
     let places = layout.places(in: arena)
+    let fixed = fixedResults(layout, places, values, frames)
+    let preparation = Preparation(context.options)
+    let calls = zip(plan.nodes.indices, fixed).map { index, place in
+      place.flatMap { plan.nodes[index].operation.call(frames.inputs[index], into: $0) }
+    }
+    let works = zip(plan.nodes.indices, fixed).map { index, place in
+      place.flatMap {
+        plan.nodes[index].operation.bind(frames.inputs[index], into: $0, preparation)
+      }
+    }
     active = Active(
       shapes: shapes, plan: layout, places: places, values: values, scratch: scratch.ranges,
-      inputs: copies,
-      calls: calls(layout, places, values, frames))
+      inputs: copies, calls: calls, works: works, preparation: preparation)
+  }
+
+  /// By node: the place of its one result, where that and all of its operands stay where they are.
+  private func fixedResults(
+    _ layout: ShapePlan, _ places: [Tensor?], _ values: [Tensor?], _ frames: NodeFrames
+  ) -> [Tensor?] {
+    plan.nodes.indices.map { index in
+      let node = plan.nodes[index]
+      guard !node.hasRegions, !layout.isSkipped[index], node.results.count == 1,
+        let result = node.results.first, let place = places[result],
+        values[result]?.isSamePlace(as: place) == true, frames.isBound(index)
+      else { return nil }
+      return place
+    }
   }
 
   /// Where small inputs of a region are copied to, and the end of the last.
@@ -203,7 +240,8 @@ final class ShapeLayouts {
     var end = start
     let offsets = zip(inputs, plan.inputReaders).map { input, readers -> Int? in
       // An output that is an input is handed on as it is.
-      guard isRegion, let tensor = input?.tensor, tensor.count > 0, !readers.isEmpty,
+      guard isRegion, case .tensor(let tensor)? = input, tensor.dtype != .string,
+        tensor.count > 0, !readers.isEmpty,
         readers.allSatisfy({ $0.node >= 0 }),
         let bytes = try? Shape.byteCount(tensor.shape, tensor.dtype),
         bytes <= ShapeLayouts.smallBytes
@@ -212,19 +250,6 @@ final class ShapeLayouts {
       return end
     }
     return (offsets, end)
-  }
-
-  private func calls(
-    _ layout: ShapePlan, _ places: [Tensor?], _ values: [Tensor?], _ frames: NodeFrames
-  ) -> [KernelCall?] {
-    plan.nodes.indices.map { index in
-      let node = plan.nodes[index]
-      guard !node.hasRegions, !layout.isSkipped[index], node.results.count == 1,
-        let result = node.results.first, let place = places[result],
-        values[result]?.isSamePlace(as: place) == true, frames.isBound(index)
-      else { return nil }
-      return node.operation.call(frames.inputs[index], into: place)
-    }
   }
 
   private func unbind(_ frames: NodeFrames, _ context: RunContext) {
@@ -250,8 +275,14 @@ final class ShapeLayouts {
   }
 
   func lasting(_ value: Value?, _ context: RunContext) throws(MartletError) -> Value? {
-    guard case .tensor(let tensor)? = value else { return value }
-    return .tensor(try lasting(tensor, context))
+    switch value {
+    case nil: return nil
+    case .tensor(let tensor)?: return .tensor(try lasting(tensor, context))
+    case let compound?:
+      return try compound.mapTensors { tensor throws(MartletError) in
+        try lasting(tensor, context)
+      }
+    }
   }
 
   /// Writes down what a node has just done.

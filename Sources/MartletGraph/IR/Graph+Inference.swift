@@ -35,7 +35,13 @@ extension Graph {
     var inputs: [ValueType?] = []
     for input in node.inputs { inputs.append(input.map { values[$0].type }) }
     var types: [ValueType]
-    do throws(MartletError) { types = try operation.infer(inputs) } catch { throw error.at(node) }
+    do throws(MartletError) {
+      for (index, type) in inputs.enumerated() where type?.dtype == .string || type?.compound != nil
+      {
+        if let type { try Swift.type(of: operation).schema.check(type.kind, input: index) }
+      }
+      types = try operation.infer(inputs)
+    } catch { throw error.at(node) }
     while types.count < node.outputs.count { types.append(ValueType(dtype: nil, shape: nil)) }
     return Array(types.prefix(node.outputs.count))
   }
@@ -104,7 +110,9 @@ extension ValueType {
   /// Whether as much is known of one as of the other, and the same; constants are compared as the
   /// memory that they are.
   package func isSame(as other: ValueType) -> Bool {
-    guard dtype == other.dtype, shape == other.shape, elements == other.elements else {
+    guard dtype == other.dtype, shape == other.shape, elements == other.elements,
+      compound == other.compound
+    else {
       return false
     }
     switch (constant, other.constant) {

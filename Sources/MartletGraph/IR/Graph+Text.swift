@@ -155,6 +155,7 @@ extension AttributeValue {
       values.isEmpty
         ? "strings[]" : "[" + values.map(GraphSyntax.quoted).joined(separator: ", ") + "]"
     case .tensor(let value): "\(value.dtype)\(Shape.text(value.shape))"
+    case .type(let value): "type \(value.text(GraphSyntax.text))"
     }
   }
 }

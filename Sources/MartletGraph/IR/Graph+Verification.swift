@@ -129,15 +129,3 @@ extension Graph {
 
   private func fault(_ what: String) -> MartletError { MartletError(.invalidModel, what) }
 }
-
-extension ValueType {
-  /// Whether one value may be of both types: no dtype, rank or extent contradicts.
-  package func agrees(with other: ValueType) -> Bool {
-    if let dtype, let otherDType = other.dtype, dtype != otherDType { return false }
-    guard let shape, let otherShape = other.shape else { return true }
-    guard shape.count == otherShape.count else { return false }
-    return zip(shape, otherShape).allSatisfy { a, b in
-      if case .known(let x) = a, case .known(let y) = b { x == y } else { true }
-    }
-  }
-}

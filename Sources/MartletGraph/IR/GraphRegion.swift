@@ -46,9 +46,13 @@ final class GraphRegion: RegionDescription {
     var graph = region.graph
     for (id, type) in zip(graph.inputs, inputs) {
       // What earlier questions said of shapes does not hold for this one.
-      graph.values[id].type = ValueType(
-        dtype: type?.dtype ?? graph.values[id].type.dtype, shape: type?.shape,
-        elements: type?.elements)
+      let known = graph.values[id].type
+      if type?.compound == nil && known.compound == nil {
+        graph.values[id].type = ValueType(
+          dtype: type?.dtype ?? known.dtype, shape: type?.shape, elements: type?.elements)
+      } else {
+        graph.values[id].type = type?.withoutElements ?? known
+      }
     }
     let budget = budget ?? InferenceBudget(for: graph.nodes)
     if budget.take() {
@@ -56,7 +60,8 @@ final class GraphRegion: RegionDescription {
     } else {
       // What follows from these inputs is not worked out, so what followed from others goes too.
       for id in graph.nodes.lazy.flatMap(\.outputs) {
-        graph.values[id].type = .unknown(graph.values[id].type.dtype)
+        let known = graph.values[id].type
+        graph.values[id].type = known.compound == nil ? .unknown(known.dtype) : known
       }
     }
     last.withLock { $0 = (inputs, graph) }

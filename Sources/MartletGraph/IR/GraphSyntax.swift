@@ -59,10 +59,9 @@ enum GraphSyntax {
     return bits == Float.nan.bitPattern ? "nan" : "nan(0x\(String(bits, radix: 16)))"
   }
 
-  /// dtype, shape and what is known of the elements: `int64[2] of (batch, 3)`.
+  /// dtype and shape, or the kind, and what is known of the elements: `int64[2] of (batch, 3)`.
   static func text(_ type: ValueType) -> String {
-    var text = type.dtype.map { "\($0)" } ?? "?"
-    if let shape = type.shape { text += "[" + shape.map(self.text).joined(separator: ", ") + "]" }
+    var text = type.kind.text(self.text)
     if let elements = type.elements {
       text += " of (" + elements.map(self.text).joined(separator: ", ") + ")"
     }
@@ -95,6 +94,10 @@ enum GraphSyntax {
     case .float32: return list(Float.self, text)
     case .int64: return list(Int64.self) { "\($0)" }
     case .int32: return list(Int32.self) { "\($0)" }
+    case .string:
+      let texts = dense.texts
+      guard texts.reduce(0, { $0 + ($1?.bytes.count ?? 0) }) <= inlineBytes else { return nil }
+      return "(" + texts.map { quoted($0?.string ?? "") }.joined(separator: ", ") + ")"
     default:
       let bytes = UnsafeRawBufferPointer(
         start: dense.pointer, count: dense.byteCount)

@@ -4,13 +4,7 @@ import MartletOperators
 /// Types, tensors and attributes as `GraphSyntax` writes them.
 extension TextCursor {
   mutating func type() throws(MartletError) -> ValueType {
-    var type = ValueType(dtype: nil, shape: nil)
-    if !skip("?") { type.dtype = try dtype() }
-    if peek() == "[" {
-      var shape: [Dimension] = []
-      try list("[", "]") { cursor throws(MartletError) in shape.append(try cursor.dimension()) }
-      type.shape = shape
-    }
+    var type = ValueType(try kind(depth: 0))
     if skip("of") {
       var elements: [Dimension] = []
       try list("(", ")") { cursor throws(MartletError) in
@@ -19,6 +13,46 @@ extension TextCursor {
       type.elements = elements
     }
     return type
+  }
+
+  private mutating func kind(depth: Int) throws(MartletError) -> ValueKind {
+    guard depth <= Value.maximumDepth else { throw error("fewer parentheses") }
+    if skip("?") { return .tensor(nil, try shape()) }
+    let before = self
+    switch word() {
+    case "sequence":
+      return .sequence(
+        of: try inParentheses { c throws(MartletError) in try c.kind(depth: depth + 1) })
+    case "optional":
+      return .optional(
+        of: try inParentheses { c throws(MartletError) in try c.kind(depth: depth + 1) })
+    case "map":
+      return try inParentheses { cursor throws(MartletError) in
+        let key = try cursor.dtype()
+        try cursor.expect(",")
+        return .map(key: key, value: try cursor.kind(depth: depth + 1))
+      }
+    default:
+      self = before
+      let dtype = try dtype()
+      return .tensor(dtype, try shape())
+    }
+  }
+
+  private mutating func inParentheses<Result>(
+    _ body: (inout TextCursor) throws(MartletError) -> Result
+  ) throws(MartletError) -> Result {
+    try expect("(")
+    let result = try body(&self)
+    try expect(")")
+    return result
+  }
+
+  private mutating func shape() throws(MartletError) -> [Dimension]? {
+    guard peek() == "[" else { return nil }
+    var shape: [Dimension] = []
+    try list("[", "]") { cursor throws(MartletError) in shape.append(try cursor.dimension()) }
+    return shape
   }
 
   private mutating func dtype() throws(MartletError) -> DType {
@@ -99,6 +133,16 @@ extension TextCursor {
       }
       return table[number]
     }
+    if dtype == .string {
+      var texts: [Text?] = []
+      try list("(", ")") { cursor throws(MartletError) in
+        texts.append(try Text(try cursor.quoted("a text")))
+      }
+      guard (try? Shape.elementCount(shape)) == texts.count else {
+        throw elements.error("as many texts as the shape says")
+      }
+      return try Tensor(texts: texts, shape)
+    }
     guard let bytes = try? Shape.byteCount(shape, dtype), bytes <= GraphSyntax.inlineBytes else {
       throw start.error("at most \(GraphSyntax.inlineBytes) bytes of elements")
     }
@@ -165,6 +209,7 @@ extension TextCursor {
     case "strings":
       try list("[", "]") { cursor throws(MartletError) in throw cursor.error("']'") }
       return .strings([])
+    case "type": return .type(try kind(depth: 0))
     case let word?:
       self = start
       if DType(name: word) != nil { return .tensor(try tensor(table)) }

@@ -77,10 +77,9 @@ extension ONNXConverter {
             "output '\(info.name)' of '\(attribute)' is made by no node, input or initialiser",
             input: info.name)
       }
-      let (dtype, shape) = try ONNXConverter.type(info, "output")
       graph.outputs.append(
         GraphOutput(
-          name: info.name, value: value, declared: ValueType(dtype: dtype, shape: shape)))
+          name: info.name, value: value, declared: try ONNXConverter.type(info, "output")))
     }
     let region = Region(name: attribute, graph: graph, captures: captures)
     let outer = enclosing.removeLast()
@@ -102,9 +101,8 @@ extension ONNXConverter {
           .invalidModel, "'\(info.name)' is both an input and an initialiser of a subgraph",
           input: info.name)
       }
-      let (dtype, shape) = try ONNXConverter.type(info, "input")
-      let declared = ValueType(
-        dtype: dtype, shape: shape.map { Inference.unknownShape(rank: $0.count) })
+      var declared = try ONNXConverter.type(info, "input")
+      declared.shape = declared.shape.map { Inference.unknownShape(rank: $0.count) }
       let type = index < formals.count ? formals[index].completed(by: declared) : declared
       scope[info.name] = graph.addInput(info.name, type)
     }

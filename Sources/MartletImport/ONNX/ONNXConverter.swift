@@ -45,8 +45,7 @@ struct ONNXConverter {
   mutating func convert(_ source: ONNXGraph) throws(MartletError) {
     try addInitializers(source)
     for info in source.inputs where scope[info.name] == nil && unreadable[info.name] == nil {
-      let (dtype, shape) = try ONNXConverter.type(info, "input")
-      scope[info.name] = graph.addInput(info.name, dtype, shape)
+      scope[info.name] = graph.addInput(info.name, try ONNXConverter.type(info, "input"))
     }
     try checkNames(source)
     try convertNodes(source.nodes, progress: progress)
@@ -61,10 +60,9 @@ struct ONNXConverter {
           .invalidModel, "output '\(info.name)' is made by no node, input or initialiser",
           input: info.name)
       }
-      let (dtype, shape) = try ONNXConverter.type(info, "output")
       graph.outputs.append(
         GraphOutput(
-          name: info.name, value: value, declared: ValueType(dtype: dtype, shape: shape)))
+          name: info.name, value: value, declared: try ONNXConverter.type(info, "output")))
     }
   }
 
@@ -103,24 +101,32 @@ struct ONNXConverter {
     }
   }
 
-  static func type(_ info: ONNXValueInfo, _ role: String) throws(MartletError) -> (
-    DType?, [Dimension]?
-  ) {
-    switch info.kind {
-    case .missing: return (nil, nil)
+  static func type(_ info: ONNXValueInfo, _ role: String) throws(MartletError) -> ValueType {
+    if info.kind == .missing { return .unknown() }
+    do throws(MartletError) {
+      return ValueType(try kind(info.kind, of: "\(role) '\(info.name)'"))
+    } catch {
+      var error = error
+      error.input = info.name
+      throw error
+    }
+  }
+
+  /// The kind that a type in the file stands for; what it leaves open is not known.
+  static func kind(_ kind: ONNXValueInfo.Kind, of what: String) throws(MartletError) -> ValueKind {
+    switch kind {
+    case .missing: return .unknownTensor
     case .tensor(let dataType, let shape):
-      if dataType == 0 { return (nil, shape) }
-      do throws(MartletError) {
-        return (try ONNXTensorReader.dtype(dataType, of: "\(role) '\(info.name)'"), shape)
-      } catch {
-        var error = error
-        error.input = info.name
-        throw error
-      }
-    case .unsupported(let kind):
+      return .tensor(dataType == 0 ? nil : try ONNXTensorReader.dtype(dataType, of: what), shape)
+    case .sequence(let element): return .sequence(of: try self.kind(element, of: what))
+    case .optional(let element): return .optional(of: try self.kind(element, of: what))
+    case .map(let keyType, let value):
+      let key = try ONNXTensorReader.dtype(keyType, of: "the keys of \(what)")
+      return .map(key: key, value: try self.kind(value, of: what))
+    case .unsupported(let name):
       throw MartletError(
-        .unsupported, "\(role) '\(info.name)' is a \(kind); only tensors are supported",
-        input: info.name, expected: "a tensor", actual: kind)
+        .unsupported, "\(what) is a \(name); tensors, sequences, optionals and maps are supported",
+        expected: "a tensor, sequence, optional or map", actual: name)
     }
   }
 
@@ -215,6 +221,9 @@ struct ONNXConverter {
       case .tensor(let proto): node.attributes[attribute.name] = .tensor(try tensors.read(proto))
       case .sparse(let proto): node.attributes[attribute.name] = .tensor(try tensors.read(proto))
       case .graph(let graph): node.graphs[attribute.name] = graph
+      case .type(let kind):
+        node.attributes[attribute.name] = .type(
+          try ONNXConverter.kind(kind, of: "attribute '\(attribute.name)'"))
       // An attribute that the function's caller did not give takes the operator's default.
       case .reference: continue
       case .unsupported(let kind):

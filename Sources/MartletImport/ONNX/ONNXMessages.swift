@@ -46,9 +46,10 @@ struct ONNXAttribute {
     case tensor(ONNXTensor)
     case sparse(ONNXSparseTensor)
     case graph(ONNXGraph)
+    case type(ONNXValueInfo.Kind)
     /// The name of the function's attribute whose value this takes.
     case reference(String)
-    /// A kind that Martlet does not take: types, lists of tensors or graphs.
+    /// A kind that Martlet does not take: lists of tensors, graphs or types.
     case unsupported(String)
   }
 
@@ -86,9 +87,13 @@ struct ONNXSparseTensor {
 }
 
 struct ONNXValueInfo {
-  enum Kind: Equatable {
+  /// A TypeProto, data types as in the file.
+  indirect enum Kind: Equatable {
     case missing
     case tensor(dataType: Int, shape: [Dimension]?)
+    case sequence(Kind)
+    case optional(Kind)
+    case map(keyType: Int, Kind)
     case unsupported(String)
   }
 

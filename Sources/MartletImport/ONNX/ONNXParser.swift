@@ -137,6 +137,7 @@ enum ONNXParser {
     var (integers, floats, texts) = ([Int](), [Float](), [String]())
     var graphValue: ONNXGraph?
     var sparseValue: ONNXSparseTensor?
+    var typeValue: ONNXValueInfo.Kind?
     var seen: Set<Int> = []
     var reference = ""
     while let field = try reader.next() {
@@ -151,6 +152,7 @@ enum ONNXParser {
       case 7: try reader.floats(field, into: &floats)
       case 8: try reader.integers(field, into: &integers)
       case 9: texts.append(try reader.text(field))
+      case 14: typeValue = try type(reader.message(field, "tp"))
       case 20: declared = try reader.integer(field)
       case 21: reference = try reader.string(field)
       case 22: sparseValue = try sparseTensor(reader.message(field, "sparse_tensor"))
@@ -190,7 +192,12 @@ enum ONNXParser {
       }
       attribute.value = .sparse(sparseValue)
     case 12: attribute.value = .unsupported("a list of sparse tensors")
-    case 13, 14: attribute.value = .unsupported("a type")
+    case 13:
+      guard let typeValue else {
+        throw reader.error("attribute '\(attribute.name)' is a type but holds none")
+      }
+      attribute.value = .type(typeValue)
+    case 14: attribute.value = .unsupported("a list of types")
     default:
       throw reader.error("attribute '\(attribute.name)' has unknown type \(type)")
     }
@@ -242,15 +249,43 @@ enum ONNXParser {
     return info
   }
 
-  private static func type(_ message: WireReader) throws(MartletError) -> ONNXValueInfo.Kind {
+  private static func type(_ message: WireReader, depth: Int = 0) throws(MartletError)
+    -> ONNXValueInfo.Kind
+  {
     var reader = message
+    guard depth <= Value.maximumDepth else {
+      throw reader.error("types are nested deeper than \(Value.maximumDepth)")
+    }
+    /// The fields of a message that holds one type and perhaps a key.
+    func inner(_ message: WireReader, typeField: Int) throws(MartletError) -> (
+      kind: ONNXValueInfo.Kind, key: Int
+    ) {
+      var reader = message
+      var (kind, key) = (ONNXValueInfo.Kind.missing, 0)
+      while let field = try reader.next() {
+        if field.number == typeField {
+          kind = try type(reader.message(field, "elem_type"), depth: depth + 1)
+        } else if field.number == 1 {
+          key = try reader.integer(field)
+        } else {
+          try reader.skip(field)
+        }
+      }
+      return (kind, key)
+    }
     var kind = ONNXValueInfo.Kind.missing
     while let field = try reader.next() {
       switch field.number {
       case 1: kind = try tensorType(reader.message(field, "tensor_type"))
-      case 4, 5, 7, 8, 9:
-        let names = [4: "sequence", 5: "map", 7: "opaque", 8: "sparse tensor", 9: "optional"]
-        kind = .unsupported(names[field.number] ?? "unknown")
+      case 4:
+        kind = .sequence(try inner(reader.message(field, "sequence_type"), typeField: 1).kind)
+      case 5:
+        let map = try inner(reader.message(field, "map_type"), typeField: 2)
+        kind = .map(keyType: map.key, map.kind)
+      case 9:
+        kind = .optional(try inner(reader.message(field, "optional_type"), typeField: 1).kind)
+      case 7, 8:
+        kind = .unsupported(field.number == 7 ? "opaque value" : "sparse tensor")
         try reader.skip(field)
       default: try reader.skip(field)
       }

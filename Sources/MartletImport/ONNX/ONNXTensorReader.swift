@@ -16,7 +16,7 @@ struct ONNXTensorReader {
     self.directory = directory
   }
 
-  /// The tensor's dtype; throws `unsupported` for strings and complex numbers.
+  /// The tensor's dtype; throws `unsupported` for complex numbers.
   static func dtype(_ code: Int, of what: String) throws(MartletError) -> DType {
     if let raw = Int32(exactly: code), let dtype = DType(rawValue: raw) { return dtype }
     guard let name = DType.unsupportedONNXNames[code] else {
@@ -38,6 +38,7 @@ struct ONNXTensorReader {
     do throws(MartletError) { byteCount = try Shape.byteCount(proto.dims, dtype) } catch {
       throw MartletError(.invalidModel, "\(proto.path): \(error.message)", actual: error.actual)
     }
+    if dtype == .string { return try strings(proto) }
     if proto.isExternal { return try external(proto, dtype, byteCount) }
     if let raw = proto.raw {
       guard raw.count == byteCount else {

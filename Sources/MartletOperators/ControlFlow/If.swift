@@ -6,7 +6,8 @@ import MartletCore
 /// Outputs of the branches must agree in dtype; their shapes may differ. Source: ONNX If-25.
 package struct If: Operator {
   package static let schema = OperatorSchema(
-    name: "If", inputs: ["cond"], outputs: ["outputs"], traits: [.narrow(.carried)])
+    name: "If", inputs: ["cond"], outputs: ["outputs"],
+    traits: [.anyElement, .anyKind, .narrow(.carried)])
 
   private let branches: [any RegionDescription]
   private let thenIndex: Int
@@ -42,6 +43,14 @@ package struct If: Operator {
         throw MartletError(
           .invalidDType, "If: output \(index) is \(x) in then_branch and \(y) in else_branch",
           operatorName: "If", expected: "\(x)", actual: "\(y)")
+      }
+      if a.compound != nil || b.compound != nil, a.kind.common(with: b.kind) == nil,
+        a.kind != .unknownTensor, b.kind != .unknownTensor
+      {
+        throw MartletError(
+          .invalidDType,
+          "If: output \(index) is \(a.text) in then_branch and \(b.text) in else_branch",
+          operatorName: "If", expected: a.text, actual: b.text)
       }
       types.append(a.common(with: b))
     }
@@ -87,18 +96,4 @@ extension Inputs {
     }
     return tensor.typed(UInt8.self)[0] != 0
   }
-}
-
-extension ValueType {
-  /// What holds of both.
-  func common(with other: ValueType) -> ValueType {
-    var result = ValueType(dtype: dtype == other.dtype ? dtype : nil, shape: nil)
-    if let shape, let otherShape = other.shape, shape.count == otherShape.count {
-      result.shape = zip(shape, otherShape).map { $0 == $1 ? $0 : .unknown }
-    }
-    return result
-  }
-
-  /// The dtype and shape, without what is known of the elements.
-  var withoutElements: ValueType { ValueType(dtype: dtype, shape: shape) }
 }

@@ -6,13 +6,13 @@ import MartletCore
 /// Inputs: M (int64, the most iterations; absent: no bound), cond (bool; absent: true), then the
 /// carried values. The body takes (iteration, cond, carried...) and gives (cond, carried..., scan
 /// outputs...); scan outputs of all iterations are stacked along a new first axis. Carried values may
-/// change their shape, not their dtype. The body's condition ends the loop also where `cond` is absent,
+/// change their shape, not their dtype or kind. The body's condition ends the loop also where `cond` is absent,
 /// as in ONNX Runtime. A loop without a bound goes on until its condition, a progress function, or a
 /// limit of the run's ends it. Source: ONNX Loop-25.
 package struct Loop: Operator {
   package static let schema = OperatorSchema(
     name: "Loop", inputs: ["M", "cond", "v_initial"], requiredInputs: 0, isVariadic: true,
-    outputs: ["v_final_and_scan_outputs"], traits: [.narrow(.carried)])
+    outputs: ["v_final_and_scan_outputs"], traits: [.anyElement, .anyKind, .narrow(.carried)])
 
   /// How often the body is asked for types that hold in every iteration.
   private static let inferenceRounds = 6
@@ -64,6 +64,14 @@ package struct Loop: Operator {
             "Loop: carried value \(index) is \(before) before an iteration and \(after) after it",
             operatorName: "Loop", input: "v_initial", expected: "\(before)", actual: "\(after)")
         }
+        if carried[index].compound != nil || result.compound != nil {
+          let kind = try Loop.commonKind(carried[index], result, index)
+          if kind != carried[index].kind {
+            isStable = false
+            carried[index] = ValueType(kind)
+          }
+          continue
+        }
         let common = carried[index].common(with: result)
         if common.shape != carried[index].shape || common.dtype != carried[index].dtype {
           isStable = false
@@ -75,7 +83,7 @@ package struct Loop: Operator {
       rounds -= 1
       if rounds == 0 {
         // Nothing is known of shapes that may yet change: that holds in every iteration.
-        carried = carried.map { ValueType(dtype: $0.dtype, shape: nil) }
+        carried = carried.map(\.withoutExtents)
         isStable = true
       }
       results = try body.infer(fixed + carried)
@@ -92,10 +100,10 @@ package struct Loop: Operator {
     let trips = inputs.optional(0) == nil ? Int.max : try inputs.integer(0)
     var goesOn = inputs.optional(1) == nil ? true : try inputs.condition(1)
     defer { region.finish() }
-    var dtypes: [DType?] = []
+    var kinds: [CarriedKind?] = []
     for index in 0..<carriedCount {
       let value = inputs.value(index + 2)
-      dtypes.append(value?.tensor?.dtype)
+      kinds.append(CarriedKind(value))
       region.give(value, to: index + 2)
     }
     region.give(.tensor(try SmallTensors.scalar(1, .bool)), to: 1)
@@ -111,14 +119,8 @@ package struct Loop: Operator {
       var isNumberHeld = false
       for index in 0..<carriedCount {
         let value = region.output(index + 1)
-        let dtype = value?.tensor?.dtype
-        if let before = dtypes[index], let dtype, before != dtype {
-          throw MartletError(
-            .invalidDType,
-            "Loop: carried value \(index) is \(before) before iteration \(iteration) and \(dtype) after it",
-            operatorName: "Loop", input: "v_initial", expected: "\(before)", actual: "\(dtype)")
-        }
-        dtypes[index] = dtype
+        if let before = kinds[index] { try before.check(value, index, iteration) }
+        kinds[index] = CarriedKind(value)
         if Loop.mayHold(value, number) { isNumberHeld = true }
         region.give(value, to: index + 2)
       }
@@ -152,11 +154,23 @@ package struct Loop: Operator {
     let types = try body.infer(
       fixed
         + (0..<carriedCount).map { index in
-          inputs.optional(index + 2).map {
-            ValueType(dtype: $0.dtype, shape: $0.shape.map { .known($0) })
-          }
+          inputs.value(index + 2).map { ValueType($0.kind) }
         })
     return Array(types.dropFirst(carriedCount + 1))
+  }
+
+  /// What holds of a carried value before and after an iteration that is no tensor in one of them.
+  private static func commonKind(
+    _ before: ValueType, _ after: ValueType, _ index: Int
+  ) throws(MartletError) -> ValueKind {
+    if let common = before.kind.common(with: after.kind) { return common }
+    // Nothing known is no contradiction.
+    if before.kind == .unknownTensor { return after.kind }
+    if after.kind == .unknownTensor { return before.kind }
+    throw MartletError(
+      .invalidDType,
+      "Loop: carried value \(index) is \(before.text) before an iteration and \(after.text) after it",
+      operatorName: "Loop", input: "v_initial", expected: before.text, actual: after.text)
   }
 
   /// Whether `value` may be a view of `tensor`.
@@ -176,5 +190,46 @@ package struct Loop: Operator {
         operatorName: "Loop", input: "body", expected: "one bool", actual: actual)
     }
     return tensor.typed(UInt8.self)[0] != 0
+  }
+}
+
+/// What a carried value stays through all iterations.
+private enum CarriedKind {
+  case tensor(DType)
+  case sequence, optional, map
+
+  init?(_ value: Value?) {
+    switch value {
+    case nil: return nil
+    case .tensor(let tensor)?: self = .tensor(tensor.dtype)
+    case .state(let state)?: self = .tensor(state.tensor.dtype)
+    case .sequence?: self = .sequence
+    case .optional?: self = .optional
+    case .map?: self = .map
+    }
+  }
+
+  private var summary: String {
+    switch self {
+    case .tensor(let dtype): "\(dtype)"
+    case .sequence: "a sequence"
+    case .optional: "an optional"
+    case .map: "a map"
+    }
+  }
+
+  /// Throws where an iteration has made another kind of value of this one.
+  func check(_ value: Value?, _ index: Int, _ iteration: Int) throws(MartletError) {
+    let after = CarriedKind(value)
+    switch (self, after) {
+    case (.tensor(let x), .tensor(let y)?) where x == y: return
+    case (.sequence, .sequence?), (.optional, .optional?), (.map, .map?), (.tensor, nil): return
+    default:
+      let actual = after?.summary ?? "nothing"
+      throw MartletError(
+        .invalidDType,
+        "Loop: carried value \(index) is \(summary) before iteration \(iteration) and \(actual) after it",
+        operatorName: "Loop", input: "v_initial", expected: summary, actual: actual)
+    }
   }
 }

@@ -17,7 +17,7 @@ package struct Scan: Operator {
       "scan_input_directions": "Per scan input: 1 scans from the end (0).",
       "scan_output_axes": "Per scan output: the axis that its slices are stacked along (0).",
       "scan_output_directions": "Per scan output: 1 stacks the last step first (0).",
-    ], traits: [.narrow(.carried)])
+    ], traits: [.anyElement, .anyKind, .narrow(.carried)])
 
   private let body: any RegionDescription
   private let bodyIndex: Int

@@ -53,6 +53,8 @@ struct ScanOutput {
         byteOffset: slice.byteOffset)
       Copying.copy(isPacked ? try context.codes(part) : part, into: target, context.workspace)
     }
+    // Nobody but `parts` need hold the strings that were copied.
+    withExtendedLifetime(parts) { result.storage.texts?.seal() }
     return isPacked ? try context.elements(result, as: first.dtype, output: output) : result
   }
 

@@ -29,4 +29,10 @@ package struct Conv: PreparingOperator {
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     try convolution.run(inputs, context)
   }
+
+  package func bind(
+    _ inputs: Inputs, into place: Tensor, _ preparation: Preparation
+  ) -> (any BoundWork)? {
+    convolution.bind(inputs, into: place, preparation)
+  }
 }

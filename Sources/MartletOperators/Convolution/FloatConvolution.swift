@@ -148,6 +148,38 @@ struct FloatConvolution: Sendable {
     context.deliver(try context.finish(output, as: input.dtype))
   }
 
+  func bind(
+    _ inputs: Inputs, into place: Tensor, _ preparation: Preparation
+  ) -> (any BoundWork)? {
+    // Weights of a run may have to be rounded in it.
+    guard let constant, let x = inputs.optional(0), let w = inputs.optional(1),
+      place.dtype == .float32,
+      let extents = try? check(inputs, x, w, inputs.optional(2)), !extents.isEmpty,
+      place.shape == extents.shape
+    else { return nil }
+    for index in 0..<inputs.count {
+      guard let tensor = inputs.optional(index) else { continue }
+      guard tensor.dtype == .float32, tensor.isContiguous, index != 3 || tensor.shape == place.shape
+      else { return nil }
+    }
+    var problem = problem(
+      extents, src: x.typed(Float.self), weights: w.typed(Float.self),
+      dst: place.typed(Float.self), mode: preparation.mode)
+    problem.bias = inputs.optional(2).map { UnsafePointer($0.typed(Float.self)) }
+    problem.residual = inputs.optional(3).map { UnsafePointer($0.typed(Float.self)) }
+    problem.activation = activation
+    do throws(MartletError) {
+      if !problem.isDepthwise {
+        try constant.prepare(
+          &problem, w, permitsWinograd: preparation.options.permitsWinograd, preparation.pool)
+      }
+      return try Backends.bind(problem, pool: preparation.pool)
+    } catch {
+      // The run itself says what is wrong.
+      return nil
+    }
+  }
+
   /// The extents of a run; those of the run before where its shapes were the same.
   private func check(
     _ inputs: Inputs, _ x: Tensor, _ w: Tensor, _ b: Tensor?

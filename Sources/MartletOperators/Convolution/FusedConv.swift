@@ -41,6 +41,12 @@ package struct FusedConv: PreparingOperator, MartletOperator {
     try convolution.run(inputs, context)
   }
 
+  package func bind(
+    _ inputs: Inputs, into place: Tensor, _ preparation: Preparation
+  ) -> (any BoundWork)? {
+    convolution.bind(inputs, into: place, preparation)
+  }
+
   package func decompose(_ inputs: [ValueType?]) -> FunctionBody {
     var body = FunctionBody(Self.schema, inputs)
     let product = body.add("Conv", (0...2).map(body.input), attributes)

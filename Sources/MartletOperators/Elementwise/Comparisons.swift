@@ -40,14 +40,19 @@ extension ComparisonOperator {
     let a = try inputs.required(0, { isEqual || $0 != .bool }, "a number type")
     let b = try inputs.required(1, like: a.dtype)
     let output = try context.output(0, .bool, try inputs.broadcastShape(0..<2))
-    try Elementwise.compare(Self.comparison, a, b, into: output, context.workspace)
+    if a.dtype == .string {
+      try StringComparison.equal(a, b, into: output)
+    } else {
+      try Elementwise.compare(Self.comparison, a, b, into: output, context.workspace)
+    }
     context.deliver(output)
   }
 }
 
-/// A == B; NaN equals nothing. Source: ONNX Equal-19.
+/// A == B; NaN equals nothing, strings are compared byte by byte. Source: ONNX Equal-19.
 package struct Equal: ComparisonOperator {
-  package static let schema = OperatorSchema.binary("Equal")
+  package static let schema = OperatorSchema.binary(
+    "Equal", traits: [.anyElement, .elementwise, .inPlace(with: [0, 1])])
   package static let comparison = Comparison.equal
   package init(_ node: OperatorNode) throws(MartletError) {}
 }

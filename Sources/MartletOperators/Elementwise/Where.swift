@@ -5,7 +5,7 @@ import MartletCore
 package struct Where: Operator {
   package static let schema = OperatorSchema(
     name: "Where", inputs: ["condition", "X", "Y"],
-    traits: [.elementwise, .inPlace(with: [0, 1, 2])])
+    traits: [.anyElement, .elementwise, .inPlace(with: [0, 1, 2])])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 

@@ -1,14 +1,15 @@
 import MartletBackends
 import MartletCore
 
-/// The tensor in its attribute. Source: ONNX Constant-24 (without strings and sparse values).
+/// The tensor in its attribute. Source: ONNX Constant-24 (sparse values are importers' business).
 package struct Constant: Operator {
   package static let schema = OperatorSchema(
     name: "Constant", inputs: [],
     attributes: [
       "value": "a tensor", "value_float": "a float32 scalar", "value_floats": "a float32 vector",
       "value_int": "an int64 scalar", "value_ints": "an int64 vector",
-    ])
+      "value_string": "a string scalar", "value_strings": "a vector of strings",
+    ], traits: [.anyElement])
   private let value: Tensor
 
   package init(_ node: OperatorNode) throws(MartletError) {
@@ -26,6 +27,12 @@ package struct Constant: Operator {
     } else if let numbers = try attributes.optionalFloats("value_floats") {
       value = try Tensor(uninitialized: .float32, [numbers.count])
       SmallTensors.write(numbers.map { Double($0) }, to: value)
+    } else if case .string(let text)? = attributes.values["value_string"] {
+      value = try Tensor(texts: [try Text(text)], [])
+    } else if let strings = try attributes.optionalStrings("value_strings") {
+      var texts: [Text?] = []
+      for string in strings { texts.append(try Text(string)) }
+      value = try Tensor(texts: texts, [texts.count])
     } else {
       throw MartletError(
         .unsupported, "Constant: no value of a supported kind", operatorName: "Constant",

@@ -6,7 +6,7 @@ import MartletCore
 package struct Gather: Operator {
   package static let schema = OperatorSchema(
     name: "Gather", inputs: ["data", "indices"], attributes: ["axis": "along which, 0"],
-    traits: [.view(of: 0), .anyAddress(inputs: [0])])
+    traits: [.anyElement, .view(of: 0), .anyAddress(inputs: [0])])
   private let axis: Int
 
   package init(_ node: OperatorNode) throws(MartletError) {
@@ -63,7 +63,8 @@ package struct Gather: Operator {
 /// Source: ONNX GatherElements-13.
 package struct GatherElements: Operator {
   package static let schema = OperatorSchema(
-    name: "GatherElements", inputs: ["data", "indices"], attributes: ["axis": "along which, 0"])
+    name: "GatherElements", inputs: ["data", "indices"], attributes: ["axis": "along which, 0"],
+    traits: [.anyElement])
   private let axis: Int
 
   package init(_ node: OperatorNode) throws(MartletError) {
@@ -93,7 +94,7 @@ package struct GatherElements: Operator {
 package struct GatherND: Operator {
   package static let schema = OperatorSchema(
     name: "GatherND", inputs: ["data", "indices"],
-    attributes: ["batch_dims": "leading axes that both share, 0"])
+    attributes: ["batch_dims": "leading axes that both share, 0"], traits: [.anyElement])
   private let batchDims: Int
 
   package init(_ node: OperatorNode) throws(MartletError) {

@@ -6,7 +6,7 @@ import MartletCore
 package struct OneHot: Operator {
   package static let schema = OperatorSchema(
     name: "OneHot", inputs: ["indices", "depth", "values"],
-    attributes: ["axis": "where the new axis goes in the output, -1"])
+    attributes: ["axis": "where the new axis goes in the output, -1"], traits: [.anyElement])
   private let axis: Int
 
   package init(_ node: OperatorNode) throws(MartletError) {
@@ -83,7 +83,7 @@ package struct NonZero: Operator {
 package struct Compress: Operator {
   package static let schema = OperatorSchema(
     name: "Compress", inputs: ["input", "condition"],
-    attributes: ["axis": "along which; none: the flattened input"])
+    attributes: ["axis": "along which; none: the flattened input"], traits: [.anyElement])
   private let axis: Int?
 
   package init(_ node: OperatorNode) throws(MartletError) {

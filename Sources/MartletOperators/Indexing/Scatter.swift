@@ -6,7 +6,8 @@ import MartletCore
 package struct ScatterElements: Operator {
   package static let schema = OperatorSchema(
     name: "ScatterElements", inputs: ["data", "indices", "updates"],
-    attributes: ["axis": "along which, 0", "reduction": "none, add, mul, max or min; none"])
+    attributes: ["axis": "along which, 0", "reduction": "none, add, mul, max or min; none"],
+    traits: [.anyElement])
   private let axis: Int
   private let reduction: ScatterReduction
 
@@ -42,7 +43,7 @@ package struct ScatterElements: Operator {
 package struct ScatterND: Operator {
   package static let schema = OperatorSchema(
     name: "ScatterND", inputs: ["data", "indices", "updates"],
-    attributes: ["reduction": "none, add, mul, max or min; none"])
+    attributes: ["reduction": "none, add, mul, max or min; none"], traits: [.anyElement])
   private let reduction: ScatterReduction
 
   package init(_ node: OperatorNode) throws(MartletError) {

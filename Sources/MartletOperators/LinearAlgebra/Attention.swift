@@ -13,6 +13,9 @@ import MartletCore
 /// `nonpad_kv_seqlen` says how many keys count, that number less L, or zero. Causal attention and
 /// windows go by it.
 ///
+/// A past that is a state which grows along its axis 2 is appended to in place, and the present is that
+/// state.
+///
 /// Complexity: 2·B·Hq·L·T·(E + Ev) floating-point operations; scratch for a block of keys (f32) or for
 /// the scores of some rows (f64, and where scores are an output).
 /// Source: ONNX Attention-25, as of ONNX 1.23.2.

@@ -64,6 +64,26 @@ struct BroadcastProduct: Sendable {
   }
 
   func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let (product, shape) = try product(inputs, context.mode, context.pool)
+    let output = try context.output(0, product.lhs.dtype, shape)
+    try product.run(into: try output.reshaped(try product.shape()), context)
+    context.deliver(output)
+  }
+
+  func bind(
+    _ inputs: Inputs, into place: Tensor, _ preparation: Preparation
+  ) -> (any BoundWork)? {
+    guard let (product, shape) = try? product(inputs, preparation.mode, preparation.pool),
+      place.dtype == product.lhs.dtype, place.shape == shape,
+      let matrixShape = try? product.shape(), let dst = try? place.reshaped(matrixShape)
+    else { return nil }
+    return product.bound(into: dst, mode: preparation.mode)
+  }
+
+  /// The product of these inputs, and the shape of Y.
+  private func product(
+    _ inputs: Inputs, _ mode: MathMode, _ pool: ThreadPool
+  ) throws(MartletError) -> (MatrixProduct, shape: [Int]) {
     let a = try inputs.required(
       0, { $0.isFloatingPoint || ($0.isInteger && $0.bitWidth >= 32) },
       "a floating-point type or an integer of 32 or 64 bits")
@@ -84,7 +104,7 @@ struct BroadcastProduct: Sendable {
     var product = try MatrixProduct(operatorName, lhs: lhs, rhs: rhs)
     product.alpha = alpha
     product.activation = activation
-    product.packed = try weight?.matrix(rhs, mode: context.mode, pool: context.pool)
+    product.packed = try weight?.matrix(rhs, mode: mode, pool: pool)
     // Terms broadcast to the result without the axes that stand for a vector.
     let matrixShape = try product.shape()
     var shape = Array(matrixShape.dropLast(2))
@@ -96,9 +116,7 @@ struct BroadcastProduct: Sendable {
         MatrixProduct.Term(
           tensor: try term.asMatrixTerm(of: shape, lhsRank: a.rank, rhsRank: b.rank), factor: 1))
     }
-    let output = try context.output(0, a.dtype, shape)
-    try product.run(into: try output.reshaped(matrixShape), context)
-    context.deliver(output)
+    return (product, shape)
   }
 }
 

@@ -98,9 +98,10 @@ struct DotProductAttention: Sendable {
     var k = try heads(try operand(1), keyHeads, "K", "kv_num_heads")
     var v = try heads(try operand(2), keyHeads, "V", "kv_num_heads")
     let past = inputs.optional(4)?.shape.dropFirst(2).first
+    var grown: [State?] = [nil, nil]
     if outputCount > 1 || inputs.optional(4) != nil || inputs.optional(5) != nil {
-      k = try joined(try self.past(inputs, 4, type, context), k, "past_key", context)
-      v = try joined(try self.past(inputs, 5, type, context), v, "past_value", context)
+      (k, grown[0]) = try present(inputs, 4, k, type, context)
+      (v, grown[1]) = try present(inputs, 5, v, type, context)
     }
     if broadcasts { try broadcast(&q, &k, &v, inputs.optional(3)) }
     try check(q, k, v)
@@ -129,6 +130,10 @@ struct DotProductAttention: Sendable {
 
     context.deliver(try context.finish(result, as: query.dtype))
     for (index, tensor) in [k, v, exposed].enumerated() where outputCount > index + 1 {
+      if index < 2, let state = grown[index] {
+        context.deliver(.state(state))
+        continue
+      }
       guard let tensor else { continue }
       context.deliver(try delivered(tensor, index + 1, query.dtype, context))
     }
@@ -220,37 +225,36 @@ struct DotProductAttention: Sendable {
       ], byteOffset: tensor.byteOffset)
   }
 
-  private func past(
-    _ inputs: Inputs, _ index: Int, _ type: DType, _ context: RunContext
-  ) throws(MartletError) -> Tensor? {
-    guard let tensor = inputs.optional(index) else { return nil }
-    return try context.converted(tensor, to: type)
-  }
-
-  /// past and new one after another along the sequence; contiguous.
-  private func joined(
-    _ past: Tensor?, _ new: Tensor, _ name: String, _ context: RunContext
-  ) throws(MartletError) -> Tensor {
-    guard let past else { return try context.contiguous(new) }
+  /// The past at input `index` and the new keys (values) behind it. A past that is a state grows in
+  /// place: then it comes back too. Else the whole is contiguous.
+  private func present(
+    _ inputs: Inputs, _ index: Int, _ new: Tensor, _ type: DType, _ context: RunContext
+  ) throws(MartletError) -> (Tensor, State?) {
+    guard let past = inputs.optional(index) else { return (try context.contiguous(new), nil) }
     let fits =
       past.rank == 4 && past.shape[0] == new.shape[0] && past.shape[1] == new.shape[1]
       && past.shape[3] == new.shape[3]
     guard fits else {
       throw .shape(
-        operatorName, name,
+        operatorName, inputs.name(index),
         expected: "[\(new.shape[0]), \(new.shape[1]), ..., \(new.shape[3])]",
-        actual: Shape.text(past.shape), input: name)
+        actual: Shape.text(past.shape), input: inputs.name(index))
+    }
+    if let state = inputs.state(index), state.axis == 2, past.dtype == type {
+      let (grown, added) = try state.extended(by: new.shape[2])
+      Copying.copy(new, into: added, context.workspace)
+      return (grown.tensor, grown)
     }
     var shape = new.shape
     shape[2] += past.shape[2]
-    let whole = try context.scratch(new.dtype, shape)
+    let whole = try context.scratch(type, shape)
     var start = 0
-    for piece in [past, new] {
+    for piece in [try context.converted(past, to: type), new] {
       let target = whole.sliced(axis: 2, start: start, count: piece.shape[2], step: 1)
       Copying.copy(piece, into: target, context.workspace)
       start += piece.shape[2]
     }
-    return whole
+    return (whole, nil)
   }
 
   private func check(_ q: Tensor, _ k: Tensor, _ v: Tensor) throws(MartletError) {

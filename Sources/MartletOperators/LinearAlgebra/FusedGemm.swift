@@ -42,6 +42,12 @@ package struct FusedGemm: PreparingOperator, MartletOperator {
     try product.run(inputs, context)
   }
 
+  package func bind(
+    _ inputs: Inputs, into place: Tensor, _ preparation: Preparation
+  ) -> (any BoundWork)? {
+    product.bind(inputs, into: place, preparation)
+  }
+
   package func decompose(_ inputs: [ValueType?]) -> FunctionBody {
     var body = FunctionBody(Self.schema, inputs)
     let product = body.add("Gemm", (0...2).map(body.input), attributes)

@@ -45,6 +45,12 @@ package struct FusedMatMul: PreparingOperator, MartletOperator {
     try product.run(inputs, context)
   }
 
+  package func bind(
+    _ inputs: Inputs, into place: Tensor, _ preparation: Preparation
+  ) -> (any BoundWork)? {
+    product.bind(inputs, into: place, preparation)
+  }
+
   package func decompose(_ inputs: [ValueType?]) -> FunctionBody {
     var body = FunctionBody(Self.schema, inputs)
     var operands = [body.input(0), body.input(1)]

@@ -27,4 +27,10 @@ package struct Gemm: PreparingOperator {
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     try product.run(inputs, context)
   }
+
+  package func bind(
+    _ inputs: Inputs, into place: Tensor, _ preparation: Preparation
+  ) -> (any BoundWork)? {
+    product.bind(inputs, into: place, preparation)
+  }
 }

@@ -59,6 +59,24 @@ struct GemmProduct: Sendable {
   }
 
   func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let product = try product(inputs, context.mode, context.pool)
+    let output = try context.output(0, product.lhs.dtype, [product.m, product.n])
+    try product.run(into: output, context)
+    context.deliver(output)
+  }
+
+  func bind(
+    _ inputs: Inputs, into place: Tensor, _ preparation: Preparation
+  ) -> (any BoundWork)? {
+    guard let product = try? product(inputs, preparation.mode, preparation.pool),
+      place.dtype == product.lhs.dtype, place.shape == [product.m, product.n]
+    else { return nil }
+    return product.bound(into: place, mode: preparation.mode)
+  }
+
+  private func product(
+    _ inputs: Inputs, _ mode: MathMode, _ pool: ThreadPool
+  ) throws(MartletError) -> MatrixProduct {
     let a = try matrix(inputs, 0)
     let b = try matrix(inputs, 1)
     let rhs = transposesB ? b.matrixTransposed : b
@@ -66,14 +84,12 @@ struct GemmProduct: Sendable {
       operatorName, lhs: transposesA ? a.matrixTransposed : a, rhs: rhs)
     product.alpha = alpha
     product.activation = activation
-    product.packed = try weight?.matrix(rhs, mode: context.mode, pool: context.pool)
+    product.packed = try weight?.matrix(rhs, mode: mode, pool: pool)
     for (index, factor) in [(2, beta), (3, Float(1))] {
       guard let term = inputs.optional(index), factor != 0 else { continue }
       product.terms.append(MatrixProduct.Term(tensor: term.withoutUnitRows, factor: factor))
     }
-    let output = try context.output(0, a.dtype, [product.m, product.n])
-    try product.run(into: output, context)
-    context.deliver(output)
+    return product
   }
 
   private func matrix(_ inputs: Inputs, _ index: Int) throws(MartletError) -> Tensor {

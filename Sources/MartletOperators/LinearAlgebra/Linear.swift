@@ -46,6 +46,26 @@ package struct Linear: PreparingOperator, MartletOperator {
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+    let (product, shape) = try product(inputs, context.mode, context.pool)
+    let output = try context.output(0, product.lhs.dtype, shape)
+    try product.run(into: try output.reshaped(try product.shape()), context)
+    context.deliver(output)
+  }
+
+  package func bind(
+    _ inputs: Inputs, into place: Tensor, _ preparation: Preparation
+  ) -> (any BoundWork)? {
+    guard let (product, shape) = try? product(inputs, preparation.mode, preparation.pool),
+      place.dtype == product.lhs.dtype, place.shape == shape,
+      let matrixShape = try? product.shape(), let dst = try? place.reshaped(matrixShape)
+    else { return nil }
+    return product.bound(into: dst, mode: preparation.mode)
+  }
+
+  /// The product of these inputs, and the shape of Y.
+  private func product(
+    _ inputs: Inputs, _ mode: MathMode, _ pool: ThreadPool
+  ) throws(MartletError) -> (MatrixProduct, shape: [Int]) {
     let x = try inputs.required(0)
     let w = try inputs.required(1)
     guard x.rank > 0, w.rank == 2 else {
@@ -57,7 +77,7 @@ package struct Linear: PreparingOperator, MartletOperator {
     let rhs = w.matrixTransposed
     var product = try MatrixProduct(Self.schema.name, lhs: lhs, rhs: rhs)
     product.activation = activation?.function
-    product.packed = try weight?.matrix(rhs, mode: context.mode, pool: context.pool)
+    product.packed = try weight?.matrix(rhs, mode: mode, pool: pool)
     if let bias = inputs.optional(2) {
       guard bias.shape == [product.n] else {
         throw .shape(
@@ -66,14 +86,12 @@ package struct Linear: PreparingOperator, MartletOperator {
       }
       product.terms.append(MatrixProduct.Term(tensor: bias, factor: 1))
     }
-    let shape = x.shape.dropLast() + [product.n]
+    let shape = Array(x.shape.dropLast() + [product.n])
     if let residual = inputs.optional(3) {
       product.terms.append(
-        MatrixProduct.Term(tensor: try residual.broadcast(to: Array(shape)), factor: 1))
+        MatrixProduct.Term(tensor: try residual.broadcast(to: shape), factor: 1))
     }
-    let output = try context.output(0, x.dtype, Array(shape))
-    try product.run(into: try output.reshaped(try product.shape()), context)
-    context.deliver(output)
+    return (product, shape)
   }
 
   package func decompose(_ inputs: [ValueType?]) -> FunctionBody {

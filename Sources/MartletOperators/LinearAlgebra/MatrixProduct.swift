@@ -68,22 +68,43 @@ struct MatrixProduct {
     guard isFused, let slots = Slots(terms, n: n) else {
       return try runStepwise(into: dst, context)
     }
-    var problem = try problem(into: dst, context.mode)
+    let bias = try slots.bias.map { bias throws(MartletError) in
+      try context.contiguous(try context.converted(bias, to: .float32))
+    }
+    let residual = try slots.residual.map { residual throws(MartletError) in
+      try context.converted(residual.tensor, to: .float32)
+    }
+    let problem = try fusedProblem(
+      into: dst, context.mode, bias: bias, residual, factor: slots.residual?.factor ?? 1)
+    context.note(try Backends.run(problem, pool: context.pool))
+    for tensor in [lhs, rhs, dst] { tensor.keepAlive() }
+    bias?.keepAlive()
+    residual?.keepAlive()
+  }
+
+  /// What `run` does, for tensors that stay where they are; nil where that is more than one product.
+  func bound(into dst: Tensor, mode: MathMode) -> (any BoundWork)? {
+    guard dst.count > 0, lhs.dtype == .float32 || lhs.dtype == .bfloat16,
+      let slots = Slots(terms, n: n),
+      slots.bias.map({ $0.dtype == .float32 && $0.isContiguous }) ?? true,
+      slots.residual.map({ $0.tensor.dtype == .float32 }) ?? true,
+      let problem = try? fusedProblem(
+        into: dst, mode, bias: slots.bias, slots.residual?.tensor,
+        factor: slots.residual?.factor ?? 1)
+    else { return nil }
+    return (try? Backends.bind(problem)) ?? nil
+  }
+
+  /// The product with all that happens to its sums; `bias` and `residual` are of float32.
+  private func fusedProblem(
+    into dst: Tensor, _ mode: MathMode, bias: Tensor?, _ residual: Tensor?, factor: Float
+  ) throws(MartletError) -> GEMMProblem {
+    var problem = try problem(into: dst, mode)
     problem.epilogue.alpha = alpha
     problem.epilogue.activation = activation
-    var alive: [Tensor] = [lhs, rhs, dst]
-    if let bias = slots.bias {
-      let values = try context.contiguous(try context.converted(bias, to: .float32))
-      alive.append(values)
-      problem.epilogue.columnBias = UnsafePointer(values.typed(Float.self))
-    }
-    if let residual = slots.residual {
-      let values = try context.converted(residual.tensor, to: .float32)
-      alive.append(values)
-      try attach(values, factor: residual.factor, to: &problem, shape: dst.shape)
-    }
-    context.note(try Backends.run(problem, pool: context.pool))
-    for tensor in alive { tensor.keepAlive() }
+    if let bias { problem.epilogue.columnBias = UnsafePointer(bias.typed(Float.self)) }
+    if let residual { try attach(residual, factor: factor, to: &problem, shape: dst.shape) }
+    return problem
   }
 
   /// Which term goes where in the epilogue; nil where they do not fit it.

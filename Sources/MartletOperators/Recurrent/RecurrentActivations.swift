@@ -60,17 +60,3 @@ extension String {
     String(decoding: utf8.map { 65...90 ~= $0 ? $0 + 32 : $0 }, as: UTF8.self)
   }
 }
-
-extension Attributes {
-  fileprivate func optionalStrings(_ name: String) throws(MartletError) -> [String]? {
-    switch values[name] {
-    case nil: return nil
-    case .strings(let value): return value
-    case .string(let value): return [value]
-    default:
-      throw MartletError(
-        .invalidArgument, "\(operatorName): attribute '\(name)' must be a list of strings",
-        operatorName: operatorName, input: name, expected: "a list of strings")
-    }
-  }
-}

@@ -2,7 +2,7 @@ import MartletBackends
 import MartletCore
 
 /// The input in another dtype; see `Casting` for what happens to values that do not fit.
-/// Source: ONNX Cast-28 (without strings).
+/// Strings are read and written as `StringCast` says. Source: ONNX Cast-28.
 package struct Cast: Operator {
   static let roundingAttributes = [
     "saturate":
@@ -14,7 +14,7 @@ package struct Cast: Operator {
     name: "Cast", inputs: ["input"],
     attributes: ["to": "the dtype's number in ONNX, required"].merging(roundingAttributes) {
       first, _ in first
-    }, traits: [.elementwise, .view(of: 0), .narrow(.carried)])
+    }, traits: [.anyElement, .elementwise, .view(of: 0), .narrow(.carried)])
   private let target: DType
   private let rounding: NarrowRounding
 
@@ -24,7 +24,8 @@ package struct Cast: Operator {
         .invalidArgument, "Cast: attribute 'to' is missing", operatorName: "Cast", input: "to",
         expected: "a dtype", actual: "nothing")
     }
-    target = try DType.fromONNX(to, operatorName: "Cast", attribute: "to", permitsNarrow: true)
+    target = try DType.fromONNX(
+      to, operatorName: "Cast", attribute: "to", permitsNarrow: true, permitsString: true)
     rounding = try NarrowRounding(node.attributes)
   }
 
@@ -47,7 +48,7 @@ package struct Cast: Operator {
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    let input = try inputs.required(0)
+    let input = try StringCast.bridged(try inputs.required(0), to: target, context, "Cast")
     context.deliver(try context.finish(input, as: target, rounding: rounding))
   }
 }
@@ -56,7 +57,7 @@ package struct Cast: Operator {
 package struct CastLike: Operator {
   package static let schema = OperatorSchema(
     name: "CastLike", inputs: ["input", "target_type"], attributes: Cast.roundingAttributes,
-    traits: [.view(of: 0), .narrow(.carried)])
+    traits: [.anyElement, .view(of: 0), .narrow(.carried)])
   private let rounding: NarrowRounding
 
   package init(_ node: OperatorNode) throws(MartletError) {
@@ -68,9 +69,9 @@ package struct CastLike: Operator {
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    context.deliver(
-      try context.finish(
-        try inputs.required(0), as: try inputs.required(1).dtype, rounding: rounding))
+    let target = try inputs.required(1).dtype
+    let input = try StringCast.bridged(try inputs.required(0), to: target, context, "CastLike")
+    context.deliver(try context.finish(input, as: target, rounding: rounding))
   }
 }
 
@@ -92,14 +93,17 @@ extension NarrowRounding {
 
 extension DType {
   /// ONNX's types that Martlet does not have, by their number in TensorProto.DataType.
-  package static let unsupportedONNXNames = [8: "string", 14: "complex64", 15: "complex128"]
+  package static let unsupportedONNXNames = [14: "complex64", 15: "complex128"]
 
   /// The dtype of this ONNX number; throws where Martlet has none, and for a narrow one unless the
   /// operator makes such.
   static func fromONNX(
-    _ number: Int, operatorName: String, attribute: String, permitsNarrow: Bool = false
+    _ number: Int, operatorName: String, attribute: String, permitsNarrow: Bool = false,
+    permitsString: Bool = false
   ) throws(MartletError) -> DType {
-    guard let dtype = Int32(exactly: number).flatMap(DType.init(rawValue:)) else {
+    guard let dtype = Int32(exactly: number).flatMap(DType.init(rawValue:)),
+      permitsString || dtype != .string
+    else {
       let name = unsupportedONNXNames[number].map { "\($0) (\(number))" } ?? "\(number)"
       throw MartletError(
         .unsupported,

@@ -9,7 +9,7 @@ package struct DepthToSpace: Operator {
     attributes: [
       "blocksize": "b, required",
       "mode": "whether the block's place comes first in the channels (DCR) or last (CRD); DCR",
-    ])
+    ], traits: [.anyElement])
   private let block: Int
   private let isColumnRowDepth: Bool
 
@@ -54,7 +54,7 @@ package struct SpaceToDepth: Operator {
     attributes: [
       "blocksize": "b, required",
       "mode": "whether the block's place comes first in the channels (DCR) or last (CRD); DCR",
-    ])
+    ], traits: [.anyElement])
   private let block: Int
   private let isColumnRowDepth: Bool
 

@@ -7,7 +7,7 @@ package struct Pad: Operator {
   package static let schema = OperatorSchema(
     name: "Pad", inputs: ["data", "pads", "constant_value", "axes"], requiredInputs: 2,
     attributes: ["mode": "constant, reflect, edge or wrap; constant"],
-    traits: [.narrow(.moved)])
+    traits: [.anyElement, .narrow(.moved)])
 
   private enum Mode: String {
     case constant, reflect, edge, wrap
@@ -118,7 +118,7 @@ package struct Pad: Operator {
 package struct CenterCropPad: Operator {
   package static let schema = OperatorSchema(
     name: "CenterCropPad", inputs: ["input_data", "shape"], outputs: ["output_data"],
-    attributes: ["axes": "the axes that shape speaks of; all"])
+    attributes: ["axes": "the axes that shape speaks of; all"], traits: [.anyElement])
   private let axes: [Int]?
 
   package init(_ node: OperatorNode) throws(MartletError) {
@@ -174,7 +174,7 @@ package struct CenterCropPad: Operator {
 package struct Trilu: Operator {
   package static let schema = OperatorSchema(
     name: "Trilu", inputs: ["input", "k"], requiredInputs: 1,
-    attributes: ["upper": "whether the upper triangle stays, 1"])
+    attributes: ["upper": "whether the upper triangle stays, 1"], traits: [.anyElement])
   private let upper: Bool
 
   package init(_ node: OperatorNode) throws(MartletError) {

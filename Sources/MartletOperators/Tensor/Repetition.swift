@@ -5,7 +5,7 @@ import MartletCore
 /// Source: ONNX Expand-13.
 package struct Expand: Operator {
   package static let schema = OperatorSchema(
-    name: "Expand", inputs: ["input", "shape"], traits: [.view(of: 0)])
+    name: "Expand", inputs: ["input", "shape"], traits: [.anyElement, .view(of: 0)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 
@@ -47,7 +47,8 @@ package struct Expand: Operator {
 
 /// The input `repeats[i]` times along each axis i. Source: ONNX Tile-13.
 package struct Tile: Operator {
-  package static let schema = OperatorSchema(name: "Tile", inputs: ["input", "repeats"])
+  package static let schema = OperatorSchema(
+    name: "Tile", inputs: ["input", "repeats"], traits: [.anyElement])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 

@@ -7,7 +7,7 @@ package struct Reshape: Operator {
   package static let schema = OperatorSchema(
     name: "Reshape", inputs: ["data", "shape"], outputs: ["reshaped"],
     attributes: ["allowzero": "whether a 0 means an empty axis, 0"],
-    traits: [.view(of: 0), .narrow(.carried)])
+    traits: [.anyElement, .view(of: 0), .narrow(.carried)])
   private let allowZero: Bool
 
   package init(_ node: OperatorNode) throws(MartletError) {

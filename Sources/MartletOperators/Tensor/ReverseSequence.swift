@@ -6,7 +6,7 @@ import MartletCore
 package struct ReverseSequence: Operator {
   package static let schema = OperatorSchema(
     name: "ReverseSequence", inputs: ["input", "sequence_lens"], outputs: ["Y"],
-    attributes: ["batch_axis": "0 or 1, 1", "time_axis": "0 or 1, 0"])
+    attributes: ["batch_axis": "0 or 1, 1", "time_axis": "0 or 1, 0"], traits: [.anyElement])
   private let batchAxis: Int
   private let timeAxis: Int
 

@@ -7,7 +7,7 @@ package struct Flatten: Operator {
   package static let schema = OperatorSchema(
     name: "Flatten", inputs: ["input"],
     attributes: ["axis": "the first axis of the columns, -rank...rank, 1"],
-    traits: [.view(of: 0), .narrow(.carried)])
+    traits: [.anyElement, .view(of: 0), .narrow(.carried)])
   private let axis: Int
 
   package init(_ node: OperatorNode) throws(MartletError) {
@@ -45,7 +45,7 @@ package struct Flatten: Operator {
 package struct Squeeze: Operator {
   package static let schema = OperatorSchema(
     name: "Squeeze", inputs: ["data", "axes"], requiredInputs: 1, outputs: ["squeezed"],
-    traits: [.view(of: 0), .narrow(.carried)])
+    traits: [.anyElement, .view(of: 0), .narrow(.carried)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 
@@ -88,7 +88,7 @@ package struct Squeeze: Operator {
 package struct Unsqueeze: Operator {
   package static let schema = OperatorSchema(
     name: "Unsqueeze", inputs: ["data", "axes"], outputs: ["expanded"],
-    traits: [.view(of: 0), .narrow(.carried)])
+    traits: [.anyElement, .view(of: 0), .narrow(.carried)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 
@@ -130,7 +130,8 @@ package struct Unsqueeze: Operator {
 /// The input itself. Source: ONNX Identity-24.
 package struct Identity: Operator {
   package static let schema = OperatorSchema(
-    name: "Identity", inputs: ["input"], traits: [.elementwise, .view(of: 0), .narrow(.carried)])
+    name: "Identity", inputs: ["input"],
+    traits: [.anyElement, .anyKind, .elementwise, .view(of: 0), .narrow(.carried)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 
@@ -139,7 +140,7 @@ package struct Identity: Operator {
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    context.deliver(try inputs.required(0))
+    context.deliver(inputs.value(0))
   }
 }
 

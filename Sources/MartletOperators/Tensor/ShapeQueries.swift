@@ -6,7 +6,7 @@ package struct ShapeOf: Operator {
   package static let schema = OperatorSchema(
     name: "Shape", inputs: ["data"], outputs: ["shape"],
     attributes: ["start": "the first axis, 0", "end": "the axis after the last, rank"],
-    traits: [.narrow(.carried)])
+    traits: [.anyElement, .narrow(.carried)])
   private let start: Int
   private let end: Int?
 
@@ -41,7 +41,7 @@ package struct ShapeOf: Operator {
 /// The input's number of elements, an int64 scalar. Source: ONNX Size-24.
 package struct Size: Operator {
   package static let schema = OperatorSchema(
-    name: "Size", inputs: ["data"], outputs: ["size"], traits: [.narrow(.carried)])
+    name: "Size", inputs: ["data"], outputs: ["size"], traits: [.anyElement, .narrow(.carried)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 

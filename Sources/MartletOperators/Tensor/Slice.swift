@@ -6,7 +6,7 @@ import MartletCore
 package struct Slice: Operator {
   package static let schema = OperatorSchema(
     name: "Slice", inputs: ["data", "starts", "ends", "axes", "steps"], requiredInputs: 3,
-    traits: [.view(of: 0)])
+    traits: [.anyElement, .view(of: 0)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 

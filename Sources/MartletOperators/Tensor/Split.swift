@@ -7,7 +7,7 @@ package struct Split: Operator {
   package static let schema = OperatorSchema(
     name: "Split", inputs: ["input", "split"], requiredInputs: 1, outputs: ["outputs"],
     attributes: ["axis": "along which, 0", "num_outputs": "number of equal parts"],
-    traits: [.view(of: 0)])
+    traits: [.anyElement, .view(of: 0)])
   private let axis: Int
   private let parts: Int
 

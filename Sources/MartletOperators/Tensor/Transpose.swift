@@ -6,7 +6,7 @@ package struct Transpose: Operator {
   package static let schema = OperatorSchema(
     name: "Transpose", inputs: ["data"], outputs: ["transposed"],
     attributes: ["perm": "axis i of the output is axis perm[i] of the input; reversed"],
-    traits: [.view(of: 0), .narrow(.moved)])
+    traits: [.anyElement, .view(of: 0), .narrow(.moved)])
   private let permutation: [Int]?
 
   package init(_ node: OperatorNode) throws(MartletError) {

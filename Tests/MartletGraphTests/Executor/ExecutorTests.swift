@@ -209,4 +209,38 @@ import Testing
       #expect(result[0].floats[99] == 41)
     }
   }
+
+  @Test(
+    "matrix work that is bound to its memory follows the mode and gives the bits of a first run")
+  func boundWork() throws {
+    var graph = Graph()
+    let x = graph.addInput("x", .float32, [.known(1), .known(8), .known(16), .known(16)])
+    let kernel = graph.addConstant("kernel", try Tensor.noise([8, 8, 3, 3], seed: 3))
+    let bias = try graph.weight("bias", [8], [0.5, -1])
+    let first = graph.node("Relu", [x])
+    let conv = graph.node("Conv", [first, kernel, bias], ["pads": .ints([1, 1, 1, 1])])
+    let rows = graph.node(
+      "Reshape", [conv, graph.addConstant("shape", try Tensor.int64s([32, 64]))])
+    let weight = graph.addConstant("weight", try Tensor.noise([64, 48], seed: 4))
+    let product = graph.node("MatMul", [rows, weight])
+    let columns = graph.addConstant("columns", try Tensor.noise([48, 1], seed: 5))
+    let last = graph.node("Gemm", [graph.node("Tanh", [product]), columns])
+    graph.output(graph.node("Neg", [last]))
+    try graph.inferTypes()
+    let plan = try Plan(graph)
+    let executor = Executor(plan)
+    for mode in [MathMode.fp32, .bf16, .fp32, .any] {
+      var options = RunOptions()
+      options.mode = mode
+      for seed in [UInt64(7), 8] {
+        let input = try Tensor.noise([1, 8, 16, 16], seed: seed)
+        let expected = try Executor(plan).run([input], options: options)[0].floats
+        let report = executor.precisionReport().map(\.precision)
+        for _ in 0..<3 {
+          #expect(try executor.run([input], options: options)[0].floats == expected)
+        }
+        #expect(report.isEmpty || executor.precisionReport().count == report.count)
+      }
+    }
+  }
 }

@@ -62,6 +62,35 @@ import Testing
     #expect(plan.prepared.count == 1)
   }
 
+  @Test("what a run's results take is known before it, and what it took after it")
+  func memory() throws {
+    let plan = try Plan(tied(), preparing: Preparation(mode: .fp32))
+    #expect(plan.memory.constants == 16 * 16 * 4)
+    #expect(plan.memory.mapped == 0)
+    #expect(plan.memory.prepared == plan.prepared.byteCount)
+    #expect(plan.memory.arena == 0)
+    // Two results at once, of which one leaves the run; the Relu is written over its input.
+    let rows = 64 * 16 * 4
+    let expected = try #require(try plan.resultBytes([[64, 16]]))
+    #expect(expected == 2 * rows)
+    let executor = Executor(plan)
+    let x = try Tensor.noise([64, 16], seed: 2)
+    for _ in 0..<3 { _ = try executor.run([x]) }
+    #expect(plan.memory.arena == expected - rows)
+    #expect(plan.memory.peak >= expected)
+    #expect(martletError { _ = try plan.resultBytes([[64, 17]]) }?.code == .invalidShape)
+    #expect(martletError { _ = try plan.resultBytes([]) }?.code == .invalidArgument)
+  }
+
+  @Test("results whose shapes depend on data have no size before a run")
+  func unknownMemory() throws {
+    var graph = Graph()
+    let x = graph.addInput("x", .float32, [.symbol("n")])
+    graph.output(graph.node("NonZero", [x]))
+    try graph.inferTypes()
+    #expect(try Plan(graph).resultBytes([[8]]) == nil)
+  }
+
   @Test("preparing may be cancelled at each node")
   func cancelled() throws {
     var stages: [Int] = []

@@ -97,7 +97,7 @@ import Testing
   }
 
   @Test("tensors of all dtypes are read back") func dtypes() throws {
-    for dtype in DType.allCases {
+    for dtype in DType.numbers {
       for count in [0, 3, 300] {
         var graph = Graph()
         let tensor = try Tensor(uninitialized: dtype, [count])
@@ -107,6 +107,15 @@ import Testing
         graph.output(graph.addConstant("t", tensor))
         try graph.expectRoundTrip()
       }
+    }
+  }
+
+  @Test("strings are read back, whatever is in them") func strings() throws {
+    for count in [0, 1, 40] {
+      var graph = Graph()
+      let texts = (0..<count).map { String(repeating: "\"\\\u{0}é\n", count: $0 % 5) }
+      graph.output(graph.addConstant("t", try Tensor(strings: texts, [count])))
+      try graph.expectRoundTrip()
     }
   }
 

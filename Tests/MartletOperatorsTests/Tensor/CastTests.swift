@@ -21,7 +21,7 @@ import Testing
 
   @Test("narrow types convert to and from every other") func narrowPairs() throws {
     for narrow in DType.allCases where narrow.isNarrow {
-      for other in DType.allCases where other != .bool {
+      for other in DType.numbers where other != .bool {
         // 2^-127 is the zero of float8e8m0, and neither it nor int2 has a 2 and a 3.
         let values: [Double] = narrow == .int2 || other == .int2 ? [1, 0, 1] : [1, 2, 1]
         let held =

@@ -253,28 +253,34 @@ struct DirectSource {
 
   // ------------------------------------------------------------------------------ terms
 
-  /// A list of terms per area.
+  /// A list of terms per area, all in memory of the caller.
   struct Terms {
-    var lists: [(first: UnsafePointer<mk_conv_place>, perChannel: Int)]
+    typealias List = (first: UnsafePointer<mk_conv_place>, perChannel: Int)
+
+    var lists: UnsafePointer<List>
     /// Channels that a list covers.
     var channels: Int
   }
 
+  private var listBytes: Int { down.count * across.count * MemoryLayout<Terms.List>.stride }
+
   var termBytes: Int {
     let down = self.down.reduce(0) { $0 + $1.taps.count }
     let across = self.across.reduce(0) { $0 + $1.taps.count }
-    return max(64, down * across * listChannels * MemoryLayout<mk_conv_place>.stride)
+    return listBytes + max(64, down * across * listChannels * MemoryLayout<mk_conv_place>.stride)
   }
 
   func fillTerms(
     _ memory: UnsafeMutableRawPointer, block: (rows: Int, columns: Int)
   ) -> Terms {
     let (rowStride, channelStride) = strides(block)
-    var next = memory.assumingMemoryBound(to: mk_conv_place.self)
-    var terms = Terms(lists: [], channels: listChannels)
-    for vertical in down.map(\.taps) {
-      for horizontal in across.map(\.taps) {
-        terms.lists.append((UnsafePointer(next), vertical.count * horizontal.count))
+    let lists = memory.assumingMemoryBound(to: Terms.List.self)
+    var next = (memory + listBytes).assumingMemoryBound(to: mk_conv_place.self)
+    var list = lists
+    for vertical in down.lazy.map(\.taps) {
+      for horizontal in across.lazy.map(\.taps) {
+        list.initialize(to: (UnsafePointer(next), vertical.count * horizontal.count))
+        list += 1
         for channel in 0..<listChannels {
           for kh in vertical {
             let row =
@@ -291,6 +297,6 @@ struct DirectSource {
         }
       }
     }
-    return terms
+    return Terms(lists: UnsafePointer(lists), channels: listChannels)
   }
 }

@@ -8,31 +8,57 @@ extension NativeBackend {
     _ problem: ConvolutionProblem, pool: ThreadPool
   ) throws(MartletError) -> Execution {
     try problem.validate()
-    if problem.isDepthwise { return try DepthwiseConvolution(problem, kernels).run(on: pool) }
+    return try route(problem, pool: pool).run(on: pool)
+  }
+
+  /// How `problem`, which is valid, is computed with the pool's number of threads.
+  func route(
+    _ problem: ConvolutionProblem, pool: ThreadPool
+  ) throws(MartletError) -> ConvolutionRoute {
+    if problem.isDepthwise { return .depthwise(DepthwiseConvolution(problem, kernels)) }
     if let weights = problem.winogradWeights {
-      return try WinogradConvolution(problem, weights, kernels).run(on: pool)
+      return .winograd(try WinogradConvolution(problem, weights, kernels))
     }
     if let weights = problem.directWeights {
       if let dot = DotConvolution(problem, weights, kernels, threads: pool.threadCount) {
-        return try dot.run(on: pool)
+        return .dot(dot)
       }
       if weights.dtype == .float32, let row = kernels.float32, let convolution = row.convolution {
-        return try DirectConvolution(
-          problem, weights, row, convolution, kernels, threads: pool.threadCount
-        ).run(on: pool)
+        return .direct(
+          DirectConvolution(
+            problem, weights, row, convolution, kernels, threads: pool.threadCount))
       }
     }
     var problem = problem
     if problem.roundedWeights == nil, usesBF16(problem) {
       problem.roundedWeights = try roundedWeights(problem, pool: pool)
     }
-    return try ImplicitProduct(problem, kernels).run(on: pool)
+    return .product(try ImplicitProduct(problem, kernels))
+  }
+}
+
+/// An algorithm made ready for one problem.
+enum ConvolutionRoute {
+  case depthwise(DepthwiseConvolution)
+  case winograd(WinogradConvolution)
+  case dot(DotConvolution)
+  case direct(DirectConvolution)
+  case product(ImplicitProduct)
+
+  func run(on pool: ThreadPool) throws(MartletError) -> Execution {
+    switch self {
+    case .depthwise(let convolution): try convolution.run(on: pool)
+    case .winograd(let convolution): try convolution.run(on: pool)
+    case .dot(let convolution): try convolution.run(on: pool)
+    case .direct(let convolution): try convolution.run(on: pool)
+    case .product(let product): try product.run(on: pool)
+    }
   }
 }
 
 /// Convolution on a GEMM row, one product per image and group. In bf16 K runs over the taps and, within
 /// each, the channels: so do the rounded weights and the im2col matrix of a bf16 row.
-private struct ImplicitProduct {
+struct ImplicitProduct {
   private let problem: ConvolutionProblem
   private let loop: TileLoop
   private let execution: Execution

@@ -95,11 +95,23 @@ extension Elementwise {
     _ function: BinaryFunction, _ x: Tensor, _ y: Tensor, into dst: Tensor
   ) -> KernelCall? {
     guard dst.dtype == .float32, x.dtype == .float32, y.dtype == .float32, dst.isContiguous,
-      dst.count <= function.grain, let xStep = flatStep(x, dst), let yStep = flatStep(y, dst)
+      dst.count > 0, dst.count <= function.grain
     else { return nil }
+    let (xs, ys) = (x.typed(Float.self), y.typed(Float.self))
+    if let xStep = flatStep(x, dst), let yStep = flatStep(y, dst) {
+      return KernelCall(
+        function, dst.count, KernelCall.Operand(start: xs, step: xStep),
+        KernelCall.Operand(start: ys, step: yStep), dst.typed(Float.self))
+    }
+    guard let wideX = try? x.broadcast(to: dst.shape), let wideY = try? y.broadcast(to: dst.shape)
+    else { return nil }
+    let loop = StridedLoop(dst.shape, dst, wideX, wideY)
+    guard loop.extents.count == 2, hasUnitSteps(loop, 4) else { return nil }
+    let (row, step) = (loop.strides[0] / 4, loop.innerStrides / 4)
     return KernelCall(
-      function, dst.count, x.typed(Float.self), xStep, y.typed(Float.self), yStep,
-      dst.typed(Float.self))
+      function, loop.extents[1], KernelCall.Operand(start: xs, step: step[1], rowStride: row[1]),
+      KernelCall.Operand(start: ys, step: step[2], rowStride: row[2]), dst.typed(Float.self),
+      rows: loop.extents[0])
   }
 
   /// Elements between those of `operand` that meet neighbours of the contiguous `dst`, where that is the

@@ -43,16 +43,19 @@ struct WorkItems {
     _ count: Int, isParallel: Bool, on pool: ThreadPool, scratchBytes: Int,
     _ body: (Int, UnsafeMutableRawPointer) -> Void
   ) -> Bool {
+    guard isParallel else {
+      for index in 0..<count {
+        let isDone = ThreadScratch.withBytes(scratchBytes, .item) { body(index, $0) }
+        if !isDone { return false }
+      }
+      return true
+    }
     let failures = Atomic<Int>(0)
     func runItem(_ index: Int) {
       let isDone = ThreadScratch.withBytes(scratchBytes, .item) { body(index, $0) }
       if !isDone { failures.add(1, ordering: .relaxed) }
     }
-    if isParallel {
-      pool.parallelFor(count, runItem)
-    } else {
-      for index in 0..<count { runItem(index) }
-    }
+    pool.parallelFor(count, runItem)
     return failures.load(ordering: .relaxed) == 0
   }
 }

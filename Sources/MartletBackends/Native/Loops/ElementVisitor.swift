@@ -13,7 +13,9 @@ protocol IntegerVisitor {
 extension DType {
   /// Whether `visit` has a type for it; float16, bfloat16 and narrow dtypes are computed as float32
   /// instead.
-  package var hasElementType: Bool { self != .float16 && self != .bfloat16 && !isNarrow }
+  package var hasElementType: Bool {
+    self != .float16 && self != .bfloat16 && !isNarrow && self != .string
+  }
 
   /// The type to compute in: float32 for the floats of 16 bits and less, otherwise itself.
   package var computeType: DType { hasElementType ? self : .float32 }

@@ -65,6 +65,7 @@ package enum SmallTensors {
     case .uint32: Double(pointer.loadUnaligned(as: UInt32.self))
     case .uint16: Double(pointer.loadUnaligned(as: UInt16.self))
     case .uint8: Double(pointer.loadUnaligned(as: UInt8.self))
+    case .string: .nan
     default: pointer.loadUnaligned(as: UInt8.self) == 0 ? 0 : 1
     }
   }

@@ -21,6 +21,12 @@ enum ConstantForms {
       tensor.typed(Int64.self)[0] = Int64(number)
       id = converter.constant(tensor, for: node)
     case ("value_ints", .ints(let numbers)): id = try converter.constant(numbers, for: node)
+    case ("value_string", .string(let text)):
+      id = converter.constant(try Tensor(texts: [try Text(text)], []), for: node)
+    case ("value_strings", .strings(let strings)):
+      var texts: [Text?] = []
+      for string in strings { texts.append(try Text(string)) }
+      id = converter.constant(try Tensor(texts: texts, [texts.count]), for: node)
     default: throw node.error(.unsupported, "attribute '\(name)' is not supported", input: name)
     }
     if let output = node.outputs.first { converter.graph.values[id].name = output }

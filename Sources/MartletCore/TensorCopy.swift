@@ -1,5 +1,4 @@
 import Glibc
-import MartletCore
 
 extension Tensor {
   /// Copies the elements into `destination`, of the same dtype and shape and any strides.
@@ -7,6 +6,7 @@ extension Tensor {
   /// The caller has checked dtype and shape; the two do not overlap.
   package func copyElements(to destination: Tensor) {
     guard count > 0 else { return }
+    defer { destination.storage.texts?.seal() }
     if isContiguous && destination.isContiguous {
       memcpy(destination.pointer, pointer, byteCount)
       return
@@ -69,7 +69,7 @@ extension Tensor {
   }
 
   /// Lets go of the memory of a constant in a mapped file until somebody reads it.
-  func letGoOfPages() {
+  package func letGoOfPages() {
     guard let range = addressRange else { return }
     let start = UInt(bitPattern: storage.base)
     storage.letGo(of: Int(range.lowerBound - start)..<Int(range.upperBound - start))

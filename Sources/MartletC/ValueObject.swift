@@ -1,0 +1,51 @@
+import CMartlet
+import MartletCore
+
+/// What a `martlet_value` handle stands for.
+final class ValueObject: HandleObject, Sendable {
+  static let kind = HandleKind.value
+
+  let value: Value
+
+  init(_ value: Value) { self.value = value }
+}
+
+extension HandleTable {
+  /// The value of a handle.
+  func value(_ handle: OpaquePointer?, _ parameter: String) throws(MartletError) -> Value {
+    try resolve(handle, parameter, as: ValueObject.self).value
+  }
+
+  /// The values of `count` handles, none of which may be NULL.
+  func values(
+    _ handles: UnsafePointer<OpaquePointer?>?, _ count: Int, _ parameter: String
+  ) throws(MartletError) -> [Value] {
+    var values: [Value] = []
+    for (index, handle) in try array(handles, count, parameter).enumerated() {
+      values.append(try value(handle, "\(parameter)[\(index)]"))
+    }
+    return values
+  }
+}
+
+extension Value {
+  /// Throws `invalidArgument` where it is nested deeper than a type may be.
+  func checkDepth() throws(MartletError) {
+    guard isShallower(than: Value.maximumDepth) else {
+      throw MartletError(
+        .invalidArgument, "the value is nested deeper than \(Value.maximumDepth)",
+        expected: "at most \(Value.maximumDepth) levels", actual: "more")
+    }
+  }
+
+  private func isShallower(than limit: Int) -> Bool {
+    guard limit > 0 else { return false }
+    switch self {
+    case .tensor, .state, .optional(nil): return true
+    case .sequence(let sequence):
+      return sequence.elements.allSatisfy { $0.isShallower(than: limit - 1) }
+    case .optional(let value?): return value.isShallower(than: limit - 1)
+    case .map(let map): return map.values.allSatisfy { $0.isShallower(than: limit - 1) }
+    }
+  }
+}

@@ -1,0 +1,103 @@
+import Glibc
+import Synchronization
+
+/// Memory for a tensor that grows along one axis, as a cache of keys does: room for `capacity`
+/// slices, of which the first are in use.
+///
+/// What is in use is never written again, so a state is a value like any other: one that was taken
+/// before an append stays as it was. Only the state that holds all slices in use grows in place; another
+/// one is copied when it is appended to.
+///
+/// @unchecked Sendable: slices are claimed by one appender each, by a compare-and-exchange of the
+/// number in use, and not written after that appender's `State` is handed on.
+package final class StateBuffer: @unchecked Sendable {
+  /// All of the room; contiguous.
+  fileprivate let room: Tensor
+  fileprivate let axis: Int
+  private let used: Atomic<Int>
+
+  fileprivate init(
+    _ dtype: DType, _ shape: [Int], axis: Int, capacity: Int, used: Int
+  ) throws(MartletError) {
+    var shape = shape
+    shape[axis] = capacity
+    room = try Tensor(uninitialized: dtype, shape)
+    self.axis = axis
+    self.used = Atomic(used)
+  }
+
+  /// Takes the slices from `start` on for one appender; false where they are not there, or somebody
+  /// else's.
+  fileprivate func claim(_ count: Int, from start: Int) -> Bool {
+    guard count <= room.shape[axis] - start else { return false }
+    return used.compareExchange(
+      expected: start, desired: start + count, ordering: .acquiringAndReleasing
+    ).exchanged
+  }
+
+  fileprivate func slices(_ count: Int) -> Tensor {
+    room.sliced(axis: axis, start: 0, count: count, step: 1)
+  }
+}
+
+/// A tensor that can be appended to along an axis without copying what it holds.
+package struct State: Sendable {
+  private let buffer: StateBuffer
+  /// The elements in use; strided where the axis is not the first.
+  package let tensor: Tensor
+
+  /// The axis that it grows along.
+  package var axis: Int { buffer.axis }
+  /// Slices along the axis, and how many there is room for.
+  package var length: Int { tensor.shape[buffer.axis] }
+  package var capacity: Int { buffer.room.shape[buffer.axis] }
+
+  private init(_ buffer: StateBuffer, length: Int) {
+    self.buffer = buffer
+    tensor = buffer.slices(length)
+  }
+
+  /// A state with a copy of these elements and room for `capacity` slices, at least those given.
+  ///
+  /// Throws `invalidArgument` for an axis that is not the tensor's or a capacity below its extent,
+  /// `invalidDType` for strings, `invalidShape` and `outOfMemory`.
+  package init(_ initial: Tensor, axis: Int, capacity: Int) throws(MartletError) {
+    guard initial.dtype != .string else {
+      throw MartletError(
+        .invalidDType, "a state holds numbers, not strings", expected: "numbers", actual: "string")
+    }
+    guard initial.shape.indices.contains(axis), capacity >= initial.shape[axis] else {
+      throw MartletError(
+        .invalidArgument,
+        "a state of shape \(Shape.text(initial.shape)) cannot grow along axis \(axis) to \(capacity)",
+        expected: "an axis of the tensor and at least its extent",
+        actual: "axis \(axis), capacity \(capacity)")
+    }
+    let length = initial.shape[axis]
+    buffer = try StateBuffer(
+      initial.dtype, initial.shape, axis: axis, capacity: capacity, used: length)
+    tensor = buffer.slices(length)
+    initial.copyElements(to: tensor)
+  }
+
+  /// A state of `count` slices more, and the place where the caller writes them before it hands the
+  /// state on. In place where this one is the buffer's newest and there is room; else in a copy with
+  /// room for half as much again.
+  ///
+  /// Throws `invalidShape` where the size overflows, and `outOfMemory`.
+  package func extended(by count: Int) throws(MartletError) -> (state: State, added: Tensor) {
+    let (total, overflow) = length.addingReportingOverflow(count)
+    guard count >= 0, !overflow, total <= Int.max / 4 else {
+      throw MartletError(.invalidShape, "a state of \(length) slices cannot grow by \(count)")
+    }
+    var target = buffer
+    if !buffer.claim(count, from: length) {
+      target = try StateBuffer(
+        tensor.dtype, tensor.shape, axis: axis, capacity: max(total + total / 2, capacity),
+        used: total)
+      tensor.copyElements(to: target.slices(length))
+    }
+    let state = State(target, length: total)
+    return (state, state.tensor.sliced(axis: axis, start: length, count: count, step: 1))
+  }
+}

@@ -1,0 +1,192 @@
+import MartletCore
+import MartletOperators
+import Testing
+
+@testable import MartletGraph
+
+/// Values that are no tensors, on their way through a graph.
+@Suite struct ValuesTests {
+  private func sequence(_ value: Value?) throws -> [[Float]] {
+    guard case .sequence(let sequence)? = value else { return [] }
+    return sequence.elements.map { $0.tensor?.floats ?? [] }
+  }
+
+  /// A graph that doubles and halves its input often enough for memory to be used again, and keeps
+  /// what is between in a sequence.
+  private func keeping(_ steps: Int) -> Graph {
+    var graph = Graph(name: "keeping")
+    let x = graph.addInput("x", .float32, [.symbol("n")])
+    var kept = graph.node("SequenceEmpty", [])
+    var value = x
+    for _ in 0..<steps {
+      value = graph.node("Add", [value, x])
+      kept = graph.node("SequenceInsert", [kept, value])
+    }
+    graph.output(kept)
+    return graph
+  }
+
+  @Test("what is in a sequence outlives the memory of the node that made it, in every run")
+  func planned() throws {
+    var graph = keeping(6)
+    try graph.inferTypes()
+    let executor = Executor(try Plan(graph))
+    for run in 0..<5 {
+      // The third run finds its memory laid out; the last has another shape.
+      let count = run == 4 ? 3 : 2
+      let x = try Tensor.floats([count], [Float(run + 1), 10])
+      let results: [Value] = try executor.run([.tensor(x)])
+      let expected = (2...7).map { factor in x.floats.map { $0 * Float(factor) } }
+      #expect(try sequence(results[0]) == expected)
+    }
+  }
+
+  @Test("a sequence that leaves a run shares no memory with inputs, weights or itself")
+  func independence() throws {
+    var graph = Graph(name: "own")
+    let x = graph.addInput("x", .float32, [.known(2)])
+    let weight = try graph.weight("w", [2], [5, 6])
+    graph.output(graph.node("SequenceConstruct", [x, weight, x]))
+    try graph.inferTypes()
+    let executor = Executor(try Plan(graph))
+    let input = try Tensor.floats([2], [1, 2])
+    let results: [Value] = try executor.run([.tensor(input)])
+    guard case .sequence(let sequence) = results[0] else {
+      Issue.record("no sequence")
+      return
+    }
+    let storages = sequence.elements.compactMap { $0.tensor.map { ObjectIdentifier($0.storage) } }
+    #expect(Set(storages).count == 3)
+    #expect(!storages.contains(ObjectIdentifier(input.storage)))
+    input.typed(Float.self)[0] = 99
+    #expect(try self.sequence(results[0]) == [[1, 2], [5, 6], [1, 2]])
+  }
+
+  @Test("a loop carries a sequence, whose elements differ in shape")
+  func loops() throws {
+    var graph = Graph(name: "loop")
+    let trips = graph.addInput("M", .int64, [])
+    let x = graph.addInput("x", .float32, [.known(1)])
+    let empty = graph.node("SequenceEmpty", [])
+    let body = Graph.region("body", formals: 4) { inner, ids in
+      let longer = inner.node("Concat", [ids[2], ids[2]], ["axis": .int(0)])
+      return [ids[1], longer, inner.node("SequenceInsert", [ids[3], longer])]
+    }
+    let outputs = graph.addNode(
+      "Loop", name: "loop", inputs: [trips, nil, x, empty], outputs: ["last", "all"],
+      regions: [body])
+    for id in outputs { graph.output(id) }
+    try graph.inferTypes()
+    try graph.verify()
+    let executor = Executor(try Plan(graph))
+    for count in [0, 3, 3, 3, 1] {
+      let results: [Value] = try executor.run([
+        .tensor(try Tensor.int64(count)), .tensor(try Tensor.floats([1], [2])),
+      ])
+      let expected = (0..<count).map { [Float](repeating: 2, count: 2 << $0) }
+      #expect(try sequence(results[1]) == expected)
+    }
+  }
+
+  @Test("an input of another kind is refused, naming it and what was expected")
+  func refusals() throws {
+    var graph = Graph(name: "refuse")
+    let s = graph.addInput("s", ValueType(.sequence(of: .tensor(.float32, nil))))
+    graph.output(graph.node("SequenceLength", [s]))
+    try graph.inferTypes()
+    let executor = Executor(try Plan(graph))
+    let wrong: [Value] = [
+      .tensor(try Tensor.int64(1)), .optional(nil),
+      .sequence(ValueSequence([.tensor(try Tensor.int64(1))])),
+    ]
+    for value in wrong {
+      do throws(MartletError) {
+        _ = try executor.run([value])
+        Issue.record("\(value.summary) was accepted")
+      } catch {
+        #expect(error.code == .invalidArgument && error.input == "s", "\(error)")
+        #expect(error.expected == "sequence(float32)")
+      }
+    }
+    let empty: [Value] = try executor.run([.sequence(ValueSequence([]))])
+    #expect(empty[0].tensor?.smallIntegers == [0])
+  }
+
+  @Test("an operator on numbers refuses strings and sequences, at load or in the run")
+  func operators() throws {
+    for type in [
+      ValueType(dtype: .string, shape: [.known(1)]), ValueType(.sequence(of: .tensor(nil, nil))),
+    ] {
+      var graph = Graph(name: "load")
+      graph.output(graph.node("Relu", [graph.addInput("x", type)]))
+      #expect(throws: MartletError.self) { try graph.inferTypes() }
+    }
+    var graph = Graph(name: "run")
+    let x = graph.addInput("x", nil, nil)
+    graph.output(graph.node("Clip", [try graph.weight("w", [1], [1]), x]))
+    try graph.inferTypes()
+    let executor = Executor(try Plan(graph))
+    for value in [Value.tensor(try Tensor(strings: ["a"], [])), .sequence(ValueSequence([]))] {
+      do throws(MartletError) {
+        let _: [Value] = try executor.run([value])
+        Issue.record("\(value.summary) was accepted")
+      } catch {
+        #expect(error.operatorName == "Clip" && error.input == "min", "\(error)")
+      }
+    }
+  }
+
+  @Test("strings move through a graph and are still there when their source is gone")
+  func strings() throws {
+    var graph = Graph(name: "strings")
+    let x = graph.addInput("x", .string, [.symbol("n")])
+    let index = graph.addConstant("i", try Tensor.int64s([1, 0, 1]))
+    let picked = graph.node("Gather", [x, index])
+    let both = graph.node("Concat", [picked, x], ["axis": .int(0)])
+    graph.output(graph.node("Identity", [both]))
+    try graph.inferTypes()
+    let executor = Executor(try Plan(graph))
+    for run in 0..<4 {
+      let results: [Value]
+      do {
+        let input = try Tensor(strings: ["a \(run)", "b \(run)"], [2])
+        results = try executor.run([.tensor(input)])
+      }
+      let expected = ["b \(run)", "a \(run)", "b \(run)", "a \(run)", "b \(run)"]
+      #expect(results[0].tensor?.strings == expected)
+    }
+  }
+
+  @Test("Concat and Attention append to a state in place, and give what they give for tensors")
+  func states() throws {
+    var graph = Graph(name: "cache")
+    let past = graph.addInput("past", .float32, [.known(1), .known(2), .symbol("t"), .known(4)])
+    let new = graph.addInput("new", .float32, [.known(1), .known(2), .known(1), .known(4)])
+    let outputs = graph.addNode(
+      "Attention", name: "attention", inputs: [new, new, new, nil, past, past],
+      outputs: ["y", "keys", "values"])
+    for id in outputs { graph.output(id) }
+    graph.output(graph.node("Concat", [past, new], ["axis": .int(2)]))
+    try graph.inferTypes()
+    let plan = try Plan(graph)
+    let (growing, copying) = (Executor(plan), Executor(plan))
+    var keys = try State(try Tensor.noise([1, 2, 3, 4]), axis: 2, capacity: 64)
+    var whole = try keys.tensor.copied()
+    let memory = keys.tensor.storage
+    for step in 0..<6 {
+      let token = try Tensor.noise([1, 2, 1, 4], seed: UInt64(step + 2))
+      let grown: [Value] = try growing.run([.state(keys), .tensor(token)])
+      let copied: [Value] = try copying.run([.tensor(whole), .tensor(token)])
+      for (a, b) in zip(grown, copied) { #expect(a.tensor?.floats == b.tensor?.floats) }
+      let inPlace = grown.dropFirst().filter { $0.tensor?.storage === memory }
+      // One of three may append to the slices that all three start from.
+      #expect(inPlace.count == 1)
+      guard case .state(let next)? = inPlace.first, let tensor = copied[1].tensor else {
+        Issue.record("no state")
+        return
+      }
+      keys = next
+      whole = tensor
+    }
+  }
+}
