@@ -786,7 +786,8 @@ typedef struct martlet_model_options {
   const char *const *keys;    /* option_count names of further options (below); may be NULL if 0 */
   const char *const *values;  /* their values */
   size_t option_count;
-  martlet_pool *pool;         /* whose threads run it; NULL: the process's. The model holds a reference */
+  martlet_pool *pool;         /* whose threads run it; NULL: the process's. The model holds a
+                                 reference */
 } martlet_model_options;
 
 /*

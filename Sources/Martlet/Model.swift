@@ -35,11 +35,24 @@ public final class Model: Sendable {
 
   /// Loads an ONNX file, mapping its weights.
   ///
-  /// `mode` goes before the scope's, the process's and the environment's. Throws `io`,
-  /// `invalidModel`, `unsupported`.
-  public init(path: String, mode: MathMode? = nil) throws(MartletError) {
+  /// `mode` goes before the scope's, the process's and the environment's. A run ends with
+  /// `limitExceeded` where all its loops together have made `maximumLoopIterations`, or where it would
+  /// hold more than `maximumMemoryBytes` of results and scratch; 0: no limit.
+  /// Throws `io`, `invalidModel`, `unsupported`, and `invalidArgument` for a negative limit.
+  public init(
+    path: String, mode: MathMode? = nil, maximumLoopIterations: Int = 0, maximumMemoryBytes: Int = 0
+  ) throws(MartletError) {
+    for (name, limit) in [
+      ("maximumLoopIterations", maximumLoopIterations), ("maximumMemoryBytes", maximumMemoryBytes),
+    ] where limit < 0 {
+      throw MartletError(
+        .invalidArgument, "\(name) is \(limit)", input: name, expected: "0 or more",
+        actual: "\(limit)")
+    }
     var options = MartletRuntime.Model.Options()
     options.run.mode = mode
+    options.run.maximumLoopIterations = maximumLoopIterations
+    options.run.maximumMemoryBytes = maximumMemoryBytes
     model = try MartletRuntime.Model.load(path: path, options: options)
     sessionsAtRest = SessionsAtRest(of: model)
   }

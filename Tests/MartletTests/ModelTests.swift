@@ -30,4 +30,19 @@ import Testing
     #expect(throws: MartletError.self) { try Model(path: "/no/such/file.onnx") }
     #expect(throws: MartletError.self) { try Tensor([Float(1)], shape: [2]) }
   }
+
+  @Test("a run ends at a limit that the model was given") func limits() throws {
+    let model = try Model(path: ModelTests.digits, maximumMemoryBytes: 8)
+    let input = try #require(model.inputs.first)
+    let extents = try #require(input.shape).map { Int($0) ?? 1 }
+    let image = try Tensor([Float](repeating: 0.5, count: 64), shape: extents)
+    #expect {
+      _ = try model.run([input.name: image])
+    } throws: {
+      ($0 as? MartletError)?.code == .limitExceeded
+    }
+    #expect(throws: MartletError.self) {
+      try Model(path: ModelTests.digits, maximumLoopIterations: -1)
+    }
+  }
 }
