@@ -80,7 +80,7 @@ import Testing
     for type in OperatorTable.all where type.schema.traits.isElementwise {
       let schema = type.schema
       var held = 0
-      for dtype in [DType.float32, .int64, .uint8, .bool] {
+      for dtype in [DType.float32, .int64, .uint8, .bool, .string] {
         let inputCount = schema.isVariadic ? 3 : schema.inputs.count
         let inputs = try (0..<inputCount).map { index in
           let isBound = schema.name == "Clip" && index > 0
@@ -101,6 +101,7 @@ import Testing
         let part = try #require(try run(schema.name, parts, attributes).first)
         let expected = whole.sliced(axis: 0, start: 2, count: 3, step: 2)
         #expect(agree(part.values, expected.values, 0), "\(schema.name) \(dtype)")
+        #expect(part.strings == expected.strings, "\(schema.name) \(dtype)")
         held += 1
       }
       #expect(held > 0, "\(schema.name)")

@@ -44,7 +44,6 @@ import Testing
     Case("[[:alpha:][:^digit:]]", ["a", "!"], ["7"]),
     Case("[[:word:]]+[[:punct:]][[:space:]]", ["a_7!\u{B}"], ["a_7!\u{A0}"]),
     Case("[[:xdigit:]]{2}[[:blank:]]", ["fF\t"], ["fg\t"]),
-    Case("[[:alpha:]", ["[", ":", "a"], ["b"]),
     Case(#"\d\D\w\W\s\S"#, ["7x_- ~"], ["77_- ~", "7x_-\u{B}~"]),
     Case(#"[\d\s]+"#, ["1 2\t3"], ["1,2"]),
     Case(#"[^\D5]"#, ["4"], ["5", "x"]),

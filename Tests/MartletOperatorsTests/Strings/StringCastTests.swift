@@ -70,7 +70,7 @@ import Testing
     let expected = [
       0.5, 100, 0.1, 3, -0.25, 5, 7, -0.0, .infinity, .infinity, -.infinity, .infinity,
     ]
-    let tolerance = dtype.byteCount == 2 ? 1e-3 : dtype == .float32 ? 1e-8 : 0
+    let tolerance = dtype.bitWidth == 16 ? 1e-3 : dtype == .float32 ? 1e-8 : 0
     #expect(agree(try read(texts, dtype), expected, tolerance))
     #expect(try read(["NaN", "nan", "-NAN"], dtype).allSatisfy(\.isNaN))
   }
