@@ -142,19 +142,51 @@ def narrow(proto: onnx.TensorProto) -> np.ndarray:
     return raw.view(getattr(ml_dtypes, name)).reshape(list(proto.dims))
 
 
-def array(path: pathlib.Path, info: onnx.ValueInfoProto) -> np.ndarray | None:
-    """What a file holds; None for a sequence, a map or an optional value."""
-    if info.type.WhichOneof("value") != "tensor_type":
-        return None
-    proto = onnx.TensorProto.FromString(path.read_bytes())
+def array(proto: onnx.TensorProto, type_proto: onnx.TypeProto) -> np.ndarray:
+    """Like to_array(), for every version's protos."""
     if proto.data_type in NARROW:
         return narrow(proto)
+    if proto.data_type == onnx.TensorProto.STRING:
+        strings = [text.decode() for text in proto.string_data]
+        return np.array(strings, object).reshape(list(proto.dims))
     # Older versions call the bits uint16.
     bfloat16 = onnx.TensorProto.BFLOAT16
-    if bfloat16 not in (proto.data_type, info.type.tensor_type.elem_type):
+    if bfloat16 not in (proto.data_type, type_proto.tensor_type.elem_type):
         return numpy_helper.to_array(proto)
     bits = np.frombuffer(proto.raw_data, "<u2") if proto.raw_data else proto.int32_data
     return np.array(bits, np.uint16).view(ml_dtypes.bfloat16).reshape(list(proto.dims))
+
+
+def value(data: bytes, type_proto: onnx.TypeProto) -> object:
+    """What a file holds: an array, a list of them for a sequence, None for an empty optional."""
+    kind = type_proto.WhichOneof("value")
+    if kind == "sequence_type":
+        proto = onnx.SequenceProto.FromString(data)
+        inner = type_proto.sequence_type.elem_type
+        elements = [*proto.tensor_values, *proto.sequence_values, *proto.optional_values]
+        return [value(element.SerializeToString(), inner) for element in elements]
+    if kind == "optional_type":
+        proto = onnx.OptionalProto.FromString(data)
+        inner = type_proto.optional_type.elem_type
+        for field in ("tensor_value", "sequence_value"):
+            if proto.HasField(field):
+                return value(getattr(proto, field).SerializeToString(), inner)
+        return None
+    if kind == "map_type":
+        return numpy_helper.to_dict(onnx.MapProto.FromString(data))
+    return array(onnx.TensorProto.FromString(data), type_proto)
+
+
+def disagreement(actual: object, expected: object) -> str:
+    """`difference` for values of every kind."""
+    if isinstance(expected, list):
+        if not isinstance(actual, list) or len(actual) != len(expected):
+            return f"{actual!r} is no list of {len(expected)}"
+        texts = (disagreement(a, b) for a, b in zip(actual, expected, strict=True))
+        return next((f"element {i}: {text}" for i, text in enumerate(texts) if text), "")
+    if expected is None or actual is None:
+        return "" if actual is expected else f"{actual!r}, not {expected!r}"
+    return difference(np.asarray(actual), expected)
 
 
 def difference(actual: np.ndarray, expected: np.ndarray) -> str:
@@ -165,7 +197,7 @@ def difference(actual: np.ndarray, expected: np.ndarray) -> str:
     """
     if actual.dtype != expected.dtype or actual.shape != expected.shape:
         return f"{actual.dtype}{actual.shape}, not {expected.dtype}{expected.shape}"
-    if expected.dtype.kind in "biu":
+    if expected.dtype.kind in "biuO":
         return "" if np.array_equal(actual, expected) else "values differ"
     relative = {"bfloat16": 2.0**-6, "float16": 2.0**-9}.get(expected.dtype.name, 1e-3)
     a, b = (x.astype(np.float64) for x in (actual, expected))
@@ -191,19 +223,13 @@ def outcome(folder: pathlib.Path) -> tuple[str, str]:
                 path = data / f"input_{index}.pb"
                 if not path.exists():
                     continue
-                value = array(path, info)
-                if value is None:
-                    return UNSUPPORTED, f"input '{info.name}' is no tensor"
-                feeds[info.name] = value
+                feeds[info.name] = value(path.read_bytes(), info.type)
             results = model.run(feeds)
             for index, info in enumerate(graph.output):
                 path = data / f"output_{index}.pb"
                 if not path.exists():
                     continue
-                expected = array(path, info)
-                if expected is None:
-                    return UNSUPPORTED, f"output '{info.name}' is no tensor"
-                text = difference(np.asarray(results[info.name]), expected)
+                text = disagreement(results[info.name], value(path.read_bytes(), info.type))
                 if text:
                     return WRONG, f"output '{info.name}': {text}"
     except martlet.UnsupportedError as error:

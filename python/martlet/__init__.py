@@ -47,7 +47,6 @@ from martlet._martlet import (
 )
 from martlet._martlet import version as __version__
 from martlet._model import Model, NodeInfo, Report, ValueInfo, load
-from martlet._values import State
 from martlet._settings import (
     CPUInfo,
     InstructionSet,
@@ -61,6 +60,7 @@ from martlet._settings import (
     set_isa,
     set_num_threads,
 )
+from martlet._values import State
 
 __all__ = [
     "CPUInfo",
@@ -80,11 +80,11 @@ __all__ = [
     "NotFoundError",
     "OutOfMemoryError",
     "Report",
+    "State",
     "Tensor",
     "TensorLike",
     "ThreadPool",
     "UnsupportedError",
-    "State",
     "ValueInfo",
     "__version__",
     "conv1d",

@@ -129,7 +129,7 @@ class ThreadPool:
     def threads(self) -> int:
         """How many threads a computation uses at most, the caller's included."""
 
-_Value = tuple[str, str | None, tuple[int | str | None, ...] | None]
+_Value = tuple[str, str | None, tuple[int | str | None, ...] | None, str]
 _Node = tuple[str, str, str | None, str | None, str | None, str | None, int]
 
 @final

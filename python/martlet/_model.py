@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from martlet import _martlet
-from martlet._martlet import Tensor, ThreadPool
+from martlet._martlet import ThreadPool
 from martlet._values import State, from_value, to_value
 
 
@@ -29,8 +29,8 @@ class NodeInfo(NamedTuple):
     """What one node did in a run. The precision and what follows are None without products."""
 
     node: str
-    #: As ONNX names it; Martlet's own, such as products that took over what follows them, with their
-    #: domain: "ai.martlet.FusedMatMul".
+    #: As ONNX names it; Martlet's own, such as products that took over what follows them, with
+    #: their domain: "ai.martlet.FusedMatMul".
     operator: str
     #: Of its matrix products: "fp32", "bf16", ....
     precision: str | None
@@ -127,7 +127,9 @@ class Model:
             results = self._run_values(self._context, dict(zip(names, values, strict=True)))
         elif kwargs or len(args) != len(self._input_names):
             names, values = self._bind(args, kwargs)
-            results = self._run_named(self._context, names, values, self._output_names, self._no_outs)
+            results = self._run_named(
+                self._context, names, values, self._output_names, self._no_outs
+            )
         else:
             results = self._context.run(self._input_names, args, None, self._no_outs)
         return results[0] if len(results) == 1 else results

@@ -84,9 +84,10 @@ extension Plan {
   /// Checks an input that is no tensor, or should be none.
   private func checkKind(_ value: Value, _ type: ValueType, of name: String) throws(MartletError) {
     guard !value.agrees(with: type.kind) else { return }
+    let actual = value.kind.text
     throw MartletError(
-      .invalidArgument, "input '\(name)': expected \(type.text), got \(value.summary)", input: name,
-      expected: type.text, actual: value.summary)
+      .invalidArgument, "input '\(name)': expected \(type.text), got \(actual)", input: name,
+      expected: type.text, actual: actual)
   }
 
   /// Checks number, writability, dtypes and, as far as known, shapes of the destinations, and that

@@ -164,9 +164,11 @@ package struct Loop: Operator {
     _ before: ValueType, _ after: ValueType, _ index: Int
   ) throws(MartletError) -> ValueKind {
     if let common = before.kind.common(with: after.kind) { return common }
-    // Nothing known is no contradiction.
-    if before.kind == .unknownTensor { return after.kind }
-    if after.kind == .unknownTensor { return before.kind }
+    // Nothing known is no contradiction, and what is in an optional may take its place.
+    if before.kind == .unknownTensor || after.kind == .unknownTensor { return .unknownTensor }
+    if case .optional(let element) = before.kind, element.agrees(with: after.kind) {
+      return .unknownTensor
+    }
     throw MartletError(
       .invalidDType,
       "Loop: carried value \(index) is \(before.text) before an iteration and \(after.text) after it",
@@ -223,7 +225,7 @@ private enum CarriedKind {
     let after = CarriedKind(value)
     switch (self, after) {
     case (.tensor(let x), .tensor(let y)?) where x == y: return
-    case (.sequence, .sequence?), (.optional, .optional?), (.map, .map?), (.tensor, nil): return
+    case (.sequence, .sequence?), (.optional, _?), (.map, .map?), (.tensor, nil): return
     default:
       let actual = after?.summary ?? "nothing"
       throw MartletError(
