@@ -7,9 +7,12 @@ import MartletOperators
 /// that the order in which an exporter multiplies does not matter.
 enum ActivationRecognition {
   static let pass = Pass("activation-recognition") { graph throws(MartletError) in
+    let patterns = patterns()
     try GraphEditor.edit(&graph) { editor throws(MartletError) in
       for position in editor.positions where editor.isLive(position) {
-        if let node = recognized(editor.graph.nodes[position], editor.index, editor.graph) {
+        if let node = recognized(
+          editor.graph.nodes[position], patterns, editor.index, editor.graph)
+        {
           try editor.replace(position, with: node)
         }
       }
@@ -17,7 +20,9 @@ enum ActivationRecognition {
   }
 
   /// The activation that ends in `node`, or nil.
-  private static func recognized(_ node: Node, _ index: GraphIndex, _ graph: Graph) -> Node? {
+  private static func recognized(
+    _ node: Node, _ patterns: [Pattern], _ index: GraphIndex, _ graph: Graph
+  ) -> Node? {
     guard node.op == "Mul" || node.op == "Div", graph.isFloat32(node.outputs[0]) else { return nil }
     let product = Product(node.outputs[0], index, graph)
     guard product.factors.count == 2 else { return nil }
@@ -36,15 +41,22 @@ enum ActivationRecognition {
   }
 
   /// scale * x * gate.
-  private static let patterns: [(row: ActivationRow, scale: Double, gate: ActivationPattern)] =
+  private struct Pattern {
+    let row: ActivationRow
+    let scale: Double
+    let gate: ActivationPattern
+  }
+
+  private static func patterns() -> [Pattern] {
     ActivationTable.all.flatMap { row in
       row.patterns.compactMap { pattern in
         guard case .product(let scale, let factors) = pattern, factors.count == 2,
           case .x = factors[0]
         else { return nil }
-        return (row, scale, factors[1])
+        return Pattern(row: row, scale: scale, gate: factors[1])
       }
     }
+  }
 
   /// A value as a product of factors and a scalar.
   private struct Product {

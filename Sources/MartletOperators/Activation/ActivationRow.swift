@@ -65,13 +65,16 @@ package struct ActivationRow: Sendable {
   package let beta: Parameter?
   /// What exporters write out in its place. The first is what the function is in ONNX's operators,
   /// where its own operator is none of them.
-  package let patterns: [ActivationPattern]
+  package var patterns: [ActivationPattern] { makePatterns() }
+  /// Made anew each time: kept for good, the boxes of the enum look lost to leak checkers.
+  private let makePatterns: @Sendable () -> [ActivationPattern]
   /// For alpha and beta: the kernels, which are applied one after another.
   package let functions: @Sendable (Float, Float) -> [UnaryFunction]
 
   init(
     _ name: String, for uses: Use..., op: OperatorID? = nil, variant: Variant? = nil,
-    alpha: Parameter? = nil, beta: Parameter? = nil, patterns: [ActivationPattern] = [],
+    alpha: Parameter? = nil, beta: Parameter? = nil,
+    patterns: @escaping @autoclosure @Sendable () -> [ActivationPattern] = [],
     functions: @escaping @Sendable (Float, Float) -> [UnaryFunction]
   ) {
     self.name = name
@@ -80,7 +83,7 @@ package struct ActivationRow: Sendable {
     self.variant = variant
     self.alpha = alpha
     self.beta = beta
-    self.patterns = patterns
+    makePatterns = patterns
     self.functions = functions
   }
 
