@@ -804,7 +804,8 @@ typedef struct martlet_model_options {
  *   "max_memory_bytes"  the most bytes that a run may hold at once in results and scratch (not in
  *                    constants, nor in what each thread keeps for its kernels); "0" (default): as many
  *                    as there are. A run that would hold more is ended with MARTLET_LIMIT_EXCEEDED,
- *                    which names the node that asked. What earlier runs have left does not count.
+ *                    which names the node that asked. What earlier runs have left does not count, nor do
+ *                    strings and states.
  *
  * Of the loading:
  *   "optimize"       "1" (default): lossless passes over the graph; "0": run it as it was written.
@@ -901,8 +902,9 @@ typedef struct martlet_memory {
                               the first run */
 } martlet_memory;
 
-/** What the model takes now, into *memory.
- * Returns MARTLET_INVALID_ARGUMENT for a struct_size that is not that of martlet_memory. */
+/** What the model takes now, into *memory: the fields that it has by its struct_size, and 0 into those
+ * that this library does not know.
+ * Returns MARTLET_INVALID_ARGUMENT for a struct_size that no header has. */
 martlet_status martlet_model_memory(const martlet_model *model, martlet_memory *memory);
 
 /**
@@ -1112,8 +1114,8 @@ martlet_status martlet_value_create_map(const martlet_tensor *keys, martlet_valu
  * capacity: the extent along it that there is room for, at least that of initial. A state that grows
  *   beyond it moves to memory with half as much room again.
  * value: receives the state, owned by the caller.
- * Returns MARTLET_INVALID_DTYPE for strings, MARTLET_INVALID_ARGUMENT for an axis or capacity that
- * cannot be.
+ * Returns MARTLET_INVALID_DTYPE for strings and for floats of 8 bits and integers of 4 bits and less,
+ * MARTLET_INVALID_ARGUMENT for an axis or capacity that cannot be.
  */
 martlet_status martlet_value_create_state(const martlet_tensor *initial, int32_t axis,
                                           int64_t capacity, martlet_value **value);

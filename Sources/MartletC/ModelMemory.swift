@@ -12,19 +12,14 @@ public func martlet_model_memory(
   boundary { () throws(MartletError) in
     let object = try HandleTable.shared.resolve(model, "model", as: ModelObject.self)
     let result = try required(memory, "memory")
-    let size = MemoryLayout<martlet_memory>.size
-    guard result.pointee.struct_size == size else {
-      let given = UInt(bitPattern: result.pointee.struct_size)
-      throw MartletError(
-        .invalidArgument, "memory.struct_size is \(given)", input: "memory.struct_size",
-        expected: "sizeof(martlet_memory), \(size)", actual: "\(given)")
-    }
     let now = object.model.memory
-    result.pointee.constants_bytes = Int64(now.constants)
-    result.pointee.mapped_bytes = Int64(now.mapped)
-    result.pointee.prepared_bytes = Int64(now.prepared)
-    result.pointee.arena_bytes = Int64(now.arena)
-    result.pointee.peak_bytes = Int64(now.peak)
+    var filled = martlet_memory()
+    filled.constants_bytes = Int64(now.constants)
+    filled.mapped_bytes = Int64(now.mapped)
+    filled.prepared_bytes = Int64(now.prepared)
+    filled.arena_bytes = Int64(now.arena)
+    filled.peak_bytes = Int64(now.peak)
+    try fill(UnsafeMutableRawPointer(result), with: filled, "memory")
   }
 }
 

@@ -61,3 +61,30 @@ func options<Options: OptionsStruct>(_ pointer: UnsafePointer<Options>?)
 
 /// Bytes; no header will have options of so many fields.
 private let largestOptions: UInt = 1024
+
+/// Fills the caller's struct, which begins with the size that it has in their header, with what this
+/// library knows: of a smaller one the fields that it has, and zeros at the end of a larger one.
+///
+/// Throws `invalidArgument` for a size that no header has.
+func fill<Result>(
+  _ target: UnsafeMutableRawPointer, with result: Result, _ parameter: String
+) throws(MartletError) {
+  let given = target.loadUnaligned(as: UInt.self)
+  let known = MemoryLayout<Result>.size
+  let first = MemoryLayout<UInt>.size
+  guard (UInt(first)...largestOptions).contains(given),
+    given % UInt(MemoryLayout<Result>.alignment) == 0
+  else {
+    throw MartletError(
+      .invalidArgument, "\(parameter).struct_size is \(given)", input: "\(parameter).struct_size",
+      expected: "sizeof(\(Result.self)), \(known)", actual: "\(given)")
+  }
+  let fields = UnsafeMutableRawBufferPointer(start: target, count: Int(given))
+  for offset in first..<fields.count { fields[offset] = 0 }
+  withUnsafeBytes(of: result) { bytes in
+    let end = min(fields.count, known)
+    guard end > first else { return }
+    UnsafeMutableRawBufferPointer(rebasing: fields[first..<end]).copyMemory(
+      from: UnsafeRawBufferPointer(rebasing: bytes[first..<end]))
+  }
+}

@@ -31,21 +31,10 @@ extension HandleTable {
 extension Value {
   /// Throws `invalidArgument` where it is nested deeper than a type may be.
   func checkDepth() throws(MartletError) {
-    guard isShallower(than: Value.maximumDepth) else {
+    guard isShallower() else {
       throw MartletError(
         .invalidArgument, "the value is nested deeper than \(Value.maximumDepth)",
         expected: "at most \(Value.maximumDepth) levels", actual: "more")
-    }
-  }
-
-  private func isShallower(than limit: Int) -> Bool {
-    guard limit > 0 else { return false }
-    switch self {
-    case .tensor, .state, .optional(nil): return true
-    case .sequence(let sequence):
-      return sequence.elements.allSatisfy { $0.isShallower(than: limit - 1) }
-    case .optional(let value?): return value.isShallower(than: limit - 1)
-    case .map(let map): return map.values.allSatisfy { $0.isShallower(than: limit - 1) }
     }
   }
 }

@@ -21,11 +21,15 @@ public func martlet_value_create_sequence(
   make(value) { () throws(MartletError) in
     let type = dtype == 0 ? nil : try anyDType(dtype)
     let values = try HandleTable.shared.values(elements, count, "elements")
-    let kind = values.first?.kind.withoutExtents ?? .tensor(type, nil)
-    for (index, element) in values.enumerated() where !element.agrees(with: kind) {
-      throw MartletError(
-        .invalidDType, "elements[\(index)] is \(element.kind.text) in a sequence of \(kind.text)",
-        input: "elements[\(index)]", expected: kind.text, actual: element.kind.text)
+    var kind = ValueKind.tensor(type, nil)
+    for (index, element) in values.enumerated() {
+      let own = element.kind.withoutExtents
+      guard let common = kind == .unknownTensor ? own : kind.common(with: own) else {
+        throw MartletError(
+          .invalidDType, "elements[\(index)] is \(own.text) in a sequence of \(kind.text)",
+          input: "elements[\(index)]", expected: kind.text, actual: own.text)
+      }
+      kind = common.completed(by: own)
     }
     return .sequence(ValueSequence(values, dtype: type))
   }

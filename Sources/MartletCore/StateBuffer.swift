@@ -60,11 +60,12 @@ package struct State: Sendable {
   /// A state with a copy of these elements and room for `capacity` slices, at least those given.
   ///
   /// Throws `invalidArgument` for an axis that is not the tensor's or a capacity below its extent,
-  /// `invalidDType` for strings, `invalidShape` and `outOfMemory`.
+  /// `invalidDType` for strings and narrow dtypes, `invalidShape` and `outOfMemory`.
   package init(_ initial: Tensor, axis: Int, capacity: Int) throws(MartletError) {
-    guard initial.dtype != .string else {
+    guard initial.dtype != .string, !initial.dtype.isNarrow else {
       throw MartletError(
-        .invalidDType, "a state holds numbers, not strings", expected: "numbers", actual: "string")
+        .invalidDType, "a state holds numbers that are computed in", expected: "a wider dtype",
+        actual: "\(initial.dtype)")
     }
     guard initial.shape.indices.contains(axis), capacity >= initial.shape[axis] else {
       throw MartletError(

@@ -14,6 +14,18 @@ package enum Value: Sendable {
   /// stack.
   package static let maximumDepth = 16
 
+  /// Whether it is nested no deeper than `limit` levels.
+  package func isShallower(than limit: Int = maximumDepth) -> Bool {
+    guard limit > 0 else { return false }
+    switch self {
+    case .tensor, .state, .optional(nil): return true
+    case .sequence(let sequence):
+      return sequence.elements.allSatisfy { $0.isShallower(than: limit - 1) }
+    case .optional(let value?): return value.isShallower(than: limit - 1)
+    case .map(let map): return map.values.allSatisfy { $0.isShallower(than: limit - 1) }
+    }
+  }
+
   /// The tensor, where it is one or can be read as one.
   package var tensor: Tensor? {
     switch self {

@@ -49,9 +49,7 @@ extension Inputs {
   /// The first input that is narrow, and its dtype.
   var firstNarrow: (index: Int, dtype: DType)? {
     for index in 0..<count {
-      if case .tensor(let tensor)? = values[index], tensor.dtype.isNarrow {
-        return (index, tensor.dtype)
-      }
+      if let dtype = values[index]?.tensor?.dtype, dtype.isNarrow { return (index, dtype) }
     }
     return nil
   }

@@ -29,6 +29,16 @@ package indirect enum ValueKind: Sendable, Equatable {
     if case .sequence(let element) = self { element } else { nil }
   }
 
+  /// Whether it is nested no deeper than `limit` levels.
+  package func isShallower(than limit: Int = Value.maximumDepth) -> Bool {
+    guard limit > 0 else { return false }
+    switch self {
+    case .tensor: return true
+    case .sequence(let element), .optional(let element), .map(_, let element):
+      return element.isShallower(than: limit - 1)
+    }
+  }
+
   package static let unknownTensor = ValueKind.tensor(nil, nil)
 
   /// This kind with what `other` knows beyond it; where both know, this one stands.

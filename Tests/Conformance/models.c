@@ -263,6 +263,21 @@ static void memory(void) {
   martlet_memory now = {0};
   check_status(MARTLET_INVALID_ARGUMENT, martlet_model_memory(model, &now));
   check_status(MARTLET_INVALID_ARGUMENT, martlet_model_memory(model, NULL));
+  struct {
+    size_t struct_size;
+    int64_t constants_bytes, mapped_bytes;
+    int64_t behind[2];
+  } older = {.struct_size = 24, .behind = {77, 78}};
+  check_ok(martlet_model_memory(model, (martlet_memory *)(void *)&older));
+  check(older.constants_bytes > 0 && older.behind[0] == 77 && older.behind[1] == 78,
+        "an older, shorter struct is filled, and nothing behind it");
+  struct {
+    martlet_memory known;
+    int64_t later[2];
+  } newer = {.known.struct_size = sizeof newer, .later = {77, 78}};
+  check_ok(martlet_model_memory(model, &newer.known));
+  check(newer.known.constants_bytes == older.constants_bytes && newer.later[1] == 0,
+        "a newer one too, with 0 in what is not known");
   now.struct_size = sizeof now;
   check_ok(martlet_model_memory(model, &now));
   const int64_t weights = (MLP_IN * MLP_OUT + MLP_OUT) * (int64_t)sizeof(float);

@@ -87,9 +87,12 @@ package final class Executor: @unchecked Sendable {
       }
     }
     if let arena = runner.arena { taken.insert(ObjectIdentifier(arena)) }
+    let values = try outputValues(destinations)
+    // A state that is given out is nobody else's to write.
+    for case .state(let state) in values { taken.insert(ObjectIdentifier(state.tensor.storage)) }
     var results: [Value] = []
-    results.reserveCapacity(plan.outputSources.count)
-    for (index, value) in try outputValues(destinations).enumerated() {
+    results.reserveCapacity(values.count)
+    for (index, value) in values.enumerated() {
       if index < destinations.count, let destination = destinations[index],
         case .tensor(let tensor) = value
       {

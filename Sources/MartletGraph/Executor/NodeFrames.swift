@@ -46,6 +46,11 @@ final class NodeFrames {
 
   /// Hands a value of this run to its readers; throws where an operator does not take its kind.
   func give(_ value: Value?, to readers: [Plan.Reader]) throws(MartletError) {
+    if let value, !value.isNumbers, !value.isShallower() {
+      throw MartletError(
+        .invalidArgument, "a value is nested deeper than \(Value.maximumDepth)",
+        expected: "at most \(Value.maximumDepth) levels", actual: "more")
+    }
     for reader in readers {
       if reader.node < 0 {
         outputs[reader.position] = value

@@ -64,6 +64,19 @@ extension Plan {
       }
       record.scratch.append([])
     }
+    // No layout takes more than all results side by side.
+    var total = 0
+    for result in record.results {
+      guard let wanted = result.requested ?? result.delivered else { continue }
+      let bytes = result.dtype.byteCount(of: wanted.count)
+      let (sum, overflow) = total.addingReportingOverflow(bytes)
+      guard !overflow, sum < Int.max / 4 else {
+        throw MartletError(
+          .invalidShape, "the results of a run with inputs of these shapes cannot be addressed",
+          expected: "a size below 2^61 bytes")
+      }
+      total = sum
+    }
     let layout = ShapePlan(record, self)
     return layout.arenaBytes + layout.leavingBytes
   }

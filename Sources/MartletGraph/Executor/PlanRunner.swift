@@ -60,12 +60,12 @@ final class PlanRunner {
   func run(
     _ inputs: [Value?], destinations: [Tensor?], progress: ProgressCallback?
   ) throws(MartletError) {
-    try layouts.prepare(inputs, frames, context)
     defer {
       layouts.finish(context)
       context.regions = []
       context.checkpoint = nil
     }
+    try layouts.prepare(inputs, frames, context)
     if !destinations.isEmpty {
       for (result, output) in plan.outputResults { context.places[result] = destinations[output] }
     }

@@ -80,6 +80,14 @@ extension Graph {
     let operation = try makeOperator(node, regions)
     let types = try inferOutputs(node, operation)
     for (output, type) in zip(node.outputs, types) {
+      guard type.compound?.isShallower() ?? true else {
+        throw MartletError(
+          .invalidModel,
+          "output '\(values[output].name)' is nested deeper than \(Value.maximumDepth)",
+          input: values[output].name, expected: "at most \(Value.maximumDepth) levels",
+          actual: "more"
+        ).at(node)
+      }
       values[output].type = type.completed(by: values[output].type)
     }
     for (position, region) in regions.enumerated() {

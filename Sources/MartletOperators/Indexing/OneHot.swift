@@ -22,7 +22,8 @@ package struct OneHot: Operator {
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    let indices = try inputs.required(0, { $0 != .bool }, "a number type")
+    let indices = try inputs.required(0, { $0 != .bool && $0 != .string }, "a number type")
+    _ = try inputs.required(1, { $0 != .string }, "a number type")
     let depth = Casting.clamped(try inputs.number(1)) as Int
     let values = try inputs.required(2)
     guard depth >= 0, values.shape == [2] else {

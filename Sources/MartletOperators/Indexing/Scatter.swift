@@ -95,6 +95,12 @@ extension ScatterReduction {
     _ updates: Tensor, into data: Tensor, at offsets: [Int], slice: Int, _ context: RunContext
   ) throws(MartletError) -> Tensor {
     let isReplacing = if case .replace = self { true } else { false }
+    guard isReplacing || data.dtype != .string else {
+      throw MartletError(
+        .invalidDType, "strings cannot be reduced", input: "data",
+        expected: "numbers, or reduction none",
+        actual: "string")
+    }
     let type = isReplacing ? data.dtype : data.dtype.computeType
     let result =
       type == data.dtype

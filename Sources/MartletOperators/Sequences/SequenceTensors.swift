@@ -42,6 +42,11 @@ package struct ConcatFromSequence: Operator {
           .invalidArgument, "ConcatFromSequence: element \(parts.count) is \(element.summary)",
           operatorName: "ConcatFromSequence", expected: "a tensor", actual: element.summary)
       }
+      guard !tensor.dtype.isPacked else {
+        throw .dtype(
+          Self.schema.name, "input_sequence", expected: "elements of whole bytes",
+          actual: tensor.dtype)
+      }
       parts.append(tensor)
     }
     guard let first = parts.first else {

@@ -16,7 +16,9 @@ package struct StringConcat: Operator {
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let x = try inputs.required(0, like: .string)
     let y = try inputs.required(1, like: .string)
-    let output = try context.output(0, .string, try inputs.broadcastShape(0..<2))
+    let shape = try inputs.broadcastShape(0..<2)
+    try Indices.checkRoom(try Shape.elementCount(shape), "StringConcat")
+    let output = try context.output(0, .string, shape)
     let (left, right) = (
       try x.broadcast(to: output.shape).texts, try y.broadcast(to: output.shape).texts
     )
@@ -34,13 +36,16 @@ package struct StringConcat: Operator {
     context.deliver(output)
   }
 
+  /// What a text takes besides its bytes, about.
+  private static let textBytes = 128
+
   /// Broadcasting makes much of little: what all results take together is asked for beforehand.
   private static func checkRoom(_ left: [Text?], _ right: [Text?]) throws(MartletError) {
     var bytes = 0
     var isTooMuch = false
     for (a, b) in zip(left, right) {
       guard let a, let b, !isTooMuch else { continue }
-      (bytes, isTooMuch) = bytes.addingReportingOverflow(a.bytes.count + b.bytes.count)
+      (bytes, isTooMuch) = bytes.addingReportingOverflow(a.bytes.count + b.bytes.count + textBytes)
     }
     guard !isTooMuch, Storage.fits(byteCount: bytes) else {
       throw MartletError(
@@ -54,6 +59,7 @@ package struct StringConcat: Operator {
 enum StringComparison {
   /// Whether each pair of strings of the inputs, which broadcast to `output`, is the same bytes.
   static func equal(_ a: Tensor, _ b: Tensor, into output: Tensor) throws(MartletError) {
+    try Indices.checkRoom(output.count, "Equal")
     let left = try a.broadcast(to: output.shape).texts
     let right = try b.broadcast(to: output.shape).texts
     let results = output.typed(UInt8.self)

@@ -189,4 +189,95 @@ import Testing
       whole = tensor
     }
   }
+
+  @Test("values and types are nested no deeper than the limit, however many nodes nest them")
+  func depth() throws {
+    func nested(_ levels: Int, _ type: ValueType) throws -> Graph {
+      var graph = Graph(name: "deep")
+      var value = graph.addInput("x", type)
+      for _ in 0..<levels { value = graph.node("Optional", [value]) }
+      graph.output(graph.node("OptionalHasElement", [value]))
+      try graph.inferTypes()
+      return graph
+    }
+    _ = try nested(Value.maximumDepth - 1, ValueType(dtype: .float32, shape: []))
+    let error = martletError { _ = try nested(10_000, ValueType(dtype: .float32, shape: [])) }
+    #expect(error?.code == .invalidModel && error?.node?.hasPrefix("Optional") == true)
+
+    // What is not known before may still nest in the run.
+    var graph = Graph(name: "loop")
+    let trips = graph.addInput("M", .int64, [])
+    let start = graph.addInput("x", ValueType(.optional(of: .unknownTensor)))
+    let body = Graph.region("body", formals: 3) { inner, ids in
+      [ids[1], inner.node("Optional", [ids[2]])]
+    }
+    graph.output(
+      graph.addNode(
+        "Loop", name: "loop", inputs: [trips, nil, start], outputs: ["last"], regions: [body])[0])
+    try graph.inferTypes()
+    let executor = Executor(try Plan(graph))
+    let late = martletError {
+      let _: [Value] = try executor.run([.tensor(try Tensor.int64(100)), .optional(nil)])
+    }
+    #expect(late?.code == .invalidArgument)
+  }
+
+  @Test("a tensor that is a view of a state which is an output too is given a copy")
+  func stateAliases() throws {
+    var graph = Graph(name: "alias")
+    let past = graph.addInput("past", .float32, [.symbol("t")])
+    let new = graph.addInput("new", .float32, [.known(2)])
+    let grown = graph.node("Concat", [past, new], ["axis": .int(0)])
+    graph.output(grown)
+    graph.output(
+      graph.node(
+        "Identity",
+        [graph.node("Reshape", [grown, graph.addConstant("s", try Tensor.int64s([1, -1]))])]))
+    try graph.inferTypes()
+    let executor = Executor(try Plan(graph))
+    for capacity in [1, 8] {
+      let state = try State(try Tensor.floats([1], [1]), axis: 0, capacity: capacity)
+      let results: [Value] = try executor.run([
+        .state(state), .tensor(try Tensor.floats([2], [2, 3])),
+      ])
+      guard case .state(let grown) = results[0], let view = results[1].tensor else {
+        Issue.record("no state")
+        return
+      }
+      #expect(view.floats == [1, 2, 3] && view.storage !== grown.tensor.storage)
+    }
+  }
+
+  @Test("strings are not reduced, and packed elements not joined")
+  func unsuited() throws {
+    var graph = Graph(name: "scatter")
+    let x = graph.addInput("x", .string, [.known(2)])
+    let index = graph.addConstant("i", try Tensor.int64s([0, 0]))
+    graph.output(
+      graph.node("ScatterElements", [x, index, x], ["reduction": .string("add")]))
+    try graph.inferTypes()
+    let executor = Executor(try Plan(graph))
+    let reduced = martletError {
+      let _: [Value] = try executor.run([.tensor(try Tensor(strings: ["a", "b"], [2]))])
+    }
+    #expect(reduced?.code == .invalidDType)
+
+    var joining = Graph(name: "join")
+    let s = joining.addInput("s", ValueType(.sequence(of: .tensor(nil, nil))))
+    joining.output(joining.node("ConcatFromSequence", [s], ["axis": .int(0)]))
+    try joining.inferTypes()
+    let packed = Value.tensor(try Tensor(uninitialized: .int4, [3]))
+    let joined = martletError {
+      let _: [Value] = try Executor(try Plan(joining)).run([
+        .sequence(ValueSequence([packed, packed]))
+      ])
+    }
+    #expect(joined?.code == .invalidDType)
+    #expect(throws: MartletError.self) {
+      try State(try Tensor(uninitialized: .int4, [2, 4]), axis: 0, capacity: 8)
+    }
+    #expect(throws: MartletError.self) {
+      try State(try Tensor(uninitialized: .float8e5m2, [2]), axis: 0, capacity: 8)
+    }
+  }
 }

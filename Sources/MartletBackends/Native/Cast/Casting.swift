@@ -21,6 +21,11 @@ package enum Casting {
       Copying.copy(src, into: dst, workspace)
       return
     }
+    guard src.dtype != .string, dst.dtype != .string else {
+      throw MartletError(
+        .invalidDType, "strings are not converted as numbers are", expected: "numbers",
+        actual: "\(src.dtype) to \(dst.dtype)")
+    }
     let dense = try workspace.contiguous(src)
     defer { dense.keepAlive() }
     let from = dense.pointer
