@@ -52,7 +52,7 @@ struct ONNXTensorReader {
   // MARK: - Views
 
   /// Unaligned float32 weights of at least this size stay in place; the plan copies them unless all
-  /// that read them take any address (`Plan.takesAnyAddress`).
+  /// that read them take any address (the trait `anyAddress`).
   static let copiedBelow = 4096
 
   /// The elements in place if they are aligned or large weights, else copied; bools other than 0
