@@ -30,8 +30,8 @@ public enum DType: Int32, Sendable, CaseIterable, CustomStringConvertible {
   case float6e2m3 = 27
   case float6e3m2 = 28
 
-  /// Bits of one element; of a string, those of the reference. Elements of less than 8 lie one after another without gaps, the first in
-  /// the lowest bits of the first byte, as ONNX packs them.
+  /// Bits of one element; of a string, those of the reference. Elements of less than 8 lie one after
+  /// another without gaps, the first in the lowest bits of the first byte, as ONNX packs them.
   public var bitWidth: Int {
     switch self {
     case .float32, .int32, .uint32: 32

@@ -26,8 +26,8 @@ package final class Executor: @unchecked Sendable {
   /// `destinations[i]`, where given, receives output i (any strides) and is returned for it. No
   /// returned tensor shares memory with an input, a weight or another output.
   /// Throws `invalidArgument`, `invalidShape` or `invalidDType` naming the input or destination,
-  /// `cancelled`, `limitExceeded`, `invalidState` when a run of this executor is under way on another thread, and
-  /// what the operators throw, with node and operator named.
+  /// `cancelled`, `limitExceeded`, `invalidState` when a run of this executor is under way on another
+  /// thread, and what the operators throw, with node and operator named.
   package func run(
     _ inputs: [Value], destinations: [Tensor?] = [], options: RunOptions = RunOptions(),
     progress: ProgressCallback? = nil

@@ -40,8 +40,12 @@ struct FusedActivation: Sendable {
     self.row = row
     self.alpha = alpha ?? row.alpha?.fallback ?? 0
     self.beta = beta ?? row.beta?.fallback ?? 0
-    guard let function = row.functions(self.alpha, self.beta).first else {
-      throw MartletError(.internalError, "activation '\(name)' has no kernel")
+    let functions = row.functions(self.alpha, self.beta)
+    guard let function = functions.first, functions.count == 1, function.hasKernel else {
+      throw MartletError(
+        .internalError, "\(attributes.operatorName): activation '\(name)' is not one kernel",
+        operatorName: attributes.operatorName, input: "activation", expected: "one kernel",
+        actual: "\(functions.count) functions")
     }
     self.function = function
   }

@@ -6,7 +6,7 @@ import MartletCore
 ///
 /// f32 runs the native kernels in the mode's precision, 16-bit floats the same in f32 with one
 /// rounding at the end, f64 plain loops.
-struct FloatConvolution: Sendable {
+package struct FloatConvolution: SharedWork {
   static let attributes = SlidingWindow.attributes.merging([
     "group": "Groups that the channels are divided into (1)."
   ]) { first, _ in first }
@@ -30,7 +30,7 @@ struct FloatConvolution: Sendable {
     constant = node.constant(1).map { _ in ConstantWeights(node.prepared) }
   }
 
-  func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
+  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
     let dtype = inputs.type(0)?.dtype
     guard let x = inputs.type(0)?.shape else { return [.unknown(dtype)] }
     guard let w = inputs.type(1)?.shape else {
@@ -54,7 +54,7 @@ struct FloatConvolution: Sendable {
     return [ValueType(dtype: dtype, shape: [x[0], w[0]] + output)]
   }
 
-  func prepare(
+  package func prepare(
     _ inputs: [ValueType?], _ preparation: Preparation
   ) throws(MartletError) -> [Int] {
     guard let constant, let weight = inputs.type(1)?.constant, weight.dtype == .float32,
@@ -91,7 +91,7 @@ struct FloatConvolution: Sendable {
     return problem
   }
 
-  func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let input = try inputs.float(0)
     let weight = try inputs.required(1, like: input.dtype)
     let bias = try inputs.optional(2, like: input.dtype)
@@ -148,7 +148,7 @@ struct FloatConvolution: Sendable {
     context.deliver(try context.finish(output, as: input.dtype))
   }
 
-  func bind(
+  package func bind(
     _ inputs: Inputs, into place: Tensor, _ preparation: Preparation
   ) -> (any BoundWork)? {
     // Weights of a run may have to be rounded in it.

@@ -3,7 +3,7 @@ import MartletCore
 
 /// What MatMul and FusedMatMul have in common: activation(alpha * A @ B + bias + residual), A and B
 /// inputs 0 and 1, bias and residual inputs 2 and 3 where the operator has them.
-struct BroadcastProduct: Sendable {
+package struct BroadcastProduct: SharedWork {
   let operatorName: String
   var alpha: Float = 1
   var transposesA = false
@@ -22,7 +22,7 @@ struct BroadcastProduct: Sendable {
     weight = node.constant(1).flatMap { $0.rank >= 2 ? PackedWeight(node.prepared) : nil }
   }
 
-  func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
+  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
     let dtype = inputs.type(0)?.dtype ?? inputs.type(1)?.dtype
     guard let a = inputs.type(0)?.shape, let b = inputs.type(1)?.shape else {
       return [.unknown(dtype)]
@@ -55,7 +55,7 @@ struct BroadcastProduct: Sendable {
     return shape
   }
 
-  func prepare(
+  package func prepare(
     _ inputs: [ValueType?], _ preparation: Preparation
   ) throws(MartletError) -> [Int] {
     let constant = inputs.type(1)?.constant
@@ -63,14 +63,14 @@ struct BroadcastProduct: Sendable {
       transposesB ? constant?.matrixTransposed : constant, input: 1, preparation)
   }
 
-  func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let (product, shape) = try product(inputs, context.mode, context.pool)
     let output = try context.output(0, product.lhs.dtype, shape)
     try product.run(into: try output.reshaped(try product.shape()), context)
     context.deliver(output)
   }
 
-  func bind(
+  package func bind(
     _ inputs: Inputs, into place: Tensor, _ preparation: Preparation
   ) -> (any BoundWork)? {
     guard let (product, shape) = try? product(inputs, preparation.mode, preparation.pool),

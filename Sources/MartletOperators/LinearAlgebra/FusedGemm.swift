@@ -5,7 +5,7 @@ import MartletCore
 /// Martlet's own.
 ///
 /// Complexity: 2·M·N·K floating-point operations.
-package struct FusedGemm: PreparingOperator, MartletOperator {
+package struct FusedGemm: SharingOperator, MartletOperator {
   package static let schema = OperatorSchema(
     name: "FusedGemm", domain: OperatorID.martletDomain, inputs: ["A", "B", "C", "residual"],
     requiredInputs: 2, outputs: ["Y"],
@@ -15,7 +15,7 @@ package struct FusedGemm: PreparingOperator, MartletOperator {
   static let slots = EpilogueSlots(
     form: .martlet("FusedGemm"), columnBias: 2, biasFactor: "beta")
 
-  private let product: GemmProduct
+  package let work: GemmProduct
   private let activation: FusedActivation?
   /// Those that Gemm has.
   private let attributes: [String: AttributeValue]
@@ -24,28 +24,8 @@ package struct FusedGemm: PreparingOperator, MartletOperator {
     var product = try GemmProduct(node)
     activation = try FusedActivation(node.attributes)
     product.activation = activation?.function
-    self.product = product
+    work = product
     attributes = node.attributes.values.filter { Gemm.schema.attributes[$0.key] != nil }
-  }
-
-  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
-    try product.infer(inputs)
-  }
-
-  package func prepare(
-    _ inputs: [ValueType?], _ preparation: Preparation
-  ) throws(MartletError) -> [Int] {
-    try product.prepare(inputs, preparation)
-  }
-
-  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    try product.run(inputs, context)
-  }
-
-  package func bind(
-    _ inputs: Inputs, into place: Tensor, _ preparation: Preparation
-  ) -> (any BoundWork)? {
-    product.bind(inputs, into: place, preparation)
   }
 
   package func decompose(_ inputs: [ValueType?]) -> FunctionBody {

@@ -5,7 +5,7 @@ import MartletCore
 ///
 /// bias and residual broadcast to the product. Complexity: 2·M·N·K floating-point operations per
 /// matrix.
-package struct FusedMatMul: PreparingOperator, MartletOperator {
+package struct FusedMatMul: SharingOperator, MartletOperator {
   package static let schema = OperatorSchema(
     name: "FusedMatMul", domain: OperatorID.martletDomain,
     inputs: ["A", "B", "bias", "residual"], requiredInputs: 2, outputs: ["Y"],
@@ -18,7 +18,7 @@ package struct FusedMatMul: PreparingOperator, MartletOperator {
   static let slots = EpilogueSlots(
     form: .martlet("FusedMatMul"), factor: "alpha", columnBias: 2, broadcastsResidual: true)
 
-  private let product: BroadcastProduct
+  package let work: BroadcastProduct
   private let activation: FusedActivation?
 
   package init(_ node: OperatorNode) throws(MartletError) {
@@ -28,40 +28,20 @@ package struct FusedMatMul: PreparingOperator, MartletOperator {
     product.transposesA = try node.attributes.bool("trans_a", default: false)
     product.transposesB = try node.attributes.bool("trans_b", default: false)
     product.activation = activation?.function
-    self.product = product
-  }
-
-  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
-    try product.infer(inputs)
-  }
-
-  package func prepare(
-    _ inputs: [ValueType?], _ preparation: Preparation
-  ) throws(MartletError) -> [Int] {
-    try product.prepare(inputs, preparation)
-  }
-
-  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    try product.run(inputs, context)
-  }
-
-  package func bind(
-    _ inputs: Inputs, into place: Tensor, _ preparation: Preparation
-  ) -> (any BoundWork)? {
-    product.bind(inputs, into: place, preparation)
+    work = product
   }
 
   package func decompose(_ inputs: [ValueType?]) -> FunctionBody {
     var body = FunctionBody(Self.schema, inputs)
     var operands = [body.input(0), body.input(1)]
-    for (index, isTransposed) in [product.transposesA, product.transposesB].enumerated() {
+    for (index, isTransposed) in [work.transposesA, work.transposesB].enumerated() {
       // A vector has no axes to swap.
       guard isTransposed, inputs.type(index)?.shape?.count != 1, let operand = operands[index]
       else { continue }
       operands[index] = body.matrixTransposed(operand)
     }
     var y = body.add("MatMul", operands)
-    if product.alpha != 1 { y = body.add("Mul", [y, body.scalar(product.alpha, like: y)]) }
+    if work.alpha != 1 { y = body.add("Mul", [y, body.scalar(work.alpha, like: y)]) }
     y = body.adding(2...3, to: y)
     body.outputs = [activation?.decompose(y, into: &body) ?? y]
     return body

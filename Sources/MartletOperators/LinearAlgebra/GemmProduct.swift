@@ -3,7 +3,7 @@ import MartletCore
 
 /// What Gemm and FusedGemm have in common: activation(alpha * A' @ B' + beta * C + residual), A, B, C
 /// and residual inputs 0 to 3, where the operator has them.
-struct GemmProduct: Sendable {
+package struct GemmProduct: SharedWork {
   static let attributes = [
     "alpha": "A factor of the product (1).",
     "beta": "A factor of C (1).",
@@ -28,7 +28,7 @@ struct GemmProduct: Sendable {
     weight = node.constant(1).map { _ in PackedWeight(node.prepared) }
   }
 
-  func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
+  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
     let dtype = inputs.type(0)?.dtype ?? inputs.type(1)?.dtype
     for index in 0...1 {
       guard let shape = inputs.type(index)?.shape, shape.count != 2 else { continue }
@@ -50,7 +50,7 @@ struct GemmProduct: Sendable {
     return [ValueType(dtype: dtype, shape: [rows, columns])]
   }
 
-  func prepare(
+  package func prepare(
     _ inputs: [ValueType?], _ preparation: Preparation
   ) throws(MartletError) -> [Int] {
     guard let constant = inputs.type(1)?.constant, constant.rank == 2 else { return [] }
@@ -58,14 +58,14 @@ struct GemmProduct: Sendable {
       transposesB ? constant.matrixTransposed : constant, input: 1, preparation)
   }
 
-  func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let product = try product(inputs, context.mode, context.pool)
     let output = try context.output(0, product.lhs.dtype, [product.m, product.n])
     try product.run(into: output, context)
     context.deliver(output)
   }
 
-  func bind(
+  package func bind(
     _ inputs: Inputs, into place: Tensor, _ preparation: Preparation
   ) -> (any BoundWork)? {
     guard let product = try? product(inputs, preparation.mode, preparation.pool),

@@ -26,6 +26,9 @@ package enum UnaryFunction: Sendable, Equatable {
   /// scale * x + offset, rounded twice.
   case affine(scale: Float, offset: Float)
 
+  /// Whether a kernel computes it, as what products apply to their results must be.
+  package var hasKernel: Bool { kernel != nil }
+
   /// The kernel that computes it and the kernel's two parameters; nil where there is none.
   var kernel: (index: Int, a: Float, b: Float)? {
     switch self {

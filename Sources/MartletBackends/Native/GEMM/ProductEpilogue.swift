@@ -42,6 +42,8 @@ struct ProductEpilogue {
   }
 
   /// Any activation as an elementwise pass; nil for none.
+  ///
+  /// It has a kernel: operators get theirs from `FusedActivation`, which throws where there is none.
   static func pass(_ activation: UnaryFunction?, _ kernels: KernelSet) -> Strip? {
     guard let activation else { return nil }
     guard let kernel = activation.kernel else {
