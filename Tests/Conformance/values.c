@@ -211,7 +211,7 @@ static void runs(void) {
     martlet_tensor_release(joined);
     for (int i = 0; i < 3; ++i) martlet_value_release(outputs[i]);
   }
-  martlet_value *outputs[3] = {sequence, sequence, sequence};
+  martlet_value *outputs[4] = {sequence, sequence, sequence, sequence};
   check_status(MARTLET_INVALID_ARGUMENT,
                martlet_context_run_values(context, &elements[0], 1, outputs, 3));
   check_says(martlet_last_error()->input, "s", "input");
