@@ -11,7 +11,7 @@ let package = Package(
     .library(name: "martlet", type: .dynamic, targets: ["MartletC"]),
   ],
   targets: [
-    .target(name: "MartletKernels"),
+    .target(name: "MartletKernels", exclude: ["isas.inc"]),
     .target(name: "MartletPlatform"),
     .target(name: "MartletCore", dependencies: ["MartletPlatform"]),
     .target(

@@ -169,7 +169,7 @@ int main(int argc, char **argv) {
   const mk_isa *const *list = mk_isa_list(&count);
   const uint32_t features = mk_cpu_features();
   for (int32_t i = 0; i < count; i++) {
-    if ((list[i]->needs & ~features) != 0 || !list[i]->probe()) continue;
+    if ((list[i]->needs & ~features) != 0 || !mk_isa_passes(list[i])) continue;
     if (argc > 1 && strcmp(argv[1], list[i]->name) != 0) continue;
     for (int32_t r = 0; r < list[i]->gemm_row_count; r++) {
       const mk_gemm_row *row = &list[i]->gemm_rows[r];

@@ -19,7 +19,7 @@ const mk_isa *best_isa(const char *name) {
   const uint32_t features = mk_cpu_features();
   const mk_isa *best = list[0];
   for (int32_t i = 0; i < count; i++) {
-    if ((list[i]->needs & ~features) || !list[i]->probe()) continue;
+    if ((list[i]->needs & ~features) || !mk_isa_passes(list[i])) continue;
     if (name && strcmp(name, list[i]->name) != 0) continue;
     best = list[i];
   }

@@ -116,8 +116,7 @@ package struct ISASelection: Sendable {
         chain.append(isa)
       }
     }
-    let bf16Bits = UInt32(truncatingIfNeeded: MK_CPU_AVX512_BF16 | MK_CPU_AMX_BF16 | MK_CPU_BF16)
-    func hasBF16(_ isa: UnsafePointer<mk_isa>) -> Bool { isa.pointee.needs & bf16Bits != 0 }
+    func hasBF16(_ isa: UnsafePointer<mk_isa>) -> Bool { isa.pointee.peak_bf16 != nil }
     if chain.contains(where: hasBF16) {
       noBF16Reason = ""
     } else if machine.usable.contains(where: hasBF16) {
@@ -155,17 +154,9 @@ struct Machine: @unchecked Sendable {
 
   static func name(_ isa: UnsafePointer<mk_isa>) -> String { String(cString: isa.pointee.name) }
 
-  private static let featureTable: [(bit: Int, name: String)] = [
-    (MK_CPU_AVX2, "avx2"), (MK_CPU_FMA, "fma"), (MK_CPU_F16C, "f16c"), (MK_CPU_AVX512, "avx512"),
-    (MK_CPU_AVX512_VNNI, "avx512_vnni"), (MK_CPU_AVX512_BF16, "avx512_bf16"),
-    (MK_CPU_AMX_TILE, "amx_tile"), (MK_CPU_AMX_BF16, "amx_bf16"), (MK_CPU_AMX_INT8, "amx_int8"),
-    (MK_CPU_AVX_VNNI, "avx_vnni"), (MK_CPU_AVX512_FP16, "avx512_fp16"), (MK_CPU_NEON, "neon"),
-    (MK_CPU_DOTPROD, "dotprod"), (MK_CPU_I8MM, "i8mm"), (MK_CPU_BF16, "bf16"),
-    (MK_CPU_SVE, "sve"),
-  ]
-
   private static func featureNames(_ bits: UInt32) -> [String] {
-    featureTable.filter { bits & UInt32(truncatingIfNeeded: $0.bit) != 0 }.map(\.name)
+    (0..<Int32(bits.bitWidth)).filter { bits & 1 << $0 != 0 }
+      .compactMap { mk_cpu_feature_name($0).map { String(cString: $0) } }
   }
 
   private init() {
@@ -181,7 +172,7 @@ struct Machine: @unchecked Sendable {
       if missing != 0 {
         let names = Machine.featureNames(missing).joined(separator: ", ")
         refusals.append("the processor or system lacks \(names)")
-      } else if let probe = isa.pointee.probe, !probe() {
+      } else if !mk_isa_passes(isa) {
         refusals.append("its self-check failed")
       } else {
         refusals.append(nil)

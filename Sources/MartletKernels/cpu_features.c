@@ -5,6 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *mk_cpu_feature_name(int32_t bit) {
+#define NAMED(NAME, BIT, TEXT) [BIT] = TEXT,
+  static const char *const names[32] = {MK_CPU_FEATURES(NAMED)};
+#undef NAMED
+  return bit >= 0 && bit < 32 ? names[bit] : NULL;
+}
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 

@@ -3,44 +3,25 @@
 #define MARTLET_KERNELS_INTERNAL_H
 
 #include "include/martlet_kernels.h"
+#include "isas.inc"
 
-// Rows per ISA: an array's length must be a constant where isa_table.c binds it.
-enum { MK_GENERIC_ROWS = 3, MK_AVX2_ROWS = 3, MK_AVX512_ROWS = 1, MK_AVX512BF16_ROWS = 2 };
+// What an instruction set's folder may define, for itself and for those that build on it.
+#define MK_DECLARED(NAME, WHERE, TARGET, NEEDS)          \
+  extern const mk_isa mk_isa_##NAME;                     \
+  extern const mk_int8_row mk_int8_row_##NAME;           \
+  extern const mk_vector_table mk_vectors_##NAME;        \
+  void mk_finish_##NAME(const mk_int8_finish *f);        \
+  void mk_quantize_##NAME(const mk_quantize *q);         \
+  void mk_dequantize_##NAME(const mk_dequantize *d);     \
+  int64_t mk_peak_f32_##NAME(int64_t rounds);            \
+  int64_t mk_peak_bf16_##NAME(int64_t rounds);           \
+  int64_t mk_peak_int8_##NAME(int64_t rounds);
+MK_ISAS(MK_DECLARED)
 
-extern const mk_gemm_row mk_gemm_rows_generic[MK_GENERIC_ROWS];
-extern const mk_int8_row mk_int8_row_generic;
-void mk_finish_generic(const mk_int8_finish *f);
-void mk_quantize_generic(const mk_quantize *q);
-void mk_dequantize_generic(const mk_dequantize *d);
-int64_t mk_peak_f32_generic(int64_t rounds);
-int64_t mk_peak_int8_generic(int64_t rounds);
+// The head of an mk_isa: MK_ISA_avx2(MK_FACTS).
+#define MK_FACTS(NAME, WHERE, TARGET, NEEDS) .name = #NAME, .needs = NEEDS, .target = TARGET
 
-#if defined(__x86_64__)
-extern const mk_gemm_row mk_gemm_rows_avx2[MK_AVX2_ROWS];
-extern const mk_gemm_row mk_gemm_rows_avx512[MK_AVX512_ROWS];
-extern const mk_gemm_row mk_gemm_rows_avx512bf16[MK_AVX512BF16_ROWS];
-extern const mk_vector_table mk_vectors_avx2;
-extern const mk_vector_table mk_vectors_avx512;
-extern const mk_int8_row mk_int8_row_avx2;
-extern const mk_int8_row mk_int8_row_avxvnni;
-extern const mk_int8_row mk_int8_row_avx512vnni;
-void mk_finish_avx2(const mk_int8_finish *f);
-void mk_quantize_avx2(const mk_quantize *q);
-void mk_dequantize_avx2(const mk_dequantize *d);
-int64_t mk_peak_f32_avx2(int64_t rounds);
-int64_t mk_peak_f32_avx512(int64_t rounds);
-int64_t mk_peak_bf16_avx512bf16(int64_t rounds);
-int64_t mk_peak_int8_avx2(int64_t rounds);
-int64_t mk_peak_int8_avxvnni(int64_t rounds);
-int64_t mk_peak_int8_avx512vnni(int64_t rounds);
-
-// Whether VDPBF16PS gives the bits that its definition promises. Needs MK_CPU_AVX512_BF16.
-bool mk_probe_vdpbf16ps(void);
-#endif
-
-// Runs small products with edges on every row and compares them with plain C.
-bool mk_probe_gemm_rows(const mk_gemm_row *rows, int32_t count);
-// The same for integer products, extreme values included.
-bool mk_probe_int8_row(const mk_int8_row *row);
+// An array of rows and how many they are.
+#define MK_GEMM_ROWS(ROWS) .gemm_rows = ROWS, .gemm_row_count = sizeof ROWS / sizeof ROWS[0]
 
 #endif

@@ -1,4 +1,4 @@
-// Self-checks of the GEMM rows against plain C, run once before a row is trusted.
+// Self-checks of the rows against plain C, run once before an instruction set is trusted.
 #include "internal.h"
 
 #include <string.h>
@@ -65,7 +65,7 @@ static bool probe_shape(const mk_gemm_row *row, int64_t m, int64_t n, int64_t k,
   return holds(dst, m * n, row->dst, untouched);
 }
 
-bool mk_probe_gemm_rows(const mk_gemm_row *rows, int32_t count) {
+static bool probe_gemm_rows(const mk_gemm_row *rows, int32_t count) {
   for (int32_t r = 0; r < count; r++) {
     const mk_gemm_row *row = &rows[r];
     const int64_t ms[] = {1, row->mr - 1, row->mr}, ns[] = {1, row->nr - 1, row->nr};
@@ -128,7 +128,7 @@ static bool probe_int8_shape(const mk_int8_row *row, int64_t m, int64_t n, int64
   return dst[m * n] == untouched;
 }
 
-bool mk_probe_int8_row(const mk_int8_row *row) {
+static bool probe_int8_row(const mk_int8_row *row) {
   const int64_t ms[] = {1, row->mr}, ns[] = {1, row->nr - 1, row->nr};
   const int64_t ks[] = {0, 1, 5, PROBE_MAX_K};
   if (row->mr > PROBE_MAX_M || row->nr > PROBE_MAX_N) return false;
@@ -138,4 +138,10 @@ bool mk_probe_int8_row(const mk_int8_row *row) {
         for (int is_signed = 0; is_signed < 2; is_signed++)
           if (!probe_int8_shape(row, ms[m], ns[n], ks[k], is_signed)) return false;
   return true;
+}
+
+bool mk_isa_passes(const mk_isa *isa) {
+  return (isa->check == NULL || isa->check()) &&
+         probe_gemm_rows(isa->gemm_rows, isa->gemm_row_count) &&
+         (isa->int8_row == NULL || probe_int8_row(isa->int8_row));
 }

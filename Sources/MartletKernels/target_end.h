@@ -1,4 +1,4 @@
 // Closes what target_begin.h opened.
-#if MK_TARGET_PRESENT && (!defined(MK_TARGET_GENERIC) || defined(__x86_64__))
+#if MK_TARGET_PRESENT && defined(__x86_64__)
 #pragma clang attribute pop
 #endif

@@ -4,7 +4,9 @@
 // program with an illegal instruction: scripts/test-avx512 names those that this machine, or the
 // emulated one, has.
 //
-// Usage: kernels [--expect-detected] [--pinned-dot] ISA...
+// Usage: kernels --list
+//        kernels [--expect-detected] [--pinned-dot] ISA...
+//   --list             says of each instruction set what it was compiled for, by clang's names
 //   --expect-detected  detection must find what the named instruction sets need
 //   --pinned-dot       VDPBF16PS must give the bits of Intel's definition
 #include <stdarg.h>
@@ -117,9 +119,9 @@ static bool is_fused(const mk_isa *isa) {
 #endif
 }
 
-static product_order order_of(const mk_isa *isa, bool pinned) {
-  if (strcmp(isa->name, "avx512bf16") == 0) return pinned ? DOT_PINNED : DOT_WITHIN_BOUND;
-  return is_fused(isa) ? CHAIN : ROUNDED_TWICE;
+static product_order order_of(const mk_gemm_row *row, bool pinned) {
+  if (row->arithmetic == MK_SUMS_DOT) return pinned ? DOT_PINNED : DOT_WITHIN_BOUND;
+  return row->arithmetic == MK_SUMS_FUSED ? CHAIN : ROUNDED_TWICE;
 }
 
 int main(int argc, char **argv) {
@@ -130,6 +132,10 @@ int main(int argc, char **argv) {
   int32_t count;
   const mk_isa *const *isas = mk_isa_list(&count);
   for (int i = 1; i < argc; i++) {
+    if (strcmp(argv[i], "--list") == 0) {
+      for (int32_t j = 0; j < count; j++) printf("%s %s\n", isas[j]->name, isas[j]->target);
+      return 0;
+    }
     if (strcmp(argv[i], "--expect-detected") == 0) expect_detected = true;
     if (strcmp(argv[i], "--pinned-dot") == 0) pinned = true;
     if (argv[i][0] == '-') continue;
@@ -142,9 +148,9 @@ int main(int argc, char **argv) {
     if (expect_detected)
       check((mk_cpu_features() & isa->needs) == isa->needs, "needs %08x, detected %08x",
             isa->needs, mk_cpu_features());
-    check(isa->probe(), "the probe fails");
+    check(mk_isa_passes(isa), "the self-check fails");
     for (int32_t r = 0; r < isa->gemm_row_count; r++) {
-      test_gemm_row(isa, &isa->gemm_rows[r], order_of(isa, pinned));
+      test_gemm_row(isa, &isa->gemm_rows[r], order_of(&isa->gemm_rows[r], pinned));
       test_conv_kernels(isa, &isa->gemm_rows[r], is_fused(isa));
     }
     if (isa->int8_row) test_int8_row(isa);
@@ -156,7 +162,7 @@ int main(int argc, char **argv) {
     if (!tested && isa->vectors) test_vectors(isa, is_fused(isa));
   }
   if (named == 0) {
-    puts("usage: kernels [--expect-detected] [--pinned-dot] ISA...");
+    puts("usage: kernels --list | [--expect-detected] [--pinned-dot] ISA...");
     return 2;
   }
   printf("%lld passed, %lld failed\n", (long long)passed, (long long)failed);

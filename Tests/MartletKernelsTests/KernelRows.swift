@@ -11,7 +11,7 @@ struct KernelRow: CustomTestStringConvertible, Sendable {
   var isBF16: Bool { row.pointee.rhs == MK_BF16 }
   var storesBF16: Bool { row.pointee.dst == MK_BF16 }
   /// VDPBF16PS takes denormals for zero and rounds in an order of its own.
-  var usesDotInstruction: Bool { isa == "avx512bf16" }
+  var usesDotInstruction: Bool { Int(row.pointee.arithmetic) == MK_SUMS_DOT }
   var mr: Int { Int(row.pointee.mr) }
   var nr: Int { Int(row.pointee.nr) }
   var kr: Int { Int(row.pointee.kr) }

@@ -2,5 +2,5 @@
 #ifndef MK_SOFTWARE_AVX512
 #define MK_SOFTWARE_AVX512
 #endif
-#define mk_gemm_rows_avx512 mk_gemm_rows_wide_f32
+#define mk_isa_avx512 mk_isa_wide_f32
 #include "../../Sources/MartletKernels/x86_avx512/gemm.c"

@@ -1,12 +1,12 @@
 #include "wide_vectors.h"
 
 #if defined(__x86_64__)
-#define MK_TARGET_AVX2
+#define MK_TARGET avx2
 #define MK_HAS_FMA 1
 #define MK_HAS_ROUND 1
 #define MK_HAS_F16 1
 #else
-#define MK_TARGET_GENERIC
+#define MK_TARGET generic
 #endif
 #include "../../Sources/MartletKernels/target_begin.h"
 #define MK_VECTOR_BYTES 64

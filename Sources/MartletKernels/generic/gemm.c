@@ -1,6 +1,6 @@
 // GEMM rows in portable C: 6x8 is what sixteen SSE2 registers hold; NEON's thirty-two would take
 // more, but its own rows are to come.
-#define MK_TARGET_GENERIC
+#define MK_TARGET generic
 #include "../target_begin.h"
 // clang-format off
 #include "lanes.h"
@@ -22,6 +22,13 @@ static int64_t f32_stream_more(const mk_gemm_stream *s) {
 #include "../gemm_bf16_widen.h"
 // clang-format on
 
+// See vf_fma of lanes.h.
+#if defined(__aarch64__) || defined(__FMA__)
+enum { GENERIC_SUMS = MK_SUMS_FUSED };
+#else
+enum { GENERIC_SUMS = MK_SUMS_ROUNDED_TWICE };
+#endif
+
 static const mk_conv_kernels f32_conv = {
   .pixels = DIRECT_TWO, .tile_width = 8, .sums = direct_sums, .band = direct_band,
   .gather = direct_gather, .finish = direct_finish};
@@ -30,10 +37,10 @@ static const mk_conv_kernels f32_conv = {
   {.kc = KC, .mc = 144, .packing_kc = KC, .packing_mc = 144, .columns = 256, \
    .copying_columns = 1024, .copying_rows = 0}
 
-const mk_gemm_row mk_gemm_rows_generic[MK_GENERIC_ROWS] = {
+static const mk_gemm_row rows[] = {
   {
     .name = "gemm_f32_f32_f32_6x8",
-    .dst = MK_F32, .lhs = MK_F32, .rhs = MK_F32,
+    .dst = MK_F32, .lhs = MK_F32, .rhs = MK_F32, .arithmetic = GENERIC_SUMS,
     .mr = F32_MR, .nr = NR, .kr = 1, .stream_mr = GEMM_STREAM_ROWS,
     .blocks = BLOCKS(256), .rate = 40,
     .columns_mr = GEMM_COLUMNS_ROWS, .vector = VL, .few_columns = GEMM_FEW_COLUMNS,
@@ -44,7 +51,7 @@ const mk_gemm_row mk_gemm_rows_generic[MK_GENERIC_ROWS] = {
   },
   {
     .name = "gemm_f32_bf16_bf16_4x8",
-    .dst = MK_F32, .lhs = MK_BF16, .rhs = MK_BF16,
+    .dst = MK_F32, .lhs = MK_BF16, .rhs = MK_BF16, .arithmetic = GENERIC_SUMS,
     .mr = BF16_MR, .nr = NR, .kr = 2, .stream_mr = GEMM_STREAM_ROWS,
     .blocks = BLOCKS(512), .rate = 40,
     .tile = bf16_tile_to_f32, .stream = bf16_stream_to_f32,
@@ -52,11 +59,17 @@ const mk_gemm_row mk_gemm_rows_generic[MK_GENERIC_ROWS] = {
   },
   {
     .name = "gemm_bf16_bf16_bf16_4x8",
-    .dst = MK_BF16, .lhs = MK_BF16, .rhs = MK_BF16,
+    .dst = MK_BF16, .lhs = MK_BF16, .rhs = MK_BF16, .arithmetic = GENERIC_SUMS,
     .mr = BF16_MR, .nr = NR, .kr = 2, .stream_mr = GEMM_STREAM_ROWS,
     .blocks = BLOCKS(512), .rate = 40,
     .tile = bf16_tile_to_bf16, .stream = bf16_stream_to_bf16,
     .pack_rhs_f32 = bf16_pack_f32, .pack_rhs_same = bf16_pack_same, .pack_conv = bf16_pack_conv,
   },
+};
+
+const mk_isa mk_isa_generic = {
+  MK_ISA_generic(MK_FACTS), MK_GEMM_ROWS(rows), .vectors = &mk_vectors_generic,
+  .peak_f32 = mk_peak_f32_generic, .int8_row = &mk_int8_row_generic,
+  .peak_int8 = mk_peak_int8_generic,
 };
 #include "../target_end.h"

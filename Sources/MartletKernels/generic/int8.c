@@ -1,5 +1,5 @@
 // Integer products in portable C: 2x16 is what sixteen SSE2 registers hold.
-#define MK_TARGET_GENERIC
+#define MK_TARGET generic
 #include "../target_begin.h"
 // clang-format off
 #include "lanes.h"

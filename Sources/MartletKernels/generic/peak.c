@@ -1,4 +1,4 @@
-#define MK_TARGET_GENERIC
+#define MK_TARGET generic
 #include "../target_begin.h"
 #if MK_TARGET_PRESENT
 // clang-format off

@@ -1,5 +1,5 @@
 // Quantising in portable C.
-#define MK_TARGET_GENERIC
+#define MK_TARGET generic
 #include "../target_begin.h"
 // clang-format off
 #include "lanes.h"

@@ -1,5 +1,5 @@
 // The vector functions in 16-byte vectors, for any processor that clang has vectors for.
-#define MK_TARGET_GENERIC
+#define MK_TARGET generic
 #include "../target_begin.h"
 #if MK_TARGET_PRESENT
 #define MK_VECTOR_BYTES 16

@@ -49,9 +49,8 @@ typedef struct mk_epilogue {
 enum { MK_FIRST_K = 1, MK_LAST_K = 2 };
 
 // One tile: dst[m x n] (+)= lhs[m x k] * rhs[k x n].
-// The sum of an element runs over k in ascending order in ONE fused-multiply-add chain
-// (bf16 rows: one VDPBF16PS chain over ascending pairs), whatever the tile, so that every tile of
-// an ISA yields the same bits.
+// The sum of an element runs over k in ascending order in ONE chain of the row's arithmetic, whatever
+// the tile, so that all rows of the same operands and arithmetic yield the same bits.
 typedef struct mk_gemm_tile {
   int64_t m, n, k;            // 0 <= m <= row.mr, 0 <= n <= row.nr, k >= 0; see row.tall_mr
   const void *lhs;            // row-major, K contiguous, row dtype `lhs`
@@ -217,6 +216,13 @@ typedef struct mk_conv_dot_kernels {
   void (*grouped)(const mk_conv_dot *);
 } mk_conv_dot_kernels;
 
+// The arithmetic of a chain of multiply-adds: what its sums' bits depend on beside the operands.
+enum {
+  MK_SUMS_FUSED = 1,   // each multiply-add rounds once
+  MK_SUMS_ROUNDED_TWICE,  // product and sum are rounded
+  MK_SUMS_DOT          // VDPBF16PS over ascending pairs, which takes denormals for zero
+};
+
 // How the driver cuts the products of a row into work items and cache blocks; no bit depends on it.
 typedef struct mk_gemm_blocks {
   int32_t kc, mc;              // K (a multiple of kr) and lhs rows that are kept in cache
@@ -232,6 +238,7 @@ typedef struct mk_gemm_blocks {
 typedef struct mk_gemm_row {
   const char *name;                // e.g. "gemm_f32_f32_f32_6x16"; names the largest tile
   int32_t dst, lhs, rhs;           // MK_F32 / MK_BF16
+  int32_t arithmetic;              // MK_SUMS_*
   int32_t mr, nr, kr;              // tile and K interleave (1 for f32, 2 for bf16)
   int32_t stream_mr;               // rows that `stream` takes at most; 0: no stream kernel
   mk_gemm_blocks blocks;
@@ -592,25 +599,30 @@ uint64_t mk_read(const void *memory, int64_t bytes);
 
 // ---------------------------------------------------------------------------- ISA table
 
-// CPU features, found by CPUID and XCR0 on x86, HWCAP on Arm.
-enum {
-  MK_CPU_AVX2 = 1 << 0, MK_CPU_FMA = 1 << 1, MK_CPU_F16C = 1 << 2, MK_CPU_AVX512 = 1 << 3
-      /* F, BW, DQ, VL, CD together */,
-  MK_CPU_AVX512_VNNI = 1 << 4, MK_CPU_AVX512_BF16 = 1 << 5, MK_CPU_AMX_TILE = 1 << 6,
-  MK_CPU_AMX_BF16 = 1 << 7, MK_CPU_AMX_INT8 = 1 << 8, MK_CPU_AVX_VNNI = 1 << 9,
-  MK_CPU_AVX512_FP16 = 1 << 10,
-  MK_CPU_NEON = 1 << 16, MK_CPU_DOTPROD = 1 << 17, MK_CPU_I8MM = 1 << 18, MK_CPU_BF16 = 1 << 19,
-  MK_CPU_SVE = 1 << 20
-};
+// CPU features, found by CPUID and XCR0 on x86, HWCAP on Arm: ROW(NAME, bit, name for people).
+// AVX512 is F, BW, DQ, VL and CD together.
+#define MK_CPU_FEATURES(ROW)                                                                   \
+  ROW(AVX2, 0, "avx2") ROW(FMA, 1, "fma") ROW(F16C, 2, "f16c") ROW(AVX512, 3, "avx512")        \
+  ROW(AVX512_VNNI, 4, "avx512_vnni") ROW(AVX512_BF16, 5, "avx512_bf16")                        \
+  ROW(AMX_TILE, 6, "amx_tile") ROW(AMX_BF16, 7, "amx_bf16") ROW(AMX_INT8, 8, "amx_int8")       \
+  ROW(AVX_VNNI, 9, "avx_vnni") ROW(AVX512_FP16, 10, "avx512_fp16")                             \
+  ROW(NEON, 16, "neon") ROW(DOTPROD, 17, "dotprod") ROW(I8MM, 18, "i8mm") ROW(BF16, 19, "bf16") \
+  ROW(SVE, 20, "sve")
+
+#define MK_CPU_BIT(NAME, BIT, TEXT) MK_CPU_##NAME = 1 << BIT,
+enum { MK_CPU_FEATURES(MK_CPU_BIT) };
+#undef MK_CPU_BIT
 
 typedef struct mk_isa {
   const char *name;            // "generic", "avx2", "avx512", "avx512bf16", ...
   uint32_t needs;              // MK_CPU_* bits
-  bool (*probe)(void);         // one self-check against plain C; run once, after the bits allow it
+  const char *target;          // what it was compiled for: clang's names, between commas
+  bool (*check)(void);         // what mk_isa_passes checks beyond the rows; or null
   const mk_gemm_row *gemm_rows; int32_t gemm_row_count;
   const mk_vector_table *_Nonnull vectors;
   // The unit's own limit: `rounds` steps of independent multiply-adds on registers. Returns the
-  // floating-point operations done, for the caller to time. peak_bf16 is null without bf16 units.
+  // floating-point operations done, for the caller to time. peak_bf16 is null without bf16 units: an
+  // instruction set that has it makes BF16 mode worth while.
   int64_t (*peak_f32)(int64_t rounds);
   int64_t (*peak_bf16)(int64_t rounds);
   // Integer products, or null to take them from the ISA before; with them the limit of its 8-bit
@@ -619,11 +631,17 @@ typedef struct mk_isa {
   int64_t (*peak_int8)(int64_t rounds);
 } mk_isa;
 
-// The compiled-in ISAs from the most portable to the most capable; the count through *count.
+// The compiled-in ISAs (isas.inc) from the most portable to the most capable; the count through *count.
 // An ISA holds only what it does better: rows that it lacks are taken from the one before it.
 const mk_isa *const *mk_isa_list(int32_t *count);
 
+// Runs small products with edges on every row and compares them with plain C, and `check`: once, where
+// the processor has what the ISA needs, before it is trusted.
+bool mk_isa_passes(const mk_isa *isa);
+
 uint32_t mk_cpu_features(void);
+// The name of a bit's feature; null where no feature has it.
+const char *mk_cpu_feature_name(int32_t bit);
 // The processor's brand string, or its name from the system; at most capacity-1 bytes and a NUL.
 void mk_cpu_name(char *buffer, size_t capacity);
 // Bytes of data cache at level 1, 2, 3, as the processor reports them; 0 when unknown.

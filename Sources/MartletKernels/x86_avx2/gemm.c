@@ -3,7 +3,7 @@
 // f32 6x16, and 12x8 for the last columns: twelve sums, two vectors of the panel and one broadcast
 // of the lhs fill fifteen of the sixteen registers. bf16 4x16: eight sums, four widened vectors of
 // the panel and two of the lhs.
-#define MK_TARGET_AVX2
+#define MK_TARGET avx2
 #include "../target_begin.h"
 #if MK_TARGET_PRESENT
 // clang-format off
@@ -127,10 +127,10 @@ static const mk_conv_kernels f32_conv = {
   {.kc = 1024, .mc = MC, .packing_kc = 1024, .packing_mc = MC, .columns = 256, \
    .copying_columns = 1024, .copying_rows = 0}
 
-const mk_gemm_row mk_gemm_rows_avx2[MK_AVX2_ROWS] = {
+static const mk_gemm_row rows[] = {
   {
     .name = "gemm_f32_f32_f32_6x16",
-    .dst = MK_F32, .lhs = MK_F32, .rhs = MK_F32,
+    .dst = MK_F32, .lhs = MK_F32, .rhs = MK_F32, .arithmetic = MK_SUMS_FUSED,
     .mr = F32_MR, .nr = NR, .kr = 1, .stream_mr = GEMM_STREAM_ROWS,
     .blocks = BLOCKS(96), .rate = 40,
     .columns_mr = GEMM_COLUMNS_ROWS, .vector = VL, .few_columns = GEMM_FEW_COLUMNS,
@@ -142,7 +142,7 @@ const mk_gemm_row mk_gemm_rows_avx2[MK_AVX2_ROWS] = {
   },
   {
     .name = "gemm_f32_bf16_bf16_4x16",
-    .dst = MK_F32, .lhs = MK_BF16, .rhs = MK_BF16,
+    .dst = MK_F32, .lhs = MK_BF16, .rhs = MK_BF16, .arithmetic = MK_SUMS_FUSED,
     .mr = BF16_MR, .nr = NR, .kr = 2, .stream_mr = GEMM_STREAM_ROWS,
     .blocks = BLOCKS(144), .rate = 40,
     .tile = bf16_tile_to_f32, .stream = bf16_stream_to_f32,
@@ -150,12 +150,17 @@ const mk_gemm_row mk_gemm_rows_avx2[MK_AVX2_ROWS] = {
   },
   {
     .name = "gemm_bf16_bf16_bf16_4x16",
-    .dst = MK_BF16, .lhs = MK_BF16, .rhs = MK_BF16,
+    .dst = MK_BF16, .lhs = MK_BF16, .rhs = MK_BF16, .arithmetic = MK_SUMS_FUSED,
     .mr = BF16_MR, .nr = NR, .kr = 2, .stream_mr = GEMM_STREAM_ROWS,
     .blocks = BLOCKS(144), .rate = 40,
     .tile = bf16_tile_to_bf16, .stream = bf16_stream_to_bf16,
     .pack_rhs_f32 = bf16_pack_f32, .pack_rhs_same = bf16_pack_same, .pack_conv = bf16_pack_conv,
   },
+};
+
+const mk_isa mk_isa_avx2 = {
+  MK_ISA_avx2(MK_FACTS), MK_GEMM_ROWS(rows), .vectors = &mk_vectors_avx2,
+  .peak_f32 = mk_peak_f32_avx2, .int8_row = &mk_int8_row_avx2, .peak_int8 = mk_peak_int8_avx2,
 };
 #endif
 #include "../target_end.h"

@@ -4,7 +4,7 @@
 // by VPMADDWD, which is exact: 6x16, twelve sums, two vectors of the panel, one broadcast and one
 // product fill the sixteen registers. Widening takes a thirteenth of the operations; a panel that
 // many rows meet is widened once for all of them (4 to 7 points of the peak, Benchmarks/kernels).
-#define MK_TARGET_AVX2
+#define MK_TARGET avx2
 #include "../target_begin.h"
 #if MK_TARGET_PRESENT
 // clang-format off

@@ -1,5 +1,5 @@
 // Quantising for AVX2.
-#define MK_TARGET_AVX2
+#define MK_TARGET avx2
 #include "../target_begin.h"
 #if MK_TARGET_PRESENT
 // clang-format off

@@ -1,5 +1,5 @@
 // The vector functions in 32-byte vectors, for AVX2 with FMA and F16C.
-#define MK_TARGET_AVX2
+#define MK_TARGET avx2
 #include "../target_begin.h"
 #if MK_TARGET_PRESENT
 #define MK_VECTOR_BYTES 32

@@ -1,4 +1,4 @@
-#define MK_TARGET_AVX512
+#define MK_TARGET avx512
 #include "../target_begin.h"
 #if MK_TARGET_PRESENT
 // clang-format off

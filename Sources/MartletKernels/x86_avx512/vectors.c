@@ -1,5 +1,5 @@
 // The vector functions in 64-byte vectors, for AVX-512.
-#define MK_TARGET_AVX512
+#define MK_TARGET avx512
 #include "../target_begin.h"
 #if MK_TARGET_PRESENT
 #define MK_VECTOR_BYTES 64

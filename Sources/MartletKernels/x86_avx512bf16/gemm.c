@@ -2,7 +2,7 @@
 //
 // 6x64: 24 sums, four vectors of the panel and one broadcast of the lhs fill 29 of the 32
 // registers; 8x64 would spill.
-#define MK_TARGET_AVX512BF16
+#define MK_TARGET avx512bf16
 #include "../target_begin.h"
 #if MK_TARGET_PRESENT
 // clang-format off
@@ -93,10 +93,10 @@ static void bf16_round(int64_t n, const float *src, uint16_t *dst) {
 static void bf16_small_to_f32(const mk_gemm_stream *s) { small_rounding(s, false); }
 static void bf16_small_to_bf16(const mk_gemm_stream *s) { small_rounding(s, true); }
 
-const mk_gemm_row mk_gemm_rows_avx512bf16[MK_AVX512BF16_ROWS] = {
+static const mk_gemm_row rows[] = {
   {
     .name = "gemm_f32_bf16_bf16_6x64",
-    .dst = MK_F32, .lhs = MK_BF16, .rhs = MK_BF16,
+    .dst = MK_F32, .lhs = MK_BF16, .rhs = MK_BF16, .arithmetic = MK_SUMS_DOT,
     .mr = BF16_MR, .nr = NR, .kr = 2, .stream_mr = GEMM_STREAM_ROWS,
     .blocks = BLOCKS, .rate = 110,
     .columns_mr = IN_PLACE_ROWS,
@@ -108,7 +108,7 @@ const mk_gemm_row mk_gemm_rows_avx512bf16[MK_AVX512BF16_ROWS] = {
   },
   {
     .name = "gemm_bf16_bf16_bf16_6x64",
-    .dst = MK_BF16, .lhs = MK_BF16, .rhs = MK_BF16,
+    .dst = MK_BF16, .lhs = MK_BF16, .rhs = MK_BF16, .arithmetic = MK_SUMS_DOT,
     .mr = BF16_MR, .nr = NR, .kr = 2, .stream_mr = GEMM_STREAM_ROWS,
     .blocks = BLOCKS, .rate = 110,
     .small_k = SMALL_K,
@@ -135,7 +135,7 @@ static bool probe_rounding(void) {
 
 // Whole numbers and Inf only: processors differ in how the two products of a pair are rounded and
 // in what becomes of denormals, not in these.
-bool mk_probe_vdpbf16ps(void) {
+static bool checks(void) {
   float sums[VL], expected[VL];
   uint32_t a[VL], b[VL];
   for (int i = 0; i < VL; i++) {
@@ -150,5 +150,11 @@ bool mk_probe_vdpbf16ps(void) {
   vf_store(sums, vf_dot(vf_load(sums), vi_load(a), vi_load(b)));
   return memcmp(sums, expected, sizeof sums) == 0 && probe_rounding();
 }
+
+const mk_isa mk_isa_avx512bf16 = {
+  MK_ISA_avx512bf16(MK_FACTS), .check = checks, MK_GEMM_ROWS(rows),
+  .vectors = &mk_vectors_avx512, .peak_f32 = mk_peak_f32_avx512,
+  .peak_bf16 = mk_peak_bf16_avx512bf16,
+};
 #endif
 #include "../target_end.h"

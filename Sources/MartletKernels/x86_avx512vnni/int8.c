@@ -1,7 +1,7 @@
 // Integer products for AVX-512 VNNI.
 //
 // 6x64: 24 sums, four vectors of the panel and one broadcast fill 29 of the 32 registers.
-#define MK_TARGET_AVX512VNNI
+#define MK_TARGET avx512vnni
 #include "../target_begin.h"
 #if MK_TARGET_PRESENT
 // clang-format off
@@ -30,10 +30,15 @@ static void pack_rhs(const mk_int8_pack_rhs *p) { int8_pack_rhs_body(NR, p); }
 
 PEAK_INTEGER(mk_peak_int8_avx512vnni, int8_dot, INT8_KR)
 
-const mk_int8_row mk_int8_row_avx512vnni = {
+static const mk_int8_row row = {
   .name = "gemm_s32_u8_s8_6x64", .lhs = MK_U8, .mr = MR, .nr = NR, .kr = INT8_KR, .kc = 2048,
   .mc = 144, .tile = tile, .pack_lhs = int8_pack_lhs, .pack_rhs = pack_rhs, .finish = mk_finish_avx2,
   .quantize = mk_quantize_avx2, .dequantize = mk_dequantize_avx2,
+};
+
+const mk_isa mk_isa_avx512vnni = {
+  MK_ISA_avx512vnni(MK_FACTS), .vectors = &mk_vectors_avx512, .int8_row = &row,
+  .peak_int8 = mk_peak_int8_avx512vnni,
 };
 #endif
 #include "../target_end.h"

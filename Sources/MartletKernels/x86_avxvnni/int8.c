@@ -1,5 +1,5 @@
 // Integer products for AVX-VNNI.
-#define MK_TARGET_AVXVNNI
+#define MK_TARGET avxvnni
 #include "../target_begin.h"
 #if MK_TARGET_PRESENT
 // clang-format off
@@ -26,10 +26,15 @@ static void pack_rhs(const mk_int8_pack_rhs *p) { int8_pack_rhs_body(NR, p); }
 
 PEAK_INTEGER(mk_peak_int8_avxvnni, int8_dot, INT8_KR)
 
-const mk_int8_row mk_int8_row_avxvnni = {
+static const mk_int8_row row = {
   .name = "gemm_s32_u8_s8_6x16", .lhs = MK_U8, .mr = MR, .nr = NR, .kr = INT8_KR, .kc = 2048,
   .mc = 144, .tile = tile, .pack_lhs = int8_pack_lhs, .pack_rhs = pack_rhs, .finish = mk_finish_avx2,
   .quantize = mk_quantize_avx2, .dequantize = mk_dequantize_avx2,
+};
+
+const mk_isa mk_isa_avxvnni = {
+  MK_ISA_avxvnni(MK_FACTS), .vectors = &mk_vectors_avx2, .int8_row = &row,
+  .peak_int8 = mk_peak_int8_avxvnni,
 };
 #endif
 #include "../target_end.h"
