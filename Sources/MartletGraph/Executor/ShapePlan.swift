@@ -13,7 +13,7 @@ struct ShapePlan {
     let constant: Storage?
   }
 
-  /// Bytes of the whole arena: results, then scratch.
+  /// Bytes of the whole arena: results, and each node's scratch while it runs.
   let arenaBytes: Int
   /// Bytes of the results that leave the run, each in memory of its own.
   let leavingBytes: Int
@@ -21,7 +21,8 @@ struct ShapePlan {
   /// By result: where what it asks for lies, and where what it delivers.
   private let requested: [Int?]
   private let delivered: [Placement?]
-  private let scratchOffset: Int
+  /// By node: where its scratch lies, one request after another.
+  private let scratchOffsets: [Int]
 
   /// The nodes that need not run: their results are views, the same in every run.
   let isSkipped: [Bool]
@@ -91,7 +92,13 @@ struct ShapePlan {
         ArenaLayout.Tenant(
           byteCount: record.byteCount(ofResult: result), first: first[result], last: last[result]))
     }
+    let resultTenants = tenants.count
+    for (node, requests) in record.scratch.enumerated() {
+      let bytes = requests.reduce(0) { $0 + ShapePlan.byteCount($1) }
+      tenants.append(ArenaLayout.Tenant(byteCount: bytes, first: node, last: node))
+    }
     let arena = ArenaLayout(tenants)
+    scratchOffsets = Array(arena.offsets[resultTenants...])
     func offset(_ result: Int) -> Int? { tenantOf[result].map { arena.offsets[$0] } }
     requested = (0..<count).map { owner[$0] == $0 ? offset($0) : nil }
     let delivered = (0..<count).map { result -> Placement? in
@@ -105,14 +112,10 @@ struct ShapePlan {
       }
     }
     self.delivered = delivered
-    scratchOffset = arena.byteCount
-    let scratchBytes = record.scratch.map { requests in
-      requests.reduce(0) { $0 + ShapePlan.byteCount($1) }
-    }
     leavingBytes = (0..<count).reduce(0) { sum, result in
       owner[result] == result && leaves[result] ? sum + record.byteCount(ofResult: result) : sum
     }
-    arenaBytes = scratchOffset + (scratchBytes.max() ?? 0)
+    arenaBytes = arena.byteCount
     isSkipped = plan.nodes.map { node in
       guard !node.results.isEmpty, !node.hasRegions else { return false }
       let areViews = node.results.allSatisfy { result in
@@ -200,9 +203,9 @@ struct ShapePlan {
   func scratch(in arena: Storage) -> (tensors: [Tensor], ranges: [Range<Int>]) {
     var tensors: [Tensor] = []
     var ranges: [Range<Int>] = []
-    for requests in record.scratch {
+    for (node, requests) in record.scratch.enumerated() {
       let start = tensors.count
-      var offset = scratchOffset
+      var offset = scratchOffsets[node]
       for request in requests {
         tensors.append(
           Tensor(

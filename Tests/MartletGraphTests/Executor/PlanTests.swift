@@ -82,6 +82,24 @@ import Testing
     #expect(martletError { _ = try plan.resultBytes([]) }?.code == .invalidArgument)
   }
 
+  @Test("a node's scratch lies where nothing is in use while it runs")
+  func scratch() throws {
+    var graph = Graph()
+    let x = graph.addInput("x", .float32, [1, 64, 64, 3].map { .known($0) })
+    let w = graph.addConstant("w", try Tensor.noise([16, 3, 3, 3]))
+    // The convolution reads its input in another order: a copy, which is scratch.
+    let turned = graph.node("Transpose", [x], ["perm": .ints([0, 3, 1, 2])])
+    let wide = graph.node("Conv", [turned, w], ["pads": .ints([1, 1, 1, 1])])
+    let half = graph.node(
+      "MaxPool", [wide], ["kernel_shape": .ints([2, 2]), "strides": .ints([2, 2])])
+    graph.output(graph.node("Exp", [half]))
+    try graph.inferTypes()
+    let plan = try Plan(graph)
+    let executor = Executor(plan)
+    for _ in 0..<2 { _ = try executor.run([try Tensor.noise([1, 64, 64, 3])]) }
+    #expect(plan.memory.arena == 16 * (64 * 64 + 32 * 32) * 4)
+  }
+
   @Test("results whose shapes depend on data have no size before a run")
   func unknownMemory() throws {
     var graph = Graph()
