@@ -17,7 +17,7 @@ package enum ActivationTable {
       beta: .input(2, .infinity, "the upper bound")
     ) { [.clamp($0, $1)] },
     ActivationRow(
-      "Elu", for: .recurrent, alpha: .attribute("alpha", 1, "the limit below zero")
+      "Elu", for: .epilogue, .recurrent, alpha: .attribute("alpha", 1, "the limit below zero")
     ) { alpha, _ in [.elu(alpha: alpha)] },
     ActivationRow(
       "Gelu", for: .epilogue,

@@ -33,7 +33,7 @@ final class GEMMCase {
   struct Options {
     var activations: [UnaryFunction?] = [
       nil, nil, .relu, .clamp(-0.25, 0.5), .gelu, .geluTanh, .silu, .tanh, .sigmoid,
-      .hardSwish, .leakyRelu(slope: 0.1), .hardSigmoid(alpha: 0.2, beta: 0.5),
+      .hardSwish, .leakyRelu(slope: 0.1), .hardSigmoid(alpha: 0.2, beta: 0.5), .elu(alpha: 0.5),
     ]
     var dtypes: [DType] = [.float32, .float32, .float32, .bfloat16]
     var largest = 40
