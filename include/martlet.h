@@ -806,6 +806,9 @@ typedef struct martlet_model_options {
  *                    as there are. A run that would hold more is ended with MARTLET_LIMIT_EXCEEDED,
  *                    which names the node that asked. What earlier runs have left does not count, nor do
  *                    strings and states.
+ *   "max_milliseconds"  how long a run may take; "0" (default): as long as it does. A run that is not done
+ *                    then is ended with MARTLET_LIMIT_EXCEEDED, before its next node or iteration of a loop:
+ *                    a node that has begun is not interrupted.
  *
  * Of the loading:
  *   "optimize"       "1" (default): lossless passes over the graph; "0": run it as it was written.

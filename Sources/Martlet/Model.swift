@@ -36,14 +36,17 @@ public final class Model: Sendable {
   /// Loads an ONNX file, mapping its weights.
   ///
   /// `mode` goes before the scope's, the process's and the environment's. A run ends with
-  /// `limitExceeded` where all its loops together have made `maximumLoopIterations`, or where it would
-  /// hold more than `maximumMemoryBytes` of results and scratch; 0: no limit.
+  /// `limitExceeded` where all its loops together have made `maximumLoopIterations`, where it would
+  /// hold more than `maximumMemoryBytes` of results and scratch, or before the next node where it has
+  /// taken `maximumMilliseconds`; 0: no limit.
   /// Throws `io`, `invalidModel`, `unsupported`, and `invalidArgument` for a negative limit.
   public init(
-    path: String, mode: MathMode? = nil, maximumLoopIterations: Int = 0, maximumMemoryBytes: Int = 0
+    path: String, mode: MathMode? = nil, maximumLoopIterations: Int = 0,
+    maximumMemoryBytes: Int = 0, maximumMilliseconds: Int = 0
   ) throws(MartletError) {
     for (name, limit) in [
       ("maximumLoopIterations", maximumLoopIterations), ("maximumMemoryBytes", maximumMemoryBytes),
+      ("maximumMilliseconds", maximumMilliseconds),
     ] where limit < 0 {
       throw MartletError(
         .invalidArgument, "\(name) is \(limit)", input: name, expected: "0 or more",
@@ -53,6 +56,7 @@ public final class Model: Sendable {
     options.run.mode = mode
     options.run.maximumLoopIterations = maximumLoopIterations
     options.run.maximumMemoryBytes = maximumMemoryBytes
+    options.run.maximumMilliseconds = maximumMilliseconds
     model = try MartletRuntime.Model.load(path: path, options: options)
     sessionsAtRest = SessionsAtRest(of: model)
   }

@@ -1,21 +1,51 @@
+import MartletPlatform
 import Synchronization
 
 /// What one run may use, where its options set limits: all that it runs, regions included, takes from it.
 package final class RunAllowance: Sendable {
   private let maximumIterations: Int
   private let maximumBytes: Int
+  private let maximumMilliseconds: Int
+  /// When the run's time is over; never, where it has no limit.
+  private let deadline: Int64
   private let iterations = Atomic<Int>(0)
   private let bytes = Atomic<Int>(0)
 
   /// nil where there are no limits.
   package init?(_ options: RunOptions) {
-    guard options.maximumLoopIterations > 0 || options.maximumMemoryBytes > 0 else { return nil }
+    guard
+      options.maximumLoopIterations > 0 || options.maximumMemoryBytes > 0
+        || options.maximumMilliseconds > 0
+    else { return nil }
     maximumIterations = options.maximumLoopIterations
     maximumBytes = options.maximumMemoryBytes
+    maximumMilliseconds = options.maximumMilliseconds
+    deadline = RunAllowance.time(in: options.maximumMilliseconds)
   }
 
-  /// One more iteration of a loop; throws `limitExceeded` where the run has had all that it may.
+  /// The time in so many milliseconds, at the longest that there is; 0: that.
+  private static func time(in milliseconds: Int) -> Int64 {
+    guard milliseconds > 0 else { return .max }
+    let (nanoseconds, isLong) = Int64(milliseconds).multipliedReportingOverflow(by: 1_000_000)
+    let (time, isLater) = mp_now_ns().addingReportingOverflow(nanoseconds)
+    return isLong || isLater ? .max : time
+  }
+
+  /// Whether the run's time is limited, and so to be looked at.
+  package var isTimed: Bool { maximumMilliseconds > 0 }
+
+  /// Throws `limitExceeded` where the run's time is over.
+  package func checkTime() throws(MartletError) {
+    guard isTimed, mp_now_ns() >= deadline else { return }
+    throw MartletError(
+      .limitExceeded, "the run has taken max_milliseconds, \(maximumMilliseconds), and is not done",
+      input: "max_milliseconds", expected: "at most \(maximumMilliseconds) ms")
+  }
+
+  /// One more iteration of a loop; throws `limitExceeded` where the run has had all that it may, or all
+  /// its time.
   package func takeIteration() throws(MartletError) {
+    try checkTime()
     let taken = iterations.wrappingAdd(1, ordering: .relaxed).newValue
     guard maximumIterations > 0, taken > maximumIterations else { return }
     throw MartletError(

@@ -16,6 +16,8 @@ package struct RunOptions: Sendable {
   package var maximumLoopIterations = 0
   /// The most bytes of results and scratch that a run may hold at once; 0: no limit.
   package var maximumMemoryBytes = 0
+  /// How long a run may take: the node that runs then is its last; 0: no limit.
+  package var maximumMilliseconds = 0
 
   package init() {}
 

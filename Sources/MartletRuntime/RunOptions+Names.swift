@@ -19,6 +19,9 @@ extension RunOptions {
     Row(name: "max_memory_bytes") { (options, value) throws(MartletError) in
       options.maximumMemoryBytes = try value.count()
     },
+    Row(name: "max_milliseconds") { (options, value) throws(MartletError) in
+      options.maximumMilliseconds = try value.count()
+    },
   ]
 
   /// Sets an option by name. False where there is none of this name; throws `invalidArgument`, naming

@@ -407,6 +407,10 @@ static void options_of_runs(martlet_model *model) {
   check_ok(SET("max_memory_bytes", "1000000"));
   check_ok(martlet_context_run(context, &x, 1, &y, 1));
   check_ok(SET("max_memory_bytes", "0"));
+  check_ok(SET("max_milliseconds", "600000"));
+  check_ok(martlet_context_run(context, &x, 1, &y, 1));
+  check_status(MARTLET_INVALID_ARGUMENT, SET("max_milliseconds", "-1"));
+  check_ok(SET("max_milliseconds", "0"));
   check_ok(SET("max_loop_iterations", "1"));
   check_ok(SET("winograd", "0"));
   check_ok(martlet_context_run(context, &x, 1, &y, 1));

@@ -44,5 +44,8 @@ import Testing
     #expect(throws: MartletError.self) {
       try Model(path: ModelTests.digits, maximumLoopIterations: -1)
     }
+    #expect(throws: MartletError.self) {
+      try Model(path: ModelTests.digits, maximumMilliseconds: -1)
+    }
   }
 }

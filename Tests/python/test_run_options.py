@@ -66,6 +66,18 @@ def test_a_limit_on_memory():
     assert model(np.int64(14), ONE).shape == (1 << 16,)
 
 
+def test_a_limit_on_time():
+    model = martlet.load(loop(), max_milliseconds=20)
+    for _ in range(2):
+        with pytest.raises(martlet.LimitExceededError, match="max_milliseconds") as caught:
+            model(np.int64(1 << 62), ONE)
+        assert caught.value.node is not None and caught.value.expected == "at most 20 ms"
+    feed = {"count": np.int64(3), "x": ONE}
+    assert model.run(feed, max_milliseconds=0)["y"].numpy()[0] == 8
+    with pytest.raises(martlet.LimitExceededError):
+        martlet.load(loop()).run(feed | {"count": np.int64(1 << 62)}, max_milliseconds=1)
+
+
 def test_a_run_has_limits_of_its_own():
     model = martlet.load(loop(), max_loop_iterations=10)
     feed = {"count": np.int64(20), "x": ONE}
@@ -80,7 +92,7 @@ def test_a_run_has_limits_of_its_own():
         model.run(feed)
 
 
-@pytest.mark.parametrize("name", ["max_loop_iterations", "max_memory_bytes"])
+@pytest.mark.parametrize("name", ["max_loop_iterations", "max_memory_bytes", "max_milliseconds"])
 def test_bad_limits(name):
     with pytest.raises(ValueError, match=name):
         martlet.load(loop(), **{name: -1})

@@ -80,6 +80,7 @@ class Model:
         winograd: bool | None = None,
         max_loop_iterations: int | None = None,
         max_memory_bytes: int | None = None,
+        max_milliseconds: int | None = None,
         pool: ThreadPool | None = None,
         progress: Callable[[float, str], bool | None] | None = None,
     ) -> None:
@@ -95,6 +96,7 @@ class Model:
             "winograd": winograd,
             "max_loop_iterations": max_loop_iterations,
             "max_memory_bytes": max_memory_bytes,
+            "max_milliseconds": max_milliseconds,
         }
         self._pool = pool
         self.mode = None if mode is None else _martlet.mode_name(mode)
@@ -209,6 +211,7 @@ class Model:
         out: Mapping[str, Any] | None = None,
         max_loop_iterations: int | None = None,
         max_memory_bytes: int | None = None,
+        max_milliseconds: int | None = None,
         pool: ThreadPool | None = None,
     ) -> dict[str, Any]:
         """Run on inputs by name.
@@ -221,8 +224,8 @@ class Model:
         outputs : names of the outputs that are wanted, all of them by default
         out : name -> writable array of the output's dtype and shape to write it into, optional;
             where its elements are misaligned or at odd distances, they are copied there in the end
-        max_loop_iterations, max_memory_bytes, pool : of this run alone, in the place of the model's
-            (see `load`)
+        max_loop_iterations, max_memory_bytes, max_milliseconds, pool : of this run alone, in the
+            place of the model's (see `load`)
 
         Returns
         -------
@@ -247,7 +250,11 @@ class Model:
                     raise ValueError(f"out has '{name}', which is not among the outputs asked for")
             slots = tuple(given.get(name) for name in wanted)
         options = _texts(
-            {"max_loop_iterations": max_loop_iterations, "max_memory_bytes": max_memory_bytes}
+            {
+                "max_loop_iterations": max_loop_iterations,
+                "max_memory_bytes": max_memory_bytes,
+                "max_milliseconds": max_milliseconds,
+            }
         )
         given_inputs = (tuple(inputs), tuple(inputs.values()))
         if not options and pool is None:
@@ -351,6 +358,7 @@ def load(
     winograd: bool | None = None,
     max_loop_iterations: int | None = None,
     max_memory_bytes: int | None = None,
+    max_milliseconds: int | None = None,
     pool: ThreadPool | None = None,
     progress: Callable[[float, str], bool | None] | None = None,
 ) -> Model:
@@ -372,6 +380,9 @@ def load(
     max_memory_bytes : int, optional
         The most bytes that a run may hold at once in results and scratch; 0 or none: as many as
         there are. Weights do not count, nor do results of earlier runs.
+    max_milliseconds : int, optional
+        How long a run may take; 0 or none: as long as it does. A node that has begun is not
+        interrupted.
     pool : ThreadPool, optional
         Whose threads run it; by default the process's. A pickled model takes none along.
     progress : callable, optional
@@ -391,6 +402,7 @@ def load(
         winograd=winograd,
         max_loop_iterations=max_loop_iterations,
         max_memory_bytes=max_memory_bytes,
+        max_milliseconds=max_milliseconds,
         pool=pool,
         progress=progress,
     )

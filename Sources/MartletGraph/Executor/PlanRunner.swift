@@ -95,12 +95,14 @@ final class PlanRunner {
     let calls = isProfiling ? nil : layouts.active?.calls
     let works = isProfiling ? nil : layouts.active?.works
     let isProfiling = isProfiling
+    let isTimed = context.memory.allowance?.isTimed == true
     var nextReport: Int64 = 0
     for index in nodes.indices {
       if progress != nil, index % PlanRunner.reportingStride == 0, mp_now_ns() >= nextReport {
         try Progress.report("run", index, of: nodes.count, to: progress)
         nextReport = mp_now_ns() + PlanRunner.reportingInterval
       }
+      if isTimed { try checkTime(index) }
       if let isSkipped, isSkipped[index], !frames.isLoose(index) { continue }
       if let calls, let works, !frames.isLoose(index) {
         if let call = calls[index] {
@@ -134,6 +136,13 @@ final class PlanRunner {
     if isProfiling { profiledRuns += 1 }
     if progress != nil {
       try Progress.report("run", nodes.count, of: nodes.count, to: progress)
+    }
+  }
+
+  /// Throws `limitExceeded`, with the node that comes next, where the run's time is over.
+  private func checkTime(_ index: Int) throws(MartletError) {
+    do throws(MartletError) { try context.memory.allowance?.checkTime() } catch {
+      throw error.at(plan.graph.nodes[index])
     }
   }
 

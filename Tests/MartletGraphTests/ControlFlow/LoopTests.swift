@@ -88,6 +88,29 @@ import Testing
     #expect(try run(100, limit: 0) == [100, 100])
   }
 
+  @Test("a run ends where it has had the time that it may have, between iterations and nodes")
+  func timeLimit() throws {
+    let executor = Executor(try Plan(try Self.loop()))
+    func run(_ count: Int, milliseconds: Int) throws -> [Float] {
+      var options = RunOptions()
+      options.maximumMilliseconds = milliseconds
+      let inputs = [
+        try Tensor.int64(count), try Tensor.flag(true), try Tensor.floats([2], [0, 0]),
+        try Tensor.floats([2], [1, 1]), try Tensor.floats([], [1e9]),
+      ]
+      return try executor.run(inputs, options: options)[0].floats
+    }
+    // Without the limit this would take years.
+    let error = martletError { _ = try run(1 << 60, milliseconds: 20) }
+    #expect(error?.code == .limitExceeded)
+    #expect(error?.input == "max_milliseconds")
+    #expect(error?.node != nil)
+    #expect(error?.expected == "at most 20 ms")
+    for milliseconds in [0, 60_000, Int.max] {
+      #expect(try run(10, milliseconds: milliseconds) == [10, 10])
+    }
+  }
+
   /// An outer loop around an inner one of 3 iterations.
   @Test("iterations of loops inside loops count together") func nestedLimit() throws {
     var graph = Graph()
