@@ -66,7 +66,7 @@ final class CallerProgress {
   /// Begins anew at 0.
   func restart() { last = 0 }
 
-  /// What the graph's and importer's rooms call.
+  /// What MartletImport and MartletGraph call.
   var callback: ProgressCallback {
     { progress in
       var before = 0.0

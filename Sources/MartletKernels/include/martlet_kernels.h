@@ -1,6 +1,6 @@
 // MartletKernels: the inner loops, one table of function pointers per instruction set.
 //
-// Rules of this room: no malloc, no threads, no globals that change after start, no errors.
+// Rules of this target: no malloc, no threads, no globals that change after start, no errors.
 // Every size is an element count that the caller has checked; every stride with the suffix
 // `_stride` is in BYTES and may be negative or zero unless said otherwise. No kernel reads or
 // writes a byte outside the rows and columns that its arguments name (tails are masked), so a
