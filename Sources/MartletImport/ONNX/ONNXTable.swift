@@ -7,14 +7,21 @@ struct ONNXEntry: Sendable {
     @Sendable (inout ONNXConverter, ImportedNode) throws(MartletError) -> Void
 
   let op: OperatorID
+  /// The operator that its nodes become.
+  let target: OperatorID
+  /// Whether older forms, or the newest too, are made into others.
+  let isRewritten: Bool
+  /// What is refused of the operator, for docs/operators.md; empty: nothing that its line can say.
+  let refused: String
   let convert: Conversion
 
   /// An operator whose older forms read like its newest, but for attributes that mean nothing.
   static func same(
-    _ name: String, domain: String = "", dropping attributes: String...
+    _ name: String, domain: String = "", dropping attributes: String..., refusing: String = ""
   ) -> ONNXEntry {
     let op = OperatorID(name, domain: domain)
-    return ONNXEntry(op: op) { converter, node throws(MartletError) in
+    return ONNXEntry(op: op, target: op, isRewritten: false, refused: refusing) {
+      converter, node throws(MartletError) in
       let kept = node.attributes.filter { !attributes.contains($0.key) }
       try converter.emit(op, node.inputs, kept, for: node)
     }
@@ -22,15 +29,21 @@ struct ONNXEntry: Sendable {
 
   static func renamed(_ name: String, domain: String = "", _ newName: String) -> ONNXEntry {
     let new = OperatorID(newName, domain: domain)
-    return ONNXEntry(op: OperatorID(name, domain: domain)) { converter, node throws(MartletError) in
+    let op = OperatorID(name, domain: domain)
+    return ONNXEntry(op: op, target: new, isRewritten: false, refused: "") {
+      converter, node throws(MartletError) in
       try converter.emit(new, node.inputs, node.attributes, for: node)
     }
   }
 
+  /// `target`: the operator that it becomes, where that has another name.
   static func rewritten(
-    _ name: String, domain: String = "", _ convert: @escaping Conversion
+    _ name: String, domain: String = "", as target: String? = nil, refusing: String = "",
+    _ convert: @escaping Conversion
   ) -> ONNXEntry {
-    ONNXEntry(op: OperatorID(name, domain: domain), convert: convert)
+    ONNXEntry(
+      op: OperatorID(name, domain: domain), target: OperatorID(target ?? name, domain: domain),
+      isRewritten: true, refused: refusing, convert: convert)
   }
 }
 
@@ -53,8 +66,10 @@ enum ONNXTable {
     .same("Atan"),
     .same("Atanh"),
     .same("Attention"),
-    .same("AveragePool"),
-    .rewritten("BatchNormalization", BatchNormalizationForms.convert),
+    .same("AveragePool", refusing: "more than 3 spatial axes"),
+    .rewritten(
+      "BatchNormalization", refusing: "training mode, `spatial` = 0",
+      BatchNormalizationForms.convert),
     .same("Bernoulli"),
     .same("BitShift"),
     .same("BitwiseAnd"),
@@ -62,7 +77,7 @@ enum ONNXTable {
     .same("BitwiseOr"),
     .same("BitwiseXor"),
     .same("BlackmanWindow"),
-    .rewritten("Cast", CastForms.convert),
+    .rewritten("Cast", refusing: "complex numbers", CastForms.convert),
     .same("CastLike"),
     .same("Ceil"),
     .same("Celu"),
@@ -74,20 +89,20 @@ enum ONNXTable {
     .same("ConcatFromSequence"),
     .rewritten("Constant", ConstantForms.convert),
     .same("ConstantOfShape"),
-    .same("Conv"),
-    .same("ConvInteger"),
-    .same("ConvTranspose"),
+    .same("Conv", refusing: "more than 3 spatial axes"),
+    .same("ConvInteger", refusing: "more than 3 spatial axes"),
+    .same("ConvTranspose", refusing: "more than 3 spatial axes"),
     .same("Cos"),
     .same("Cosh"),
     .same("CumProd"),
     .same("CumSum"),
     .same("DeformConv"),
     .same("DepthToSpace"),
-    .same("DequantizeLinear"),
+    .same("DequantizeLinear", refusing: "zero points of float8 that are not 0"),
     .same("Det"),
     .rewritten("DFT", DFTForms.convert),
     .rewritten("Div", LegacyBroadcast.convert),
-    .rewritten("Dropout", DropoutForms.convert),
+    .rewritten("Dropout", refusing: "training with a ratio above 0", DropoutForms.convert),
     .same("DynamicQuantizeLinear"),
     .same("Einsum"),
     .same("Elu", dropping: "consumed_inputs"),
@@ -136,7 +151,7 @@ enum ONNXTable {
     .same("MatMul"),
     .same("MatMulInteger"),
     .same("Max", dropping: "consumed_inputs"),
-    .same("MaxPool"),
+    .same("MaxPool", refusing: "more than 3 spatial axes"),
     .same("MaxRoiPool"),
     .same("MaxUnpool"),
     .same("Mean", dropping: "consumed_inputs"),
@@ -160,9 +175,9 @@ enum ONNXTable {
     .rewritten("Pad", PadForms.convert),
     .rewritten("Pow", LegacyBroadcast.convert),
     .rewritten("PRelu", PReluForms.convert),
-    .same("QLinearConv"),
+    .same("QLinearConv", refusing: "more than 3 spatial axes"),
     .same("QLinearMatMul"),
-    .same("QuantizeLinear"),
+    .same("QuantizeLinear", refusing: "zero points of float8 that are not 0"),
     .same("RandomNormal"),
     .same("RandomNormalLike"),
     .same("RandomUniform"),
@@ -179,7 +194,7 @@ enum ONNXTable {
     .rewritten("ReduceProd", ReduceForms.convert),
     .rewritten("ReduceSum", ReduceForms.convert),
     .rewritten("ReduceSumSquare", ReduceForms.convert),
-    .same("RegexFullMatch"),
+    .same("RegexFullMatch", refusing: "`\\C`, and very large patterns"),
     .same("Relu", dropping: "consumed_inputs"),
     .rewritten("Reshape", ReshapeForms.convert),
     .rewritten("Resize", ResizeForms.convert),
@@ -189,7 +204,7 @@ enum ONNXTable {
     .same("RoiAlign"),
     .same("RotaryEmbedding"),
     .same("Round"),
-    .rewritten("Scan", ScanForms.convert),
+    .rewritten("Scan", refusing: "`sequence_lens` of Scan-8", ScanForms.convert),
     .renamed("Scatter", "ScatterElements"),
     .same("ScatterElements"),
     .same("ScatterND"),
@@ -219,7 +234,7 @@ enum ONNXTable {
     .rewritten("Squeeze", AxesForms.convert),
     .same("STFT"),
     .same("StringConcat"),
-    .same("StringNormalizer"),
+    .same("StringNormalizer", refusing: "cases of Turkish, Azeri and Lithuanian"),
     .same("StringSplit"),
     .rewritten("Sub", LegacyBroadcast.convert),
     .same("Sum", dropping: "consumed_inputs"),
@@ -235,7 +250,7 @@ enum ONNXTable {
     .same("Trilu"),
     .same("Unique"),
     .rewritten("Unsqueeze", AxesForms.convert),
-    .rewritten("Upsample", UpsampleForms.convert),
+    .rewritten("Upsample", as: "Resize", UpsampleForms.convert),
     .same("Where"),
     .rewritten("Xor", LegacyBroadcast.convert),
   ]
