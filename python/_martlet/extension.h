@@ -1,7 +1,10 @@
 /* The _martlet extension: Python objects over the C ABI of martlet.h, and nothing else.
  *
  * Every function returns a new reference, or NULL with a Python exception set, unless said
- * otherwise; all need the GIL. Calls into the library that may take long release it. */
+ * otherwise; all need the GIL. Calls into the library that may take long release it.
+ *
+ * The sections below are in the order of the files: each uses only what stands up to its own
+ * (scripts/check-layers). */
 #ifndef MARTLET_PYTHON_EXTENSION_H
 #define MARTLET_PYTHON_EXTENSION_H
 
@@ -27,7 +30,9 @@ typedef struct {
 } ModuleState;
 
 /* The state of the module that made this object's type (none of them can be subclassed). */
-ModuleState *state_of(PyObject *self);
+static inline ModuleState *state_of(PyObject *self) {
+  return PyType_GetModuleState(Py_TYPE(self));
+}
 
 /* ---- errors.c */
 
@@ -53,6 +58,13 @@ void drain_owners(void);
 /* Gives back at once. */
 void owner_release(Owner *owner);
 
+/* ---- dtypes.c */
+
+/* The dtype of a name or of a NumPy, ml_dtypes, torch or Python type; UNKNOWN with an exception. */
+martlet_dtype dtype_from_object(PyObject *object);
+/* The dtype of this name, also as ml_dtypes and torch call it, or UNKNOWN. */
+martlet_dtype dtype_of_name(const char *name);
+
 /* ---- tensor.c */
 
 typedef struct {
@@ -64,13 +76,15 @@ typedef struct {
   Py_ssize_t *extents;    /* rank extents, then rank strides in bytes: what buffers point to */
 } TensorObject;
 
-extern PyType_Spec tensor_spec;
 /* Takes over the handle, also on failure. */
 PyObject *tensor_object(ModuleState *state, martlet_tensor *handle);
-/* The dtype of a name or of a NumPy, ml_dtypes, torch or Python type; UNKNOWN with an exception. */
-martlet_dtype dtype_from_object(PyObject *object);
-/* The dtype of this name, also as ml_dtypes and torch call it, or UNKNOWN. */
-martlet_dtype dtype_of_name(const char *name);
+
+/* ---- dlpack.c */
+
+PyObject *tensor_to_dlpack(TensorObject *self, PyObject *args, PyObject *kwargs);
+/* Imports through object.__dlpack__(); an output must share the object's memory. */
+PyObject *tensor_from_dlpack(ModuleState *state, PyObject *object, int is_output);
+PyObject *bits_of(PyObject *module, PyObject *object);
 
 /* ---- convert.c */
 
@@ -82,13 +96,6 @@ PyObject *as_tensor(ModuleState *state, PyObject *object, const char *what);
  * all zero before, has an `obj`: the results are to be put there with PyBuffer_FromContiguous(),
  * and it is to be released. */
 PyObject *as_output(ModuleState *state, PyObject *object, const char *what, Py_buffer *later);
-
-/* ---- dlpack.c */
-
-PyObject *tensor_to_dlpack(TensorObject *self, PyObject *args, PyObject *kwargs);
-/* Imports through object.__dlpack__(); an output must share the object's memory. */
-PyObject *tensor_from_dlpack(ModuleState *state, PyObject *object, int is_output);
-PyObject *bits_of(PyObject *module, PyObject *object);
 
 /* ---- pool.c */
 
@@ -110,14 +117,20 @@ PyObject *value_results(ModuleState *state, martlet_value **handles, size_t coun
 extern PyMethodDef value_methods[];
 extern PyType_Spec value_spec;
 
-/* ---- functions.c, model.c */
+/* ---- functions.c */
 
 /* The mode of None or a name. 0, or -1 with an exception. */
 int parse_mode(ModuleState *state, PyObject *object, martlet_math_mode *mode);
 extern PyMethodDef function_methods[];
-extern PyMethodDef setting_methods[];
+
+/* ---- model.c */
+
 extern PyMethodDef model_methods[];
 extern PyType_Spec model_spec;
 extern PyType_Spec context_spec;
+
+/* ---- tensor_type.c */
+
+extern PyType_Spec tensor_spec;
 
 #endif

@@ -89,7 +89,7 @@ static PyObject *cpu_info(PyObject *module, PyObject *unused) {
   return result;
 }
 
-PyMethodDef setting_methods[] = {
+static PyMethodDef setting_methods[] = {
     {"set_mode", set_mode, METH_VARARGS, NULL},
     {"get_mode", get_mode, METH_NOARGS, NULL},
     {"mode_name", mode_name, METH_O, NULL},
@@ -104,8 +104,6 @@ PyMethodDef setting_methods[] = {
 };
 
 /* ---- the module */
-
-ModuleState *state_of(PyObject *self) { return PyType_GetModuleState(Py_TYPE(self)); }
 
 static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec) {
   PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
