@@ -253,20 +253,29 @@ typedef struct mk_gemm_row {
   int32_t few_columns;
   int32_t few_behind;              // the same of columns behind one whole vector of them
   int32_t small_k;                 // see MK_ROUND_LHS; 0: `small` rounds nothing
+
+  // Five ways through a product, by how much of it one call does and how rhs lies: in packed panels
+  // (mk_pack_rhs), or in place in the caller's f32 matrix [k x n], of which a line (one k) is
+  // contiguous, as usual, or a column (one n), as in a transposed weight. An element's bits are the
+  // same whichever way it goes.
+  //
+  // `tile`: one tile, at most mr x nr; the driver loops over them. Panels, or lines in place.
   void (*tile)(const mk_gemm_tile *);
+  // `stream`: up to stream_mr rows by any number of columns, at the speed of memory. Panels, or lines
+  // in place; null where stream_mr is 0.
   void (*stream)(const mk_gemm_stream *);
-  // As `stream` for at most columns_mr rows, on an f32 rhs in place whose K is contiguous (a
-  // transposed weight, or the matrix of a matrix-vector product); or null. A bf16 row rounds it to the
-  // bits that packing gives.
+  // `columns`: up to columns_mr rows by columns in place, which lie rhs_line_stride bytes apart; or
+  // null. A bf16 row rounds rhs on the way, to the bits that packing gives.
   void (*columns)(const mk_gemm_stream *);
-  // The same on an f32 rhs whose columns are contiguous, rhs_line_stride bytes between its lines; null
-  // but in bf16 rows, for f32 rows have `stream`. Takes no flags.
+  // `lines`: up to columns_mr rows by lines in place, rounded on the way as in `columns`. Bf16 rows alone
+  // need it, since f32 rows have `stream`; null in those. Takes no flags.
   void (*lines)(const mk_gemm_stream *);
-  // All of a product, for any m, n and k above 0, without flags: of packed panels, or of an rhs in
-  // place, whose columns are contiguous and rhs_panel_stride nr columns. A residual in dst is read
-  // before dst is written where rhs is packed alone. A bf16 row takes packed panels alone, and
-  // no residual. Null where no row of an ISA has it.
+  // `small`: all of a product in one call, for any m, n and k above 0, without flags. Panels, or lines in
+  // place, where rhs_panel_stride is the bytes of nr columns. A residual may be dst itself only where rhs
+  // is packed, for then it is read before dst is written. A bf16 row takes panels alone, and no residual.
+  // Null where no row of an ISA has it.
   void (*small)(const mk_gemm_stream *);
+
   void (*pack_rhs_f32)(const mk_pack_rhs *);    // source f32
   void (*pack_rhs_same)(const mk_pack_rhs *);   // source of the row's rhs dtype
   void (*pack_conv)(const mk_pack_conv *);      // source f32

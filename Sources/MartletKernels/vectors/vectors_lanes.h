@@ -1,5 +1,9 @@
 // Lanes: the vector types of one instantiation, loads and stores with tails, selection.
 //
+// These words are this folder's: clang's vector extension on MK_VECTOR_BYTES. The kernels of products
+// have others of the same names in <isa>/lanes.h (see generic/lanes.h), where each instruction set
+// says in intrinsics what a vector is. A source includes one of the two, never both.
+//
 // This folder is one source for every instruction set. The including file has opened its target
 // (target_begin.h) and says how wide a vector is and what the target does in one instruction:
 //
