@@ -146,8 +146,8 @@ static void measure_conv(const mk_gemm_row *row, int64_t channels, int64_t side,
   const int64_t panel_bytes = round_up(k, row->kr) * row->nr * bytes_of(row->rhs);
   char *dst = filled(panel_bytes / 2 * (round_up(n, row->nr) / row->nr), MK_BF16);
   const mk_pack_conv p = {
-    .k = k, .n = n, .src = src, .in_d = 1, .in_h = side, .in_w = side, .ker_d = 1,
-    .ker_h = kernel, .ker_w = kernel, .out_d = 1, .out_h = out, .out_w = out, .stride_d = 1,
+    .k = k, .n = n, .channels = channels, .src = src, .in_d = 1, .in_h = side, .in_w = side,
+    .ker_d = 1, .ker_h = kernel, .ker_w = kernel, .out_d = 1, .out_h = out, .out_w = out, .stride_d = 1,
     .stride_h = stride, .stride_w = stride, .dil_d = 1, .dil_h = 1, .dil_w = 1, .pad_h = pad,
     .pad_w = pad, .dst = dst, .dst_panel_stride = panel_bytes};
   double best = 1e9;
@@ -186,12 +186,17 @@ int main(int argc, char **argv) {
         free_problem(&p);
       }
       for (int64_t m = 1; m <= row->stream_mr; m++) {
-        problem p = make_problem(row, m, 4096, 4096);
-        const double flops = 2.0 * (double)(p.m * p.n * p.k);
-        const double spent = best_of(run_stream, &p, 5, flops);
-        printf("  stream %lldx4096x4096: %.1f GFLOP/s, %.1f GB/s of panels\n", (long long)m,
-               1e-9 * flops / spent, 1e-9 * 256 * (double)p.panel_bytes / spent * 16 / row->nr);
-        free_problem(&p);
+        // From memory, and from L2 as the steps of an LSTM read their weights.
+        const int64_t streams[][2] = {{4096, 4096}, {512, 128}};
+        for (int s = 0; s < 2; s++) {
+          problem p = make_problem(row, m, streams[s][0], streams[s][1]);
+          const double flops = 2.0 * (double)(p.m * p.n * p.k);
+          const double spent = best_of(run_stream, &p, 5, flops);
+          printf("  stream %lldx%lldx%lld: %.1f GFLOP/s, %.1f GB/s of panels\n", (long long)m,
+                 (long long)p.n, (long long)p.k, 1e-9 * flops / spent,
+                 1e-9 * (double)(p.n / row->nr * p.panel_bytes) / spent);
+          free_problem(&p);
+        }
       }
       measure_packing(row, 1024, 1024);
       measure_packing(row, 4096, 4096);
