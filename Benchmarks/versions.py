@@ -8,7 +8,8 @@ BEFORE and AFTER are folders that hold an installed martlet package each. Every 
 process of its own, and the two take turns case by case: products with packed weights (the shapes of
 Benchmarks/peers/gemm.py), the layers of Benchmarks/convolutions.py, Benchmarks/attention.py, and
 the models of Benchmarks/models.py with the two-layer LSTM, the Loop and the chain of
-Benchmarks/overhead.py. The ratio is the new version's time over the old one's, the median of the
+Benchmarks/overhead.py. The part "loading" loads and runs Benchmarks/loading.py's models, each time
+in a process of its own. The ratio is the new version's time over the old one's, the median of the
 rounds' own ratios; a case counts as slower where the ratio is above 1.03 and three quarters of the
 rounds agree.
 """
@@ -22,7 +23,8 @@ import subprocess
 import sys
 import time
 
-PARTS = ["products", "convolutions", "attention", "models"]
+HERE = pathlib.Path(__file__).resolve()
+PARTS = ["products", "convolutions", "attention", "models", "loading"]
 PRODUCTS = ["17x33x65", "64x64x64", "256x256x256", "1024x1024x1024", "128x768x768",
             "128x3072x768", "128x768x3072", "197x768x768", "3136x64x576", "1x768x768",
             "1x4096x4096", "8x4096x4096"]  # fmt: skip
@@ -124,15 +126,18 @@ def serve(part: str, threads: int) -> None:
         print((time.perf_counter() - start) / count * 1e3, flush=True)
 
 
+def environment(site: pathlib.Path) -> dict[str, str]:
+    """That of a process which imports the martlet of this folder."""
+    path = os.pathsep.join([str(site.resolve()), str(HERE.parent)])
+    return os.environ | {"PYTHONPATH": path}
+
+
 class Version:
     """A version's process, as one who asks it for times sees it."""
 
     def __init__(self, site: pathlib.Path, part: str, threads: int):
-        here = pathlib.Path(__file__).resolve()
-        path = os.pathsep.join([str(site.resolve()), str(here.parent)])
         self.process = subprocess.Popen(
-            [sys.executable, here, "--serve", part, str(threads)], text=True,
-            env=os.environ | {"PYTHONPATH": path},
+            [sys.executable, HERE, "--serve", part, str(threads)], env=environment(site), text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
         self.names: list[str] = json.loads(self.process.stdout.readline())
 
@@ -144,6 +149,16 @@ class Version:
     def close(self) -> None:
         self.process.stdin.close()
         self.process.wait()
+
+
+def row_of(part: str, name: str, threads: int, pairs: list[tuple[float, float]]) -> dict:
+    """`pairs`: the milliseconds of both, before and after, round by round."""
+    ratios = sorted(after / before for before, after in pairs)
+    median = statistics.median(ratios)
+    return {"part": part, "case": name, "threads": threads,
+            "before": statistics.median(pair[0] for pair in pairs),
+            "after": statistics.median(pair[1] for pair in pairs), "ratio": median,
+            "slower": median > SLOWER and ratios[len(ratios) // 4] > 1}  # fmt: skip
 
 
 def measure(sites: list[pathlib.Path], part: str, threads: int, rounds: int) -> list[dict]:
@@ -159,16 +174,28 @@ def measure(sites: list[pathlib.Path], part: str, threads: int, rounds: int) -> 
             times[name].append((taken[id(versions[0])], taken[id(versions[1])]))
     for version in versions:
         version.close()
+    return [row_of(part, name, threads, pairs) for name, pairs in times.items()]
+
+
+def measure_loading(sites: list[pathlib.Path], threads: int, rounds: int) -> list[dict]:
+    import loading
+
     rows = []
-    for name, pairs in times.items():
-        ratios = sorted(after / before for before, after in pairs)
-        lower = ratios[len(ratios) // 4]
-        rows.append({
-            "part": part, "case": name, "threads": threads,
-            "before": statistics.median(pair[0] for pair in pairs),
-            "after": statistics.median(pair[1] for pair in pairs),
-            "ratio": statistics.median(ratios), "slower": lower > 1
-            and statistics.median(ratios) > SLOWER})  # fmt: skip
+    for path in loading.default_models():
+        command = [sys.executable, HERE.with_name("loading.py"), "--measure", path]
+        rounds_of: list[list[list[float]]] = []
+        for _ in range(rounds):
+            both = []
+            for site in sites:
+                own = environment(site) | {"MARTLET_NUM_THREADS": str(threads)}
+                output = subprocess.run(
+                    command, env=own, check=True, capture_output=True, text=True).stdout
+                load, first, resident = map(float, output.split())
+                both.append([load, load + first, resident / 1e6])
+            rounds_of.append(both)
+        for index, what in enumerate(("load", "load and first run", "resident, MB")):
+            pairs = [(both[0][index], both[1][index]) for both in rounds_of]
+            rows.append(row_of("loading", f"{path.name}, {what}", threads, pairs))
     return rows
 
 
@@ -181,7 +208,7 @@ def main() -> int:
     parser.add_argument("after", type=pathlib.Path)
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--json", help="also write the figures to this file")
     arguments = parser.parse_args()
     rows = []
@@ -190,7 +217,10 @@ def main() -> int:
     for threads in arguments.threads:
         for part in arguments.parts:
             sites = [arguments.before, arguments.after]
-            for row in measure(sites, part, threads, arguments.rounds):
+            measured = (
+                measure_loading(sites, threads, arguments.rounds) if part == "loading"
+                else measure(sites, part, threads, arguments.rounds))  # fmt: skip
+            for row in measured:
                 rows.append(row)
                 print(f"| {part} | {row['case']} | {threads} | {row['before']:.4f} "
                       f"| {row['after']:.4f} | {row['ratio']:.3f} "
