@@ -24,6 +24,20 @@ func boundary(
   }
 }
 
+/// A `boundary` that gives what `value` makes of the object behind `handle` out through `result`, where
+/// `nothing` stands on failure. Throws `invalidHandle`, and `invalidArgument` for a result that is NULL.
+func answer<Object: HandleObject, Value>(
+  _ handle: OpaquePointer?, _ parameter: String, through result: UnsafeMutablePointer<Value>?,
+  _ resultName: String, or nothing: Value, function: StaticString = #function,
+  _ value: (Object) throws(MartletError) -> Value
+) -> martlet_status {
+  result?.pointee = nothing
+  return boundary(function) { () throws(MartletError) in
+    let object = try HandleTable.shared.resolve(handle, parameter, as: Object.self)
+    try required(result, resultName).pointee = try value(object)
+  }
+}
+
 extension MartletError {
   /// What the fields say and the message does not, in parentheses; else empty.
   fileprivate var unsaid: String {

@@ -93,10 +93,8 @@ public func martlet_context_set_profiling(_ context: OpaquePointer?, _ enabled: 
 public func martlet_context_node_count(
   _ context: OpaquePointer?, _ count: UnsafeMutablePointer<Int>?
 ) -> martlet_status {
-  count?.pointee = 0
-  return boundary { () throws(MartletError) in
-    let object = try HandleTable.shared.resolve(context, "context", as: ContextObject.self)
-    try required(count, "count").pointee = object.reports?.nodeCount ?? 0
+  answer(context, "context", through: count, "count", or: 0) { (context: ContextObject) in
+    context.reports?.nodeCount ?? 0
   }
 }
 
@@ -105,17 +103,13 @@ public func martlet_context_node(
   _ context: OpaquePointer?, _ index: Int,
   _ info: UnsafeMutablePointer<UnsafePointer<martlet_node_info>?>?
 ) -> martlet_status {
-  info?.pointee = nil
-  return boundary { () throws(MartletError) in
-    let object = try HandleTable.shared.resolve(context, "context", as: ContextObject.self)
-    let result = try required(info, "info")
-    guard let row = object.reports?.node(index) else {
-      let count = object.reports?.nodeCount ?? 0
-      throw MartletError(
-        .invalidArgument, "the last run had \(count) nodes, there is no index \(index)",
-        input: "index", expected: "0..<\(count)", actual: "\(UInt(bitPattern: index))")
-    }
-    result.pointee = row
+  answer(context, "context", through: info, "info", or: nil) {
+    (context: ContextObject) throws(MartletError) in
+    if let row = context.reports?.node(index) { return row }
+    let count = context.reports?.nodeCount ?? 0
+    throw MartletError(
+      .invalidArgument, "the last run had \(count) nodes, there is no index \(index)",
+      input: "index", expected: "0..<\(count)", actual: "\(UInt(bitPattern: index))")
   }
 }
 
@@ -123,14 +117,12 @@ public func martlet_context_node(
 public func martlet_context_precision_report(
   _ context: OpaquePointer?, _ text: UnsafeMutablePointer<UnsafePointer<CChar>?>?
 ) -> martlet_status {
-  text?.pointee = nil
-  return boundary { () throws(MartletError) in
-    let object = try HandleTable.shared.resolve(context, "context", as: ContextObject.self)
-    let result = try required(text, "text")
-    guard let reports = object.reports else {
+  answer(context, "context", through: text, "text", or: nil) {
+    (context: ContextObject) throws(MartletError) in
+    guard let reports = context.reports else {
       throw MartletError(.invalidState, "the context has not run yet")
     }
-    result.pointee = reports.precisionText
+    return reports.precisionText
   }
 }
 
@@ -138,15 +130,13 @@ public func martlet_context_precision_report(
 public func martlet_context_profile(
   _ context: OpaquePointer?, _ text: UnsafeMutablePointer<UnsafePointer<CChar>?>?
 ) -> martlet_status {
-  text?.pointee = nil
-  return boundary { () throws(MartletError) in
-    let object = try HandleTable.shared.resolve(context, "context", as: ContextObject.self)
-    let result = try required(text, "text")
-    guard let profile = object.reports?.profileText else {
+  answer(context, "context", through: text, "text", or: nil) {
+    (context: ContextObject) throws(MartletError) in
+    guard let profile = context.reports?.profileText else {
       throw MartletError(
         .invalidState, "no run has succeeded with profiling on (martlet_context_set_profiling)")
     }
-    result.pointee = profile
+    return profile
   }
 }
 

@@ -56,10 +56,8 @@ public func martlet_model_release(_ model: OpaquePointer?) -> martlet_status {
 public func martlet_model_input_count(
   _ model: OpaquePointer?, _ count: UnsafeMutablePointer<Int>?
 ) -> martlet_status {
-  count?.pointee = 0
-  return boundary { () throws(MartletError) in
-    let object = try HandleTable.shared.resolve(model, "model", as: ModelObject.self)
-    try required(count, "count").pointee = object.inputs.count
+  answer(model, "model", through: count, "count", or: 0) { (model: ModelObject) in
+    model.inputs.count
   }
 }
 
@@ -67,10 +65,8 @@ public func martlet_model_input_count(
 public func martlet_model_output_count(
   _ model: OpaquePointer?, _ count: UnsafeMutablePointer<Int>?
 ) -> martlet_status {
-  count?.pointee = 0
-  return boundary { () throws(MartletError) in
-    let object = try HandleTable.shared.resolve(model, "model", as: ModelObject.self)
-    try required(count, "count").pointee = object.outputs.count
+  answer(model, "model", through: count, "count", or: 0) { (model: ModelObject) in
+    model.outputs.count
   }
 }
 
@@ -79,10 +75,8 @@ public func martlet_model_input(
   _ model: OpaquePointer?, _ index: Int,
   _ info: UnsafeMutablePointer<UnsafePointer<martlet_value_info>?>?
 ) -> martlet_status {
-  info?.pointee = nil
-  return boundary { () throws(MartletError) in
-    let object = try HandleTable.shared.resolve(model, "model", as: ModelObject.self)
-    try required(info, "info").pointee = try object.inputs.row(index, "inputs")
+  answer(model, "model", through: info, "info", or: nil) {
+    (model: ModelObject) throws(MartletError) in try model.inputs.row(index, "inputs")
   }
 }
 
@@ -91,10 +85,8 @@ public func martlet_model_output(
   _ model: OpaquePointer?, _ index: Int,
   _ info: UnsafeMutablePointer<UnsafePointer<martlet_value_info>?>?
 ) -> martlet_status {
-  info?.pointee = nil
-  return boundary { () throws(MartletError) in
-    let object = try HandleTable.shared.resolve(model, "model", as: ModelObject.self)
-    try required(info, "info").pointee = try object.outputs.row(index, "outputs")
+  answer(model, "model", through: info, "info", or: nil) {
+    (model: ModelObject) throws(MartletError) in try model.outputs.row(index, "outputs")
   }
 }
 
@@ -102,10 +94,8 @@ public func martlet_model_output(
 public func martlet_model_metadata_count(
   _ model: OpaquePointer?, _ count: UnsafeMutablePointer<Int>?
 ) -> martlet_status {
-  count?.pointee = 0
-  return boundary { () throws(MartletError) in
-    let object = try HandleTable.shared.resolve(model, "model", as: ModelObject.self)
-    try required(count, "count").pointee = object.metadata.count
+  answer(model, "model", through: count, "count", or: 0) { (model: ModelObject) in
+    model.metadata.count
   }
 }
 
