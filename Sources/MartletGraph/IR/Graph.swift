@@ -141,12 +141,6 @@ package struct Graph: Sendable {
     return counts
   }
 
-  /// Makes every reader of `old` read `new`.
-  package mutating func replaceUses(of old: ValueID, with new: ValueID) {
-    for index in nodes.indices { nodes[index].replaceReads { $0 == old ? new : $0 } }
-    for index in outputs.indices where outputs[index].value == old { outputs[index].value = new }
-  }
-
   /// Removes the nodes at these indices.
   package mutating func removeNodes(_ removed: Set<Int>) {
     guard !removed.isEmpty else { return }

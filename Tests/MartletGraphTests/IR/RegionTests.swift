@@ -23,7 +23,7 @@ import Testing
     #expect(graph.useCounts()[hidden] == 1)
     #expect(graph.useCounts()[x] == 2)
     #expect(graph.nodes[1].reads == [condition, hidden, x])
-    graph.replaceUses(of: hidden, with: x)
+    graph.nodes[1].replaceReads { $0 == hidden ? x : $0 }
     #expect(graph.nodes[1].regions[0].captures == [x, x])
     #expect(graph.useCounts()[hidden] == 0)
   }
