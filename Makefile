@@ -32,11 +32,14 @@ install:
 format:
 	scripts/need-swift
 	$(SWIFT) format -i -r Package.swift Sources Tests
+	scripts/format-c
 
 lint:
 	scripts/need-swift
 	$(SWIFT) format lint --strict -r Package.swift Sources Tests
 	scripts/check-layers
+	scripts/check-text
+	scripts/format-c --check
 
 clean:
 	rm -rf .build .build-* .venv build dist
