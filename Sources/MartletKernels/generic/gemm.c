@@ -29,14 +29,17 @@ enum { GENERIC_SUMS = MK_SUMS_FUSED };
 enum { GENERIC_SUMS = MK_SUMS_ROUNDED_TWICE };
 #endif
 
+// clang-format off
 static const mk_conv_kernels f32_conv = {
   .pixels = DIRECT_TWO, .tile_width = 8, .sums = direct_sums, .band = direct_band,
   .gather = direct_gather, .finish = direct_finish};
+// clang-format on
 
 #define BLOCKS(KC)                                                      \
   {.kc = KC, .mc = 144, .packing_kc = KC, .packing_mc = 144, .columns = 256, \
    .copying_columns = 1024, .copying_rows = 0}
 
+// clang-format off
 static const mk_gemm_row rows[] = {
   {
     .name = "gemm_f32_f32_f32_6x8",
@@ -72,4 +75,5 @@ const mk_isa mk_isa_generic = {
   .peak_f32 = mk_peak_f32_generic, .int8_row = &mk_int8_row_generic,
   .peak_int8 = mk_peak_int8_generic,
 };
+// clang-format on
 #include "../target_end.h"

@@ -39,9 +39,11 @@ static void pack_rhs(const mk_int8_pack_rhs *p) { int8_pack_rhs_body(NR, p); }
 
 PEAK_INTEGER(mk_peak_int8_generic, int8_dot, INT8_KR)
 
+// clang-format off
 const mk_int8_row mk_int8_row_generic = {
   .name = "gemm_s32_s16_s8_2x16", .lhs = MK_I16, .mr = MR, .nr = NR, .kr = INT8_KR, .kc = 512,
   .mc = 144, .tile = tile, .pack_lhs = int8_pack_lhs, .pack_rhs = pack_rhs, .finish = mk_finish_generic,
   .quantize = mk_quantize_generic, .dequantize = mk_dequantize_generic,
 };
+// clang-format on
 #include "../target_end.h"

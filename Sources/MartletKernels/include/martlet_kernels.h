@@ -22,6 +22,9 @@
 extern "C" {
 #endif
 
+// Fields that belong together share a line here, and what they are stands beside them.
+// clang-format off
+
 // Element types. The values are those of ONNX TensorProto.DataType and of martlet_dtype.
 enum {
   MK_F32 = 1, MK_U8 = 2, MK_I8 = 3, MK_U16 = 4, MK_I16 = 5, MK_I32 = 6, MK_I64 = 7,
@@ -658,6 +661,7 @@ int64_t mk_cpu_cache_bytes(int32_t level);
 // Lines that a set of that cache holds; 0 when unknown.
 int32_t mk_cpu_cache_ways(int32_t level);
 
+// clang-format on
 #ifdef __cplusplus
 }
 #endif

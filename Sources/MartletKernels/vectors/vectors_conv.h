@@ -234,6 +234,7 @@ DEPTHWISE(5, 2, 2, 7, 1)
 DEPTHWISE(7, 1, 1, 7, 1)
 #endif
 
+// clang-format off
 static const depthwise_plan depthwise_plans[] = {
 #if MK_VECTOR_BYTES > 16
   DEPTHWISE_PLAN(3, 1, 1, 4, 2), DEPTHWISE_PLAN(3, 1, 1, 7, 1), DEPTHWISE_PLAN(3, 2, 1, 4, 2),
@@ -241,6 +242,7 @@ static const depthwise_plan depthwise_plans[] = {
   DEPTHWISE_PLAN(5, 2, 1, 4, 2), DEPTHWISE_PLAN(5, 2, 2, 7, 1), DEPTHWISE_PLAN(7, 1, 1, 7, 1),
 #endif
   DEPTHWISE_PLAN(0, 0, 1, 4, 2), DEPTHWISE_PLAN(0, 0, 2, 4, 2)};
+// clang-format on
 #undef DEPTHWISE
 #undef DEPTHWISE_PLAN
 

@@ -118,15 +118,18 @@ static int64_t f32_stream_more(const mk_gemm_stream *s) {
 #include "../gemm_bf16_widen.h"
 // clang-format on
 
+// clang-format off
 static const mk_conv_kernels f32_conv = {
   .pixels = DIRECT_TWO, .tile_width = 8, .sums = direct_sums, .band = direct_band,
   .gather = direct_gather, .finish = direct_finish};
+// clang-format on
 
 // Columns of an item: 256 to 512 were up to 5% faster than 1024 at 2048^3 (martlet bench gemm).
 #define BLOCKS(MC)                                                       \
   {.kc = 1024, .mc = MC, .packing_kc = 1024, .packing_mc = MC, .columns = 256, \
    .copying_columns = 1024, .copying_rows = 0}
 
+// clang-format off
 static const mk_gemm_row rows[] = {
   {
     .name = "gemm_f32_f32_f32_6x16",
@@ -162,5 +165,6 @@ const mk_isa mk_isa_avx2 = {
   MK_ISA_avx2(MK_FACTS), MK_GEMM_ROWS(rows), .vectors = &mk_vectors_avx2,
   .peak_f32 = mk_peak_f32_avx2, .int8_row = &mk_int8_row_avx2, .peak_int8 = mk_peak_int8_avx2,
 };
+// clang-format on
 #endif
 #include "../target_end.h"

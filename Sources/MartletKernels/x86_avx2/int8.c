@@ -45,11 +45,13 @@ static void pack_rhs(const mk_int8_pack_rhs *p) { int8_pack_rhs_body(NR, p); }
 
 PEAK_INTEGER(mk_peak_int8_avx2, int8_dot, INT8_KR)
 
+// clang-format off
 const mk_int8_row mk_int8_row_avx2 = {
   .name = "gemm_s32_s16_s8_6x16", .lhs = MK_I16, .mr = MR, .nr = NR, .kr = INT8_KR, .kc = 2048,
   .mc = 96, .tile = tile, .pack_lhs = int8_pack_lhs, .pack_rhs = pack_rhs, .finish = mk_finish_avx2,
   .wide_tile = wide_tile,
   .widen = widen, .quantize = mk_quantize_avx2, .dequantize = mk_dequantize_avx2,
 };
+// clang-format on
 #endif
 #include "../target_end.h"

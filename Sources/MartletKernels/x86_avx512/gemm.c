@@ -30,6 +30,7 @@ static void f32_conv_sums(const mk_conv_sums *s) {
   else
     direct_sums(s);
 }
+// clang-format off
 static const mk_conv_kernels f32_conv = {
   .pixels = DIRECT_TWO, .tile_width = 16, .sums = f32_conv_sums, .band = direct_band,
   .gather = direct_gather, .finish = direct_finish};
@@ -57,5 +58,6 @@ const mk_isa mk_isa_avx512 = {
   MK_ISA_avx512(MK_FACTS), MK_GEMM_ROWS(rows), .vectors = &mk_vectors_avx512,
   .peak_f32 = mk_peak_f32_avx512,
 };
+// clang-format on
 #endif
 #include "../target_end.h"

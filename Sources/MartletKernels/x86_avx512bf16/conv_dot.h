@@ -391,8 +391,10 @@ static void dot_window(const mk_conv_window *w) {
     window_body(1, w);
 }
 
+// clang-format off
 static const mk_conv_dot_kernels bf16_conv_dot = {
   .lanes = DOT_VECTORS * VL, .grouped_lanes = VL, .grouped_channels = DOT_GROUPED_CHANNELS,
   .window = dot_window, .sums = dot_sums, .grouped = dot_grouped};
+// clang-format on
 
 #endif

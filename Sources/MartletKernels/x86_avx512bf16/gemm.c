@@ -93,6 +93,7 @@ static void bf16_round(int64_t n, const float *src, uint16_t *dst) {
 static void bf16_small_to_f32(const mk_gemm_stream *s) { small_rounding(s, false); }
 static void bf16_small_to_bf16(const mk_gemm_stream *s) { small_rounding(s, true); }
 
+// clang-format off
 static const mk_gemm_row rows[] = {
   {
     .name = "gemm_f32_bf16_bf16_6x64",
@@ -117,6 +118,7 @@ static const mk_gemm_row rows[] = {
     .round = bf16_round,
   },
 };
+// clang-format on
 
 // Ties of either kind, NaN, Inf and what overflows, in both orders of elements.
 static bool probe_rounding(void) {
@@ -151,10 +153,12 @@ static bool checks(void) {
   return memcmp(sums, expected, sizeof sums) == 0 && probe_rounding();
 }
 
+// clang-format off
 const mk_isa mk_isa_avx512bf16 = {
   MK_ISA_avx512bf16(MK_FACTS), .check = checks, MK_GEMM_ROWS(rows),
   .vectors = &mk_vectors_avx512, .peak_f32 = mk_peak_f32_avx512,
   .peak_bf16 = mk_peak_bf16_avx512bf16,
 };
+// clang-format on
 #endif
 #include "../target_end.h"

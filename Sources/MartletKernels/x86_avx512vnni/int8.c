@@ -30,6 +30,7 @@ static void pack_rhs(const mk_int8_pack_rhs *p) { int8_pack_rhs_body(NR, p); }
 
 PEAK_INTEGER(mk_peak_int8_avx512vnni, int8_dot, INT8_KR)
 
+// clang-format off
 static const mk_int8_row row = {
   .name = "gemm_s32_u8_s8_6x64", .lhs = MK_U8, .mr = MR, .nr = NR, .kr = INT8_KR, .kc = 2048,
   .mc = 144, .tile = tile, .pack_lhs = int8_pack_lhs, .pack_rhs = pack_rhs, .finish = mk_finish_avx2,
@@ -40,5 +41,6 @@ const mk_isa mk_isa_avx512vnni = {
   MK_ISA_avx512vnni(MK_FACTS), .vectors = &mk_vectors_avx512, .int8_row = &row,
   .peak_int8 = mk_peak_int8_avx512vnni,
 };
+// clang-format on
 #endif
 #include "../target_end.h"
