@@ -20,7 +20,7 @@
 FUNCTIONS(DECLARE)
 
 enum { LARGEST = 4096 * 4096, ROUNDS = 4 };  // elements of a matrix
-static float *operands[3];       // lhs, rhs, dst
+static float *operands[3];                   // lhs, rhs, dst
 static martlet_tensor *tensors[3], *packed;
 static uint64_t sink;
 
@@ -63,7 +63,8 @@ static double time_of(int work, int64_t repeats, const int64_t (*shapes)[2]) {
     if (work == 2) {
       move_memory(shapes);
     } else {
-      check(f_martlet_matmul(tensors[0], work ? packed : tensors[1], MARTLET_MATH_FP32, &tensors[2]));
+      check(
+        f_martlet_matmul(tensors[0], work ? packed : tensors[1], MARTLET_MATH_FP32, &tensors[2]));
     }
   }
   return (now_us() - start) / (double)repeats;

@@ -160,7 +160,7 @@ martlet_status martlet_set_isa(const char *name);
 /** One instruction set that this build knows. */
 typedef struct martlet_isa_info {
   const char *name;
-  bool is_available;  /* the processor has it, its self-check passed and no cap forbids it */
+  bool is_available; /* the processor has it, its self-check passed and no cap forbids it */
   bool is_chosen;
   const char *reason; /* why it was chosen, or why not */
 } martlet_isa_info;
@@ -241,16 +241,16 @@ typedef struct martlet_pool martlet_pool;
 
 /** What a pool is like. Set struct_size and leave the rest 0 for the defaults. */
 typedef struct martlet_pool_options {
-  size_t struct_size;         /* sizeof(martlet_pool_options) */
-  int32_t thread_count;       /* 1...1024 threads, the caller's included; 0: one for each processor
+  size_t struct_size;        /* sizeof(martlet_pool_options) */
+  int32_t thread_count;      /* 1...1024 threads, the caller's included; 0: one for each processor
                                  in `processors`, or as martlet_set_num_threads(0) */
-  const int32_t *processors;  /* where its threads may run: numbers as in /proc/cpuinfo; NULL: where
+  const int32_t *processors; /* where its threads may run: numbers as in /proc/cpuinfo; NULL: where
                                  the threads that call may. The threads that call stay where they
                                  are */
-  size_t processor_count;     /* of `processors`, at most 65536 */
+  size_t processor_count;    /* of `processors`, at most 65536 */
   martlet_parallel_for parallel_for; /* the caller's scheduler, to use instead of threads of the
                                  pool's own; NULL: none. Must stay valid as long as the pool */
-  void *parallel_for_user;    /* passed to it; may be NULL */
+  void *parallel_for_user;           /* passed to it; may be NULL */
 } martlet_pool_options;
 
 /**
@@ -289,9 +289,9 @@ enum {
   MARTLET_MATH_DEFAULT = -1, /* as an argument: no argument; the scope or process decides */
   MARTLET_MATH_FP32 = 0,     /* also named STRICT, IEEE, HIGHEST */
   MARTLET_MATH_BF16 = 1,
-  MARTLET_MATH_TF32 = 2,     /* accepted; permits nothing on processors without such units */
-  MARTLET_MATH_F16 = 3,      /* accepted; permits nothing on processors without such units */
-  MARTLET_MATH_ANY = 4       /* whatever is fastest among the above */
+  MARTLET_MATH_TF32 = 2, /* accepted; permits nothing on processors without such units */
+  MARTLET_MATH_F16 = 3,  /* accepted; permits nothing on processors without such units */
+  MARTLET_MATH_ANY = 4   /* whatever is fastest among the above */
 };
 
 /**
@@ -354,7 +354,7 @@ enum {
   MARTLET_INT32 = 6,
   MARTLET_INT64 = 7,
   MARTLET_STRING = 8, /* UTF-8 of any length; see martlet_tensor_from_strings() */
-  MARTLET_BOOL = 9, /* one byte, 0 or 1 */
+  MARTLET_BOOL = 9,   /* one byte, 0 or 1 */
   MARTLET_FLOAT16 = 10,
   MARTLET_FLOAT64 = 11,
   MARTLET_UINT32 = 12,
@@ -428,7 +428,8 @@ martlet_status martlet_tensor_create_zeroed(martlet_dtype dtype, int32_t rank, c
  * data_bytes is not the size of the shape.
  */
 martlet_status martlet_tensor_from_data(const void *data, size_t data_bytes, martlet_dtype dtype,
-                                        int32_t rank, const int64_t *shape, martlet_tensor **tensor);
+                                        int32_t rank, const int64_t *shape,
+                                        martlet_tensor **tensor);
 
 /**
  * Makes a tensor over the caller's memory, without a copy. The memory must stay valid and is the
@@ -778,15 +779,15 @@ typedef bool (*martlet_progress)(void *user, double fraction, const char *stage)
 
 /** How to load a model. Set struct_size and leave the rest 0 for the defaults. */
 typedef struct martlet_model_options {
-  size_t struct_size;         /* sizeof(martlet_model_options) */
-  const char *math_mode;      /* the model's own fast-math mode by name; NULL: the one in force on
+  size_t struct_size;        /* sizeof(martlet_model_options) */
+  const char *math_mode;     /* the model's own fast-math mode by name; NULL: the one in force on
                                  the thread that runs it */
-  martlet_progress progress;  /* told about the loading; may be NULL */
-  void *progress_user;        /* passed to it; may be NULL */
-  const char *const *keys;    /* option_count names of further options (below); may be NULL if 0 */
-  const char *const *values;  /* their values */
+  martlet_progress progress; /* told about the loading; may be NULL */
+  void *progress_user;       /* passed to it; may be NULL */
+  const char *const *keys;   /* option_count names of further options (below); may be NULL if 0 */
+  const char *const *values; /* their values */
   size_t option_count;
-  martlet_pool *pool;         /* whose threads run it; NULL: the process's. The model holds a
+  martlet_pool *pool; /* whose threads run it; NULL: the process's. The model holds a
                                  reference */
 } martlet_model_options;
 
@@ -897,11 +898,12 @@ martlet_status martlet_model_metadata(const martlet_model *model, size_t index, 
 typedef struct martlet_memory {
   size_t struct_size;      /* sizeof(martlet_memory) */
   int64_t constants_bytes; /* of the constants that its nodes name */
-  int64_t mapped_bytes;    /* of those of them in the mapped file: memory only while they are read */
-  int64_t prepared_bytes;  /* of what was made of constants, shared by all contexts: what runs read in
+  int64_t mapped_bytes; /* of those of them in the mapped file: memory only while they are read */
+  int64_t
+    prepared_bytes;    /* of what was made of constants, shared by all contexts: what runs read in
                               their place */
-  int64_t arena_bytes;     /* of the block for results and scratch of the context that ran last */
-  int64_t peak_bytes;      /* the most that its run had in use, outputs included; both are 0 before
+  int64_t arena_bytes; /* of the block for results and scratch of the context that ran last */
+  int64_t peak_bytes;  /* the most that its run had in use, outputs included; both are 0 before
                               the first run */
 } martlet_memory;
 
@@ -921,8 +923,7 @@ martlet_status martlet_model_memory(const martlet_model *model, martlet_memory *
  * names, for a shape that does not fit an input or a node.
  */
 martlet_status martlet_model_result_bytes(const martlet_model *model, const int64_t *const *shapes,
-                                          const int32_t *ranks, size_t input_count,
-                                          int64_t *bytes);
+                                          const int32_t *ranks, size_t input_count, int64_t *bytes);
 
 /**
  * Runs the model once, with a context made for the purpose or kept from an earlier call. For many
@@ -1007,14 +1008,15 @@ martlet_status martlet_context_set_profiling(martlet_context *context, bool enab
 
 /** What one node did in the last run. */
 typedef struct martlet_node_info {
-  const char *node;          /* its name in the model; made up when it has none; never NULL */
-  const char *operator_name; /* as martlet_op_name_at() has it; a product that took over what follows
+  const char *node; /* its name in the model; made up when it has none; never NULL */
+  const char
+    *operator_name;      /* as martlet_op_name_at() has it; a product that took over what follows
                                 it is one of Martlet's own, "ai.martlet.FusedMatMul"; never NULL */
-  const char *precision;     /* of its products, "fp32", "bf16", ...; NULL: it has no products */
-  const char *kernel;        /* the kernel that ran; NULL with precision */
-  const char *backend;       /* "native", ...; NULL with precision */
-  const char *reason;        /* why not the mode's own precision; NULL when it is */
-  int64_t nanoseconds;       /* mean time over the runs since profiling was turned on, or 0 */
+  const char *precision; /* of its products, "fp32", "bf16", ...; NULL: it has no products */
+  const char *kernel;    /* the kernel that ran; NULL with precision */
+  const char *backend;   /* "native", ...; NULL with precision */
+  const char *reason;    /* why not the mode's own precision; NULL when it is */
+  int64_t nanoseconds;   /* mean time over the runs since profiling was turned on, or 0 */
 } martlet_node_info;
 
 /** How many rows there are on the nodes of the last successful run, into *count; 0 before the

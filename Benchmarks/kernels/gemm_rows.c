@@ -44,16 +44,18 @@ typedef struct problem {
 
 static problem make_problem(const mk_gemm_row *row, int64_t m, int64_t n, int64_t k) {
   const int64_t depth = round_up(k, row->kr);
-  return (problem){.row = row, .m = m, .n = n, .k = k,
+  return (problem){.row = row,
+                   .m = m,
+                   .n = n,
+                   .k = k,
                    .panel_bytes = depth * row->nr * bytes_of(row->rhs),
                    .lhs = filled(m * k, row->lhs),
                    .panels = filled(depth * round_up(n, row->nr), row->rhs),
-                   .acc = filled(m * n, MK_F32), .dst = filled(m * n, MK_F32)};
+                   .acc = filled(m * n, MK_F32),
+                   .dst = filled(m * n, MK_F32)};
 }
 
-static void free_problem(problem *p) {
-  free(p->lhs), free(p->panels), free(p->acc), free(p->dst);
-}
+static void free_problem(problem *p) { free(p->lhs), free(p->panels), free(p->acc), free(p->dst); }
 
 // The loops of a plain driver: kc slices, mc blocks of rows, panels, tiles.
 static void run_tiles(const problem *p) {
@@ -64,14 +66,19 @@ static void run_tiles(const problem *p) {
       const int64_t m_end = least(m0 + mc, p->m);
       for (int64_t j = 0; j < p->n; j += row->nr) {
         for (int64_t i = m0; i < m_end; i += row->mr) {
-          const char *panel =
-              p->panels + j / row->nr * p->panel_bytes + k0 * row->nr * bytes_of(row->rhs);
+          const char *panel = p->panels + j / row->nr * p->panel_bytes +
+                              k0 * row->nr * bytes_of(row->rhs);
           const bool last_rows = i + row->mr >= m_end;
           const mk_gemm_tile t = {
-            .m = least(row->mr, m_end - i), .n = least(row->nr, p->n - j),
-            .k = least(kc, p->k - k0), .lhs = p->lhs + (i * p->k + k0) * bytes_of(row->lhs),
-            .lhs_stride = p->k * bytes_of(row->lhs), .rhs = panel, .acc = p->acc + i * p->n + j,
-            .acc_stride = p->n * 4, .dst = p->dst + (i * p->n + j) * bytes_of(row->dst),
+            .m = least(row->mr, m_end - i),
+            .n = least(row->nr, p->n - j),
+            .k = least(kc, p->k - k0),
+            .lhs = p->lhs + (i * p->k + k0) * bytes_of(row->lhs),
+            .lhs_stride = p->k * bytes_of(row->lhs),
+            .rhs = panel,
+            .acc = p->acc + i * p->n + j,
+            .acc_stride = p->n * 4,
+            .dst = p->dst + (i * p->n + j) * bytes_of(row->dst),
             .dst_stride = p->n * bytes_of(row->dst),
             .flags = (k0 == 0 ? MK_FIRST_K : 0u) | (k0 + kc >= p->k ? MK_LAST_K : 0u),
             .prefetch = last_rows && j + row->nr < p->n ? panel + p->panel_bytes : NULL};
@@ -83,11 +90,15 @@ static void run_tiles(const problem *p) {
 }
 
 static void run_stream(const problem *p) {
-  const mk_gemm_stream s = {
-    .m = p->m, .n = p->n, .k = p->k, .lhs = p->lhs,
-    .lhs_stride = p->k * bytes_of(p->row->lhs), .rhs = p->panels,
-    .rhs_panel_stride = p->panel_bytes, .dst = p->dst,
-    .dst_stride = p->n * bytes_of(p->row->dst)};
+  const mk_gemm_stream s = {.m = p->m,
+                            .n = p->n,
+                            .k = p->k,
+                            .lhs = p->lhs,
+                            .lhs_stride = p->k * bytes_of(p->row->lhs),
+                            .rhs = p->panels,
+                            .rhs_panel_stride = p->panel_bytes,
+                            .dst = p->dst,
+                            .dst_stride = p->n * bytes_of(p->row->dst)};
   p->row->stream(&s);
 }
 
@@ -124,8 +135,12 @@ static void measure_packing(const mk_gemm_row *row, int64_t k, int64_t n) {
   double best[2] = {1e9, 1e9};
   for (int r = 0; r < 20; r++) {
     for (int transposed = 0; transposed < 2; transposed++) {
-      const mk_pack_rhs p = {.k = k, .n = n, .src = src, .k_stride = transposed ? 4 : n * 4,
-                             .n_stride = transposed ? k * 4 : 4, .dst = dst,
+      const mk_pack_rhs p = {.k = k,
+                             .n = n,
+                             .src = src,
+                             .k_stride = transposed ? 4 : n * 4,
+                             .n_stride = transposed ? k * 4 : 4,
+                             .dst = dst,
                              .dst_panel_stride = panel_bytes};
       const double start = seconds();
       row->pack_rhs_f32(&p);
@@ -145,11 +160,29 @@ static void measure_conv(const mk_gemm_row *row, int64_t channels, int64_t side,
   float *src = filled(channels * side * side, MK_F32);
   const int64_t panel_bytes = round_up(k, row->kr) * row->nr * bytes_of(row->rhs);
   char *dst = filled(panel_bytes / 2 * (round_up(n, row->nr) / row->nr), MK_BF16);
-  const mk_pack_conv p = {
-    .k = k, .n = n, .channels = channels, .src = src, .in_d = 1, .in_h = side, .in_w = side,
-    .ker_d = 1, .ker_h = kernel, .ker_w = kernel, .out_d = 1, .out_h = out, .out_w = out, .stride_d = 1,
-    .stride_h = stride, .stride_w = stride, .dil_d = 1, .dil_h = 1, .dil_w = 1, .pad_h = pad,
-    .pad_w = pad, .dst = dst, .dst_panel_stride = panel_bytes};
+  const mk_pack_conv p = {.k = k,
+                          .n = n,
+                          .channels = channels,
+                          .src = src,
+                          .in_d = 1,
+                          .in_h = side,
+                          .in_w = side,
+                          .ker_d = 1,
+                          .ker_h = kernel,
+                          .ker_w = kernel,
+                          .out_d = 1,
+                          .out_h = out,
+                          .out_w = out,
+                          .stride_d = 1,
+                          .stride_h = stride,
+                          .stride_w = stride,
+                          .dil_d = 1,
+                          .dil_h = 1,
+                          .dil_w = 1,
+                          .pad_h = pad,
+                          .pad_w = pad,
+                          .dst = dst,
+                          .dst_panel_stride = panel_bytes};
   double best = 1e9;
   for (int r = 0; r < 10; r++) {
     const double start = seconds();
@@ -181,8 +214,7 @@ int main(int argc, char **argv) {
         const double flops = 2.0 * (double)(p.m * p.n * p.k);
         const double top = peak(list[i], row), spent = best_of(run_tiles, &p, 7, flops);
         printf("  tiles %lldx%lldx%lld: %.1f GFLOP/s, %.0f%% of peak\n", (long long)p.m,
-               (long long)p.n, (long long)p.k, 1e-9 * flops / spent,
-               100 * flops / spent / top);
+               (long long)p.n, (long long)p.k, 1e-9 * flops / spent, 100 * flops / spent / top);
         free_problem(&p);
       }
       for (int64_t m = 1; m <= row->stream_mr; m++) {

@@ -39,7 +39,8 @@ static void measure(const mk_isa *isa, int64_t m, int64_t n, int64_t k) {
   const mk_int8_row *row = isa->int8_row;
   const int64_t element = row->lhs == MK_I16 ? 2 : 1, depth = round_up(k, row->kr);
   const int64_t panel_bytes = depth * row->nr, lhs_stride = (depth * element / 64 | 1) * 64 + 64;
-  char *lhs = filled(m * lhs_stride), *panels = filled(panel_bytes * round_up(n, row->nr) / row->nr);
+  char *lhs = filled(m * lhs_stride),
+       *panels = filled(panel_bytes * round_up(n, row->nr) / row->nr);
   int32_t *dst = (int32_t *)filled(m * n * 4);
   const int64_t kc = m <= row->mr ? k : row->kc;
   double best = 1e9, limit = peak(isa);
@@ -49,12 +50,16 @@ static void measure(const mk_isa *isa, int64_t m, int64_t n, int64_t k) {
       for (int64_t m0 = 0; m0 < m; m0 += row->mc)
         for (int64_t j = 0; j < n; j += row->nr)
           for (int64_t i = m0; i < least(m0 + row->mc, m); i += row->mr)
-            row->tile(&(mk_int8_tile){
-              .m = least(row->mr, least(m0 + row->mc, m) - i), .n = least(row->nr, n - j),
-              .k = least(kc, k - k0), .lhs = lhs + i * lhs_stride + k0 * element,
-              .lhs_stride = lhs_stride, .rhs = panels + j / row->nr * panel_bytes + k0 * row->nr,
-              .dst = dst + i * n + j, .dst_stride = n * 4, .accumulates = k0 > 0,
-              .prefetch = NULL});
+            row->tile(&(mk_int8_tile){.m = least(row->mr, least(m0 + row->mc, m) - i),
+                                      .n = least(row->nr, n - j),
+                                      .k = least(kc, k - k0),
+                                      .lhs = lhs + i * lhs_stride + k0 * element,
+                                      .lhs_stride = lhs_stride,
+                                      .rhs = panels + j / row->nr * panel_bytes + k0 * row->nr,
+                                      .dst = dst + i * n + j,
+                                      .dst_stride = n * 4,
+                                      .accumulates = k0 > 0,
+                                      .prefetch = NULL});
     const double time = seconds() - start;
     best = time < best ? time : best;
   }

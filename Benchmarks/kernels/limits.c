@@ -43,8 +43,10 @@ double clock_ghz(void) {
     uint64_t x = 1;
     const double start = seconds_now();
     for (int i = 0; i < 200000; i++) {
-      __asm__ volatile("add $1, %0\n\tadd $3, %0\n\tadd $5, %0\n\tadd $7, %0\n\tadd $9, %0\n\t"
-                       "add $11, %0\n\tadd $13, %0\n\tadd $15, %0" : "+r"(x));
+      __asm__ volatile(
+        "add $1, %0\n\tadd $3, %0\n\tadd $5, %0\n\tadd $7, %0\n\tadd $9, %0\n\t"
+        "add $11, %0\n\tadd $13, %0\n\tadd $15, %0"
+        : "+r"(x));
     }
     const double rate = 8 * 200000.0 / (seconds_now() - start) / 1e9;
     if (rate > best) best = rate;

@@ -65,9 +65,7 @@ static void measure(const char *name, work run, int op, int arrays, int written,
 }
 
 static void unary(const operands *o, int op) { table->unary[op](o->n, o->x, o->out, 0.5f, 1); }
-static void binary(const operands *o, int op) {
-  table->binary[op](o->n, o->x, 1, o->y, 1, o->out);
-}
+static void binary(const operands *o, int op) { table->binary[op](o->n, o->x, 1, o->y, 1, o->out); }
 static volatile float sink;
 static void reduce(const operands *o, int op) { sink = table->reduce[op](o->n, o->x); }
 static void reduce_rows(const operands *o, int op) {
@@ -126,10 +124,17 @@ int main(int argc, char **argv) {
   static const struct {
     int op;
     const char *name;
-  } unaries[] = {{MK_UNARY_COPY, "copy"}, {MK_UNARY_RELU, "relu"}, {MK_UNARY_AFFINE, "affine"},
-                 {MK_UNARY_EXP, "exp"}, {MK_UNARY_LOG, "log"}, {MK_UNARY_TANH, "tanh"},
-                 {MK_UNARY_ERF, "erf"}, {MK_UNARY_SIGMOID, "sigmoid"}, {MK_UNARY_SILU, "silu"},
-                 {MK_UNARY_GELU, "gelu"}, {MK_UNARY_GELU_TANH, "gelu, tanh form"},
+  } unaries[] = {{MK_UNARY_COPY, "copy"},
+                 {MK_UNARY_RELU, "relu"},
+                 {MK_UNARY_AFFINE, "affine"},
+                 {MK_UNARY_EXP, "exp"},
+                 {MK_UNARY_LOG, "log"},
+                 {MK_UNARY_TANH, "tanh"},
+                 {MK_UNARY_ERF, "erf"},
+                 {MK_UNARY_SIGMOID, "sigmoid"},
+                 {MK_UNARY_SILU, "silu"},
+                 {MK_UNARY_GELU, "gelu"},
+                 {MK_UNARY_GELU_TANH, "gelu, tanh form"},
                  {MK_UNARY_SIN, "sin"}};
   for (size_t i = 0; i < sizeof unaries / sizeof unaries[0]; i++)
     measure(unaries[i].name, unary, unaries[i].op, 2, 1, 0);

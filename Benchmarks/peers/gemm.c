@@ -23,7 +23,8 @@ void omp_set_num_threads(int count);
 #endif
 #ifdef SGEMM
 void SGEMM(int order, int trans_a, int trans_b, int64_t m, int64_t n, int64_t k, float alpha,
-           const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
+           const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c,
+           int64_t ldc);
 void SET_THREADS(int count);
 #endif
 
@@ -36,10 +37,15 @@ typedef struct product {
 } product;
 
 typedef enum variant {
-  FLOAT32, FLOAT32_PACKED, BF16_MODE, BF16_MODE_PACKED, BFLOAT16_PACKED, VARIANTS
+  FLOAT32,
+  FLOAT32_PACKED,
+  BF16_MODE,
+  BF16_MODE_PACKED,
+  BFLOAT16_PACKED,
+  VARIANTS
 } variant;
-static const char *const variant_names[VARIANTS] = {
-  "float32", "float32, packed", "BF16 mode", "BF16 mode, packed", "bfloat16, packed"};
+static const char *const variant_names[VARIANTS] = {"float32", "float32, packed", "BF16 mode",
+                                                    "BF16 mode, packed", "bfloat16, packed"};
 
 // One engine's way to compute one variant of one product.
 typedef struct engine {
@@ -76,8 +82,7 @@ static void martlet_run(void *state) {
 static martlet_tensor *tensor_of(float *data, int64_t rows, int64_t columns, bool bf16) {
   const int64_t shape[2] = {rows, columns};
   martlet_tensor *tensor = NULL, *converted = NULL;  // a slot that is not null is written into
-  must(martlet_tensor_wrap(data, (size_t)(rows * columns) * 4, MARTLET_FLOAT32, 2, shape,
-                           &tensor));
+  must(martlet_tensor_wrap(data, (size_t)(rows * columns) * 4, MARTLET_FLOAT32, 2, shape, &tensor));
   if (!bf16) return tensor;
   must(martlet_tensor_convert(tensor, MARTLET_BFLOAT16, &converted));
   martlet_tensor_release(tensor);
@@ -116,7 +121,8 @@ typedef struct onednn_state {
   dnnl_memory_t a, b, c, wide_a, wide_b;
 } onednn_state;
 
-static void reorder(onednn_state *s, dnnl_primitive_t primitive, dnnl_memory_t from, dnnl_memory_t to) {
+static void reorder(onednn_state *s, dnnl_primitive_t primitive, dnnl_memory_t from,
+                    dnnl_memory_t to) {
   const dnnl_exec_arg_t arguments[2] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
   dnnl_primitive_execute(primitive, s->stream, 2, arguments);
 }
@@ -276,8 +282,8 @@ int main(int argc, char **argv) {
       fprintf(stderr, "gemm: %s is not MxNxK\n", argv[i]);
       return 2;
     }
-    product p = {.m = m, .n = n, .k = k, .a = filled(m * k, 1), .b = filled(k * n, 2),
-                 .c = filled(m * n, 3)};
+    product p = {
+      .m = m, .n = n, .k = k, .a = filled(m * k, 1), .b = filled(k * n, 2), .c = filled(m * n, 3)};
     // Without bf16 units BF16 mode runs as FP32, which is measured already.
     for (int v = 0; v < (has_bf16 ? VARIANTS : BF16_MODE); v++)
       measure(argv[i], &p, (variant)v, rounds);

@@ -15,8 +15,8 @@
 enum { MAX_PORTS = 64, WARM_UP = 3 };
 
 typedef struct agreement {
-  double cosine;      // of all elements of all outputs, the lowest output's
-  long rows, matches; // of the first output along its last axis: same largest element
+  double cosine;       // of all elements of all outputs, the lowest output's
+  long rows, matches;  // of the first output along its last axis: same largest element
 } agreement;
 
 static int fail(const char *what) {
@@ -50,8 +50,8 @@ static double run(martlet_context *context, martlet_math_mode mode, const char *
   }
   martlet_math_mode_push(mode);
   double start = now_ms();
-  martlet_status status = martlet_context_run_named(context, names, inputs, input_count, NULL,
-                                                    outputs, output_count);
+  martlet_status status =
+    martlet_context_run_named(context, names, inputs, input_count, NULL, outputs, output_count);
   double taken = now_ms() - start;
   martlet_math_mode_pop();
   return status == MARTLET_OK ? taken : -1;
@@ -167,7 +167,8 @@ int main(int argc, char **argv) {
   // The two modes take turns, so that whatever else the machine does hits both alike.
   for (int i = -WARM_UP; i < runs; ++i)
     for (int m = 0; m < 2; ++m) {
-      double taken = run(contexts[m], modes[m], names, inputs, input_count, outputs[m], output_count);
+      double taken =
+        run(contexts[m], modes[m], names, inputs, input_count, outputs[m], output_count);
       if (taken < 0) return fail("run");
       if (i >= 0) times[m][i] = taken;
     }
@@ -182,19 +183,20 @@ int main(int argc, char **argv) {
   if (json) {
     printf("{\"model\": ");
     print_json(path);
-    printf(", \"isa\": \"%s\", \"threads\": %d, \"runs\": %d, \"fp32_ms\": %.4f, \"bf16_ms\": %.4f, "
-           "\"speedup\": %.3f, \"cosine\": %.6f, \"top1\": %.4f, \"products\": %zu, "
-           "\"bf16_products\": %zu, \"reason\": ",
-           martlet_cpu_isa(), (int)martlet_get_num_threads(), runs, fp32, bf16, fp32 / bf16,
-           result.cosine, top1, products, lowered);
+    printf(
+      ", \"isa\": \"%s\", \"threads\": %d, \"runs\": %d, \"fp32_ms\": %.4f, \"bf16_ms\": %.4f, "
+      "\"speedup\": %.3f, \"cosine\": %.6f, \"top1\": %.4f, \"products\": %zu, "
+      "\"bf16_products\": %zu, \"reason\": ",
+      martlet_cpu_isa(), (int)martlet_get_num_threads(), runs, fp32, bf16, fp32 / bf16,
+      result.cosine, top1, products, lowered);
     print_json(reason);
     printf("}\n");
   } else {
     printf("%s on %s, %s, %d threads, median of %d runs each\n", path, martlet_cpu_name(),
            martlet_cpu_isa(), (int)martlet_get_num_threads(), runs);
     printf("  FP32 %8.3f ms\n  BF16 %8.3f ms   speed-up %.2f\n", fp32, bf16, fp32 / bf16);
-    printf("  cosine similarity %.6f, same top-1 in %ld of %ld rows\n", result.cosine, result.matches,
-           result.rows);
+    printf("  cosine similarity %.6f, same top-1 in %ld of %ld rows\n", result.cosine,
+           result.matches, result.rows);
     printf("  %zu of %zu matrix products in bf16%s%s\n", lowered, products, reason[0] ? ": " : "",
            reason);
   }

@@ -8,7 +8,8 @@ int main(int argc, char **argv) {
   const int64_t in_shape[] = {1, 1, 8, 8}, out_shape[] = {1, 10};
   martlet_model *model = NULL;
   martlet_tensor *in = NULL, *out = NULL;
-  for (int row = 0; row < 8; ++row) image[row * 8 + 3] = image[row * 8 + 4] = 1; // a thick stroke: 1
+  for (int row = 0; row < 8; ++row)
+    image[row * 8 + 3] = image[row * 8 + 4] = 1;  // a thick stroke: 1
   martlet_set_float32_fast_math_mode("BF16");
   if (argc < 2 || martlet_model_load(argv[1], NULL, &model) ||
       martlet_tensor_wrap(image, sizeof image, MARTLET_FLOAT32, 4, in_shape, &in) ||

@@ -9,11 +9,13 @@
 #include <string.h>
 
 static martlet_dtype npy_dtype(const char *descr) {
-  static const struct { const char *descr; martlet_dtype dtype; } table[] = {
-      {"<f4", MARTLET_FLOAT32}, {"<f8", MARTLET_FLOAT64}, {"<f2", MARTLET_FLOAT16},
-      {"<i8", MARTLET_INT64},   {"<i4", MARTLET_INT32},   {"<i2", MARTLET_INT16},
-      {"|i1", MARTLET_INT8},    {"<u8", MARTLET_UINT64},  {"<u4", MARTLET_UINT32},
-      {"<u2", MARTLET_UINT16},  {"|u1", MARTLET_UINT8},   {"|b1", MARTLET_BOOL}};
+  static const struct {
+    const char *descr;
+    martlet_dtype dtype;
+  } table[] = {{"<f4", MARTLET_FLOAT32}, {"<f8", MARTLET_FLOAT64}, {"<f2", MARTLET_FLOAT16},
+               {"<i8", MARTLET_INT64},   {"<i4", MARTLET_INT32},   {"<i2", MARTLET_INT16},
+               {"|i1", MARTLET_INT8},    {"<u8", MARTLET_UINT64},  {"<u4", MARTLET_UINT32},
+               {"<u2", MARTLET_UINT16},  {"|u1", MARTLET_UINT8},   {"|b1", MARTLET_BOOL}};
   for (size_t i = 0; i < sizeof table / sizeof table[0]; ++i)
     if (strncmp(descr, table[i].descr, 3) == 0) return table[i].dtype;
   return MARTLET_DTYPE_UNKNOWN;
@@ -43,7 +45,8 @@ static martlet_tensor *npy_read(const char *path) {
   }
   if (length > 1 << 20 || !(header = calloc(1, length + 1))) goto done;
   if (fread(header, 1, length, file) != length) goto done;
-  const char *descr = npy_field(header, "'descr': '"), *shape_text = npy_field(header, "'shape': (");
+  const char *descr = npy_field(header, "'descr': '"),
+             *shape_text = npy_field(header, "'shape': (");
   if (descr == NULL || shape_text == NULL) goto done;
   problem = "has a dtype or an order that is not supported";
   martlet_dtype dtype = npy_dtype(descr);

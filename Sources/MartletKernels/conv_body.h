@@ -8,9 +8,9 @@
 #define MARTLET_KERNELS_CONV_BODY_H
 
 enum {
-  CONV_BLOCK = 64,  // columns of the panels that are filled together
+  CONV_BLOCK = 64,               // columns of the panels that are filled together
   CONV_MAX_PIECES = CONV_BLOCK,  // a piece holds at least one column
-  CONV_MAX_SPANS = 128  // (piece, kw) pairs; a kernel with more goes element by element
+  CONV_MAX_SPANS = 128           // (piece, kw) pairs; a kernel with more goes element by element
 };
 
 typedef struct conv_piece {
@@ -65,10 +65,12 @@ MK_INLINE int conv_pieces(const mk_pack_conv *p, const int nr, int64_t n, int64_
     if (lanes > nr - column) lanes = nr - column;
     if (lanes > VL) lanes = VL;
     conv_piece *piece = &pieces[used++];
-    *piece = (conv_piece){
-      .column = column, .count = lanes, .dst = dst + j / nr * p->dst_panel_stride + column * 4,
-      .d = d * p->stride_d - p->pad_d, .h = h * p->stride_h - p->pad_h,
-      .w = w * p->stride_w - p->pad_w};
+    *piece = (conv_piece){.column = column,
+                          .count = lanes,
+                          .dst = dst + j / nr * p->dst_panel_stride + column * 4,
+                          .d = d * p->stride_d - p->pad_d,
+                          .h = h * p->stride_h - p->pad_h,
+                          .w = w * p->stride_w - p->pad_w};
     piece->offset = (piece->d * p->in_h + piece->h) * p->in_w + piece->w;
     j += lanes;
     w += lanes;
@@ -166,10 +168,8 @@ MK_INLINE bool conv_panels(const pack_kind kind, const int nr, const int step,
       // Lanes past the piece are written over by the next piece or the next line; only where
       // neither follows must they stay unwritten.
       char *to = piece->dst + line * line_bytes;
-      if (piece->column + VL <= nr || line + 1 < lines)
-        vi_store(to, lanes);
-      else
-        vi_store_tail(to, v_first(nr - piece->column), lanes);
+      if (piece->column + VL <= nr || line + 1 < lines) vi_store(to, lanes);
+      else vi_store_tail(to, v_first(nr - piece->column), lanes);
     }
     if (columns % nr != 0) {
       char *last = dst + columns / nr * p->dst_panel_stride + line * line_bytes;
@@ -183,14 +183,18 @@ MK_INLINE bool conv_panels(const pack_kind kind, const int nr, const int step,
 
 MK_INLINE void pack_conv_body(const pack_kind kind, const int nr, const mk_pack_conv *p) {
   const int64_t plane = p->in_d * p->in_h * p->in_w;
-  const bool pointwise =
-      p->ker_d == 1 && p->ker_h == 1 && p->ker_w == 1 && p->stride_d == 1 && p->stride_h == 1 &&
-      p->stride_w == 1 && p->pad_d == 0 && p->pad_h == 0 && p->pad_w == 0 &&
-      p->out_d == p->in_d && p->out_h == p->in_h && p->out_w == p->in_w;
+  const bool pointwise = p->ker_d == 1 && p->ker_h == 1 && p->ker_w == 1 && p->stride_d == 1 &&
+                         p->stride_h == 1 && p->stride_w == 1 && p->pad_d == 0 && p->pad_h == 0 &&
+                         p->pad_w == 0 && p->out_d == p->in_d && p->out_h == p->in_h &&
+                         p->out_w == p->in_w;
   if (pointwise) {  // im2col is the image itself
-    const mk_pack_rhs rhs = {
-      .k = p->k, .n = p->n, .src = p->src + p->k0 * plane + p->n0, .k_stride = plane * 4,
-      .n_stride = 4, .dst = p->dst, .dst_panel_stride = p->dst_panel_stride};
+    const mk_pack_rhs rhs = {.k = p->k,
+                             .n = p->n,
+                             .src = p->src + p->k0 * plane + p->n0,
+                             .k_stride = plane * 4,
+                             .n_stride = 4,
+                             .dst = p->dst,
+                             .dst_panel_stride = p->dst_panel_stride};
     pack_contiguous(kind, nr, &rhs);
     return;
   }
@@ -198,10 +202,9 @@ MK_INLINE void pack_conv_body(const pack_kind kind, const int nr, const mk_pack_
   for (int64_t j = 0; j < p->n; j += block) {
     char *dst = (char *)p->dst + j / nr * p->dst_panel_stride;
     const int64_t columns = p->n - j < block ? p->n - j : block;
-    const bool done =
-        p->stride_w == 1   ? conv_panels(kind, nr, 1, p, p->n0 + j, columns, dst)
-        : p->stride_w == 2 ? conv_panels(kind, nr, 2, p, p->n0 + j, columns, dst)
-                           : false;
+    const bool done = p->stride_w == 1   ? conv_panels(kind, nr, 1, p, p->n0 + j, columns, dst)
+                      : p->stride_w == 2 ? conv_panels(kind, nr, 2, p, p->n0 + j, columns, dst)
+                                         : false;
     if (!done) conv_panels(kind, nr, CONV_ANY_STEP, p, p->n0 + j, columns, dst);
   }
 }

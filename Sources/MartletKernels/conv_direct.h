@@ -95,10 +95,8 @@ MK_INLINE void direct_tiles(const direct_tile_fn *tiles, int mr, const mk_conv_s
 }
 
 static void direct_sums(const mk_conv_sums *s) {
-  if (s->n <= VL)
-    direct_tiles(direct_one, DIRECT_ONE, s);
-  else
-    direct_tiles(direct_two, DIRECT_TWO, s);
+  if (s->n <= VL) direct_tiles(direct_one, DIRECT_ONE, s);
+  else direct_tiles(direct_two, DIRECT_TWO, s);
 }
 
 // Every store is of whole vectors, in ascending order: what reaches too far is written over.
@@ -182,7 +180,9 @@ MK_INLINE direct_end direct_end_of(const mk_conv_finish *f, int64_t j, int64_t c
   const bool clamp = f->act == MK_ACT_CLAMP, relu = f->act == MK_ACT_RELU;
   return (direct_end){
     .bias = f->bias ? vf_load_tail(f->bias + j, v_first(channels)) : vf_set1(-0.0f),
-    .lo = vf_set1(clamp ? f->lo : relu ? 0.0f : -infinity),
+    .lo = vf_set1(clamp  ? f->lo
+                  : relu ? 0.0f
+                         : -infinity),
     .hi = vf_set1(clamp ? f->hi : infinity)};
 }
 

@@ -195,8 +195,9 @@ void mk_cpu_name(char *buffer, size_t capacity) {
 
 int64_t mk_cpu_cache_bytes(int32_t level) {
 #if defined(__APPLE__)
-  const char *name = level == 1 ? "hw.l1dcachesize" : level == 2 ? "hw.l2cachesize"
-                                                                 : "hw.l3cachesize";
+  const char *name = level == 1   ? "hw.l1dcachesize"
+                     : level == 2 ? "hw.l2cachesize"
+                                  : "hw.l3cachesize";
   int64_t bytes = 0;
   size_t size = sizeof bytes;
   return sysctlbyname(name, &bytes, &size, NULL, 0) == 0 ? bytes : 0;

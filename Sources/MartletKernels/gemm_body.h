@@ -24,7 +24,7 @@ MK_INLINE vf vf_dot(vf sum, vi a, vi b) {  // for targets that never ask for GEM
 
 enum {
   GEMM_MAX_MR = 14,
-  GEMM_MAX_NV = 8,         // vectors across, summed over the panels that one body runs at once
+  GEMM_MAX_NV = 8,  // vectors across, summed over the panels that one body runs at once
   GEMM_STREAM_ROWS = 8,
   GEMM_COLUMNS_ROWS = 4,
   GEMM_COLUMNS_SLICE = 64,  // k of columns that are packed at a time
@@ -34,9 +34,9 @@ enum {
   // 4 to 8 rows a third of their speed (AVX2, 4096 x 4096).
   GEMM_STREAM_PREFETCH_BYTES = 1536,
   GEMM_PANEL_PREFETCH_BYTES = 12288,
-  GEMM_SLICE_LINES = 512,  // of a panel that a stream's parts take turns on
+  GEMM_SLICE_LINES = 512,              // of a panel that a stream's parts take turns on
   GEMM_IN_PLACE_PREFETCH_BYTES = 512,  // of each row of an rhs in place
-  GEMM_COLUMNS_PREFETCH_BYTES = 512  // of each column that lies contiguous
+  GEMM_COLUMNS_PREFETCH_BYTES = 512    // of each column that lies contiguous
 };
 
 // One group: c[mr][nv] += lhs words * rhs lines. `bytes` of each lhs word exist, four or, for the
@@ -48,8 +48,8 @@ MK_INLINE void gemm_step(const gemm_kind kind, const int bytes, const int mr, co
   vi line[GEMM_MAX_NV];
   vf even[GEMM_MAX_NV], odd[GEMM_MAX_NV];
   MK_UNROLL for (int j = 0; j < nv; j++) {
-    line[j] = vi_load(rhs + (j / panel_vectors) * panel_stride +
-                      (j % panel_vectors) * (int64_t)sizeof(vi));
+    line[j] =
+      vi_load(rhs + (j / panel_vectors) * panel_stride + (j % panel_vectors) * (int64_t)sizeof(vi));
     if (kind == GEMM_BF16_DOT && bytes == 2) line[j] = line[j] & vi_set1(0xffffu);
     if (kind == GEMM_BF16_WIDEN) even[j] = vf_even(line[j]), odd[j] = vf_odd(line[j]);
   }
@@ -63,9 +63,9 @@ MK_INLINE void gemm_step(const gemm_kind kind, const int bytes, const int mr, co
       if (bytes == 2) continue;
       MK_UNROLL for (int j = 0; j < nv; j++) c[i][j] = vf_fma(a_odd, odd[j], c[i][j]);
     } else {
-      MK_UNROLL for (int j = 0; j < nv; j++)
-        c[i][j] = kind == GEMM_BF16_DOT ? vf_dot(c[i][j], word, line[j])
-                                        : vf_fma((vf)word, (vf)line[j], c[i][j]);
+      MK_UNROLL for (int j = 0; j < nv; j++) c[i][j] = kind == GEMM_BF16_DOT
+                                                         ? vf_dot(c[i][j], word, line[j])
+                                                         : vf_fma((vf)word, (vf)line[j], c[i][j]);
     }
   }
 }
@@ -142,8 +142,8 @@ MK_INLINE void gemm_epilogue(const int mr, const int nv, v_tail tail, const mk_e
   if (e->residual) {
     const char *residual = (const char *)e->residual;
     const vf beta = vf_set1(e->beta);
-    EACH_SUM c[i][j] = vf_add(
-        c[i][j], vf_mul(beta, gemm_load(nv, j, residual + i * e->residual_stride, tail)));
+    EACH_SUM c[i][j] =
+      vf_add(c[i][j], vf_mul(beta, gemm_load(nv, j, residual + i * e->residual_stride, tail)));
   }
   if (e->act == MK_ACT_RELU) {
     const vf zero = vf_zero();
@@ -185,14 +185,12 @@ MK_INLINE void gemm_tile_body(const gemm_kind kind, const int mr, const int nv,
     const char *dst = (const char *)(last ? t->dst : t->acc);
     const int64_t stride = last ? t->dst_stride : t->acc_stride;
     MK_UNROLL for (int i = 0; i < mr; i++) {
-      MK_UNROLL for (int b = 0; b < nv * (int)sizeof(vf); b += 64)
-        v_prefetch(dst + i * stride + b);
+      MK_UNROLL for (int b = 0; b < nv * (int)sizeof(vf); b += 64) v_prefetch(dst + i * stride + b);
       MK_UNROLL for (int j = 0; j < nv; j++) c[i][j] = vf_zero();
     }
   } else {
-    MK_UNROLL for (int i = 0; i < mr; i++)
-      MK_UNROLL for (int j = 0; j < nv; j++)
-        c[i][j] = gemm_load(nv, j, (const char *)t->acc + i * t->acc_stride, tail);
+    MK_UNROLL for (int i = 0; i < mr; i++) MK_UNROLL for (int j = 0; j < nv; j++)
+      c[i][j] = gemm_load(nv, j, (const char *)t->acc + i * t->acc_stride, tail);
   }
   const char *rhs = (const char *)t->rhs;
   const int64_t packed_line = (int64_t)panel_vectors * (int64_t)sizeof(vi);
@@ -200,13 +198,12 @@ MK_INLINE void gemm_tile_body(const gemm_kind kind, const int mr, const int nv,
   const char *ahead = t->prefetch ? (const char *)t->prefetch
                                   : rhs + GEMM_PREFETCH_BYTES / packed_line * line;
   const int64_t ahead_step = t->prefetch && t->prefetch_step ? t->prefetch_step : line;
-  gemm_accumulate(kind, mr, nv, panel_vectors, t->k, (const char *)t->lhs, t->lhs_stride, rhs,
-                  line, 0, ahead, ahead_step, c);
+  gemm_accumulate(kind, mr, nv, panel_vectors, t->k, (const char *)t->lhs, t->lhs_stride, rhs, line,
+                  0, ahead, ahead_step, c);
   if (last)
     gemm_finish(mr, nv, t->flags & GEMM_SPILLS ? v_first(VL) : tail, tail, t->epilogue,
                 (char *)t->dst, t->dst_stride, dst_bf16, c);
-  else
-    gemm_store(mr, nv, tail, tail, (char *)t->acc, t->acc_stride, c);
+  else gemm_store(mr, nv, tail, tail, (char *)t->acc, t->acc_stride, c);
 }
 
 // All whole panels of a stream of some rows; returns the first panel left over.
@@ -222,8 +219,7 @@ MK_INLINE const mk_epilogue *gemm_epilogue_at(const mk_epilogue *e, int64_t i, i
   if (e->bias_n) moved->bias_n += j;
   if (e->bias_m) moved->bias_m += i;
   if (e->residual)
-    moved->residual =
-        (const float *)((const char *)e->residual + i * e->residual_stride) + j;
+    moved->residual = (const float *)((const char *)e->residual + i * e->residual_stride) + j;
   return moved;
 }
 
@@ -248,16 +244,15 @@ MK_INLINE void gemm_stream_body(const gemm_kind kind, const int mr, const int pa
   const v_tail whole = v_first(VL);
   char *acc = (char *)s->acc + j * 4;
   vf c[GEMM_MAX_MR][GEMM_MAX_NV];
-  MK_UNROLL for (int i = 0; i < mr; i++)
-    MK_UNROLL for (int v = 0; v < nv; v++)
-      c[i][v] = s->flags & MK_RESUME ? gemm_load(nv, v, acc + i * s->acc_stride, whole) : vf_zero();
-  const char *rhs = (const char *)s->rhs + (s->rhs_line_stride ? j * 4
-                                            : j / (panel_vectors * VL) * s->rhs_panel_stride);
+  MK_UNROLL for (int i = 0; i < mr; i++) MK_UNROLL for (int v = 0; v < nv; v++)
+    c[i][v] = s->flags & MK_RESUME ? gemm_load(nv, v, acc + i * s->acc_stride, whole) : vf_zero();
+  const char *rhs = (const char *)s->rhs +
+                    (s->rhs_line_stride ? j * 4 : j / (panel_vectors * VL) * s->rhs_panel_stride);
   const int64_t packed_line = (int64_t)panel_vectors * (int64_t)sizeof(vi);
   const int64_t line = s->rhs_line_stride ? s->rhs_line_stride : packed_line;
-  gemm_accumulate(kind, mr, nv, panel_vectors, s->k, (const char *)s->lhs, s->lhs_stride, rhs,
-                  line, s->rhs_panel_stride, rhs + gemm_stream_ahead(s, GEMM_STREAM_PREFETCH_BYTES),
-                  line, c);
+  gemm_accumulate(kind, mr, nv, panel_vectors, s->k, (const char *)s->lhs, s->lhs_stride, rhs, line,
+                  s->rhs_panel_stride, rhs + gemm_stream_ahead(s, GEMM_STREAM_PREFETCH_BYTES), line,
+                  c);
   if (s->flags & MK_SUSPEND) {
     gemm_store(mr, nv, whole, whole, acc, s->acc_stride, c);
     return;
@@ -287,8 +282,7 @@ static void gemm_stream_tiles(const gemm_kind kind, int mr, int nr, gemm_tile_fn
     int64_t p = 0;
     do {
       const int64_t depth = s->k - p < slice ? s->k - p : slice;
-      const char *rhs =
-          (const char *)s->rhs + panel * s->rhs_panel_stride + p / kr * line_bytes;
+      const char *rhs = (const char *)s->rhs + panel * s->rhs_panel_stride + p / kr * line_bytes;
       for (int64_t i = 0; i < s->m; i += part_rows) {
         mk_epilogue moved;
         mk_gemm_tile t = {
@@ -307,8 +301,8 @@ static void gemm_stream_tiles(const gemm_kind kind, int mr, int nr, gemm_tile_fn
           .epilogue = gemm_epilogue_at(s->epilogue, i, j, &moved),
           // Each part fetches its share of the next slice, to keep memory busy all the time.
           .prefetch = parts == 1 || in_place
-                          ? rhs + gemm_stream_ahead(s, GEMM_PANEL_PREFETCH_BYTES)
-                          : rhs + slice_bytes + i / part_rows * (slice_bytes / parts),
+                        ? rhs + gemm_stream_ahead(s, GEMM_PANEL_PREFETCH_BYTES)
+                        : rhs + slice_bytes + i / part_rows * (slice_bytes / parts),
           .prefetch_step = in_place ? 0 : line_bytes / parts,
           .rhs_line_stride = s->rhs_line_stride,
         };
@@ -321,8 +315,7 @@ static void gemm_stream_tiles(const gemm_kind kind, int mr, int nr, gemm_tile_fn
 
 // Sums of mr rows by two vectors of columns from j on, each column contiguous along k and turned in
 // registers, over the whole vectors of k. Returns how much of k that is.
-MK_INLINE int64_t gemm_columns_body(const int mr, const mk_gemm_stream *s, int64_t j,
-                                    float *sums) {
+MK_INLINE int64_t gemm_columns_body(const int mr, const mk_gemm_stream *s, int64_t j, float *sums) {
   const char *lhs = (const char *)s->lhs;
   const char *rhs = (const char *)s->rhs + j * s->rhs_line_stride;
   vf c[GEMM_COLUMNS_ROWS][2];
@@ -356,7 +349,7 @@ MK_INLINE int64_t gemm_columns_body(const int mr, const mk_gemm_stream *s, int64
 // The columns function of an f32 row whose panels are two vectors wide. What the bodies leave of k,
 // and a strip that is narrower, is packed slice by slice for the tile, which also finishes the sums.
 MK_INLINE void gemm_columns(gemm_tile_fn tile, void (*pack)(const mk_pack_rhs *),
-                         const mk_gemm_stream *s) {
+                            const mk_gemm_stream *s) {
   enum { WIDTH = 2 * VL };
   float sums[GEMM_COLUMNS_ROWS * WIDTH], panel[GEMM_COLUMNS_SLICE * WIDTH];
   for (int64_t j = 0; j < s->n; j += WIDTH) {
@@ -376,14 +369,25 @@ MK_INLINE void gemm_columns(gemm_tile_fn tile, void (*pack)(const mk_pack_rhs *)
     int64_t depth;
     do {
       depth = s->k - k < GEMM_COLUMNS_SLICE ? s->k - k : GEMM_COLUMNS_SLICE;
-      const mk_pack_rhs p = {.k = depth, .n = columns, .src = rhs + k * 4, .k_stride = 4,
-                             .n_stride = s->rhs_line_stride, .dst = panel};
+      const mk_pack_rhs p = {.k = depth,
+                             .n = columns,
+                             .src = rhs + k * 4,
+                             .k_stride = 4,
+                             .n_stride = s->rhs_line_stride,
+                             .dst = panel};
       if (depth > 0) pack(&p);
       mk_epilogue moved;
       const mk_gemm_tile t = {
-        .m = s->m, .n = columns, .k = depth, .lhs = (const char *)s->lhs + k * 4,
-        .lhs_stride = s->lhs_stride, .rhs = panel, .acc = sums, .acc_stride = WIDTH * 4,
-        .dst = (char *)s->dst + j * 4, .dst_stride = s->dst_stride,
+        .m = s->m,
+        .n = columns,
+        .k = depth,
+        .lhs = (const char *)s->lhs + k * 4,
+        .lhs_stride = s->lhs_stride,
+        .rhs = panel,
+        .acc = sums,
+        .acc_stride = WIDTH * 4,
+        .dst = (char *)s->dst + j * 4,
+        .dst_stride = s->dst_stride,
         .flags = (k == 0 ? MK_FIRST_K : 0u) | (k + depth == s->k ? MK_LAST_K : 0u),
         .epilogue = gemm_epilogue_at(s->epilogue, 0, j, &moved)};
       tile(&t, false);

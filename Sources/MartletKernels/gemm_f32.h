@@ -26,10 +26,8 @@ static void f32_tall_tile(const mk_gemm_tile *t) {
 }
 static void f32_any_tile(const mk_gemm_tile *t, bool dst_bf16) {
   if (t->m <= 0 || t->n <= 0) return;
-  if (F32_TALL_MR > 0 && t->m == F32_TALL_MR)
-    f32_tall_tile(t);
-  else
-    f32_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16);
+  if (F32_TALL_MR > 0 && t->m == F32_TALL_MR) f32_tall_tile(t);
+  else f32_tiles[t->m - 1][(t->n - 1) / VL](t, dst_bf16);
 }
 static void f32_tile(const mk_gemm_tile *t) { f32_any_tile(t, false); }
 

@@ -33,8 +33,8 @@ MK_INLINE void gemm_narrow_body(const int n, const int blocks, const mk_gemm_str
   const mk_epilogue *epilogue = s->epilogue;
   const char *lhs = (const char *)s->lhs + i * s->lhs_stride, *rhs = (const char *)s->rhs;
   vf c[GEMM_MAX_MR][GEMM_MAX_NV];
-  MK_UNROLL for (int j = 0; j < n; j++)
-    MK_UNROLL for (int b = 0; b < blocks; b++) c[j][b] = vf_zero();
+  MK_UNROLL for (int j = 0; j < n; j++) MK_UNROLL for (int b = 0; b < blocks; b++)
+    c[j][b] = vf_zero();
   for (int64_t k = s->k; k > 0; k -= VL, lhs += 4 * VL) {
     vi block[2][VL];
     if (k >= VL) {
@@ -67,8 +67,8 @@ MK_INLINE void gemm_narrow_body(const int n, const int blocks, const mk_gemm_str
     gemm_epilogue(n, blocks, v_first(VL), &turned, c);
   }
   float sums[GEMM_FEW_COLUMNS][2 * VL];
-  MK_UNROLL for (int j = 0; j < n; j++)
-    MK_UNROLL for (int b = 0; b < blocks; b++) vf_store(&sums[j][b * VL], c[j][b]);
+  MK_UNROLL for (int j = 0; j < n; j++) MK_UNROLL for (int b = 0; b < blocks; b++)
+    vf_store(&sums[j][b * VL], c[j][b]);
   char *dst = (char *)s->dst + i * s->dst_stride;
   for (int r = 0; r < blocks * VL; r++, dst += s->dst_stride)
     MK_UNROLL for (int j = 0; j < n; j++) memcpy(dst + j * 4, &sums[j][r], 4);
@@ -101,15 +101,17 @@ static bool gemm_few_columns(const mk_gemm_stream *s, int nr) {
     case 4: gemm_narrow(4, s, line); return true;
 #define GEMM_MORE_COLUMNS(N) \
     case N: if (N <= GEMM_FEW_COLUMNS) gemm_narrow(N, s, line); return N <= GEMM_FEW_COLUMNS;
-    GEMM_MORE_COLUMNS(5) GEMM_MORE_COLUMNS(6) GEMM_MORE_COLUMNS(7) GEMM_MORE_COLUMNS(8)
+      GEMM_MORE_COLUMNS(5)
+      GEMM_MORE_COLUMNS(6)
+      GEMM_MORE_COLUMNS(7)
+      GEMM_MORE_COLUMNS(8)
 #undef GEMM_MORE_COLUMNS
     default: return false;
   }
 }
 
 // The whole panels of `s`, some rows after the other; returns the first panel left over.
-MK_INLINE int64_t gemm_small_panels(const gemm_panels_fn *panels, int mr,
-                                    const mk_gemm_stream *s) {
+MK_INLINE int64_t gemm_small_panels(const gemm_panels_fn *panels, int mr, const mk_gemm_stream *s) {
   const int64_t parts = (s->m + mr - 1) / mr;
   int64_t panel = 0;
   for (int64_t index = 0, i = 0; index < parts; index++) {
@@ -141,8 +143,10 @@ MK_INLINE void gemm_small(gemm_tile_fn tile, const gemm_panels_fn *panels, int m
   for (int64_t panel = first_panel; panel * nr < s->n; panel++) {
     int64_t j = panel * nr;
     mk_epilogue moved;
-    mk_gemm_tile t = {.n = s->n - j < nr ? s->n - j : nr, .lhs_stride = s->lhs_stride,
-                      .acc_stride = s->dst_stride, .dst_stride = s->dst_stride};
+    mk_gemm_tile t = {.n = s->n - j < nr ? s->n - j : nr,
+                      .lhs_stride = s->lhs_stride,
+                      .acc_stride = s->dst_stride,
+                      .dst_stride = s->dst_stride};
     const char *from = (const char *)s->rhs + panel * s->rhs_panel_stride;
     // Few columns at the end, perhaps behind one vector of them, go by rows.
     const bool behind = t.n > VL && t.n <= VL + GEMM_FEW_BEHIND;

@@ -12,8 +12,8 @@ enum {
   INT8_MAX_MR = 6,
   INT8_MAX_NV = 4,
   INT8_UNROLL = 2,
-  INT8_LINE_BYTES = VL * INT8_KR,    // of one vector of a panel's line
-  INT8_WIDE_BYTES = VL * 4,          // of the same in a widened panel
+  INT8_LINE_BYTES = VL * INT8_KR,  // of one vector of a panel's line
+  INT8_WIDE_BYTES = VL * 4,        // of the same in a widened panel
   // How far ahead of itself a tile asks for panels: nearer, a stream from memory was up to a
   // quarter slower (Benchmarks/kernels, 1x16384x16384).
   INT8_PREFETCH_BYTES = 8192
@@ -24,8 +24,8 @@ MK_INLINE void int8_step(const bool is_wide, const int mr, const int nv, const c
                          int64_t lhs_stride, const int offset, const char *rhs,
                          vi (*c)[INT8_MAX_NV]) {
   vi line[INT8_MAX_NV];
-  MK_UNROLL for (int j = 0; j < nv; j++)
-    line[j] = is_wide ? vi_load(rhs + j * INT8_WIDE_BYTES) : int8_line(rhs + j * INT8_LINE_BYTES);
+  MK_UNROLL for (int j = 0; j < nv; j++) line[j] = is_wide ? vi_load(rhs + j * INT8_WIDE_BYTES)
+                                                           : int8_line(rhs + j * INT8_LINE_BYTES);
   MK_UNROLL for (int i = 0; i < mr; i++) {
     uint32_t bits;
     memcpy(&bits, a[i / 3] + i % 3 * lhs_stride + offset, 4);
@@ -50,8 +50,7 @@ MK_INLINE void int8_tile_body(const bool is_wide, const int mr, const int nv,
   }
   // Every third row has a pointer, as in gemm_body.h.
   const char *a[(INT8_MAX_MR + 2) / 3];
-  MK_UNROLL for (int i = 0; i < mr; i += 3)
-    a[i / 3] = (const char *)t->lhs + i * t->lhs_stride;
+  MK_UNROLL for (int i = 0; i < mr; i += 3) a[i / 3] = (const char *)t->lhs + i * t->lhs_stride;
   const char *rhs = (const char *)t->rhs;
   const char *ahead = t->prefetch ? (const char *)t->prefetch : rhs + INT8_PREFETCH_BYTES;
   int64_t groups = (t->k + INT8_KR - 1) / INT8_KR;
@@ -121,18 +120,18 @@ MK_INLINE int8_bytes int8_load_bytes(const char *p, int64_t count) {
 
 // One group of rows, columns j..j+16 of which `columns` exist, into `to`.
 MK_INLINE void int8_interleave(const int8_bytes *rows, char *to) {
-  const int8_bytes ab_low = __builtin_shufflevector(
-      rows[0], rows[1], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-  const int8_bytes ab_high = __builtin_shufflevector(
-      rows[0], rows[1], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  const int8_bytes ab_low = __builtin_shufflevector(rows[0], rows[1], 0, 16, 1, 17, 2, 18, 3, 19, 4,
+                                                    20, 5, 21, 6, 22, 7, 23);
+  const int8_bytes ab_high = __builtin_shufflevector(rows[0], rows[1], 8, 24, 9, 25, 10, 26, 11, 27,
+                                                     12, 28, 13, 29, 14, 30, 15, 31);
 #if INT8_KR == 2
   memcpy(to, &ab_low, 16);
   memcpy(to + 16, &ab_high, 16);
 #else
-  const int8_bytes cd_low = __builtin_shufflevector(
-      rows[2], rows[3], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-  const int8_bytes cd_high = __builtin_shufflevector(
-      rows[2], rows[3], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  const int8_bytes cd_low = __builtin_shufflevector(rows[2], rows[3], 0, 16, 1, 17, 2, 18, 3, 19, 4,
+                                                    20, 5, 21, 6, 22, 7, 23);
+  const int8_bytes cd_high = __builtin_shufflevector(rows[2], rows[3], 8, 24, 9, 25, 10, 26, 11, 27,
+                                                     12, 28, 13, 29, 14, 30, 15, 31);
 #define INT8_PAIRS_LOW 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23
 #define INT8_PAIRS_HIGH 8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31
   const int8_bytes quads[4] = {__builtin_shufflevector(ab_low, cd_low, INT8_PAIRS_LOW),
@@ -164,7 +163,7 @@ MK_INLINE void int8_pack_contiguous(const int nr, const mk_int8_pack_rhs *p) {
         }
       }
       int8_interleave(rows, (char *)p->dst + j / nr * p->dst_panel_stride +
-                                k / INT8_KR * line_bytes + j % nr * INT8_KR);
+                              k / INT8_KR * line_bytes + j % nr * INT8_KR);
     }
   }
 }
@@ -197,10 +196,8 @@ MK_INLINE void int8_pack_any(const int nr, const mk_int8_pack_rhs *p) {
 }
 
 MK_INLINE void int8_pack_rhs_body(const int nr, const mk_int8_pack_rhs *p) {
-  if (p->n_stride == 1)
-    int8_pack_contiguous(nr, p);
-  else
-    int8_pack_any(nr, p);
+  if (p->n_stride == 1) int8_pack_contiguous(nr, p);
+  else int8_pack_any(nr, p);
   if (!p->sums) return;
   for (int64_t j = 0; j < p->n; j += nr)
     int8_panel_sums(nr / VL, (const char *)p->dst + j / nr * p->dst_panel_stride,

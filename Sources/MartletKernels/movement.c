@@ -9,17 +9,17 @@ static void copy_rows(int64_t n0, size_t bytes, const char *src, int64_t src_str
                       int64_t dst_stride) {
   // Rows of a few fixed sizes (heads, pixels) are worth their own loops: the call costs more.
   switch (bytes) {
-  case 16:
-    for (int64_t i = 0; i < n0; i++) memcpy(dst + i * dst_stride, src + i * src_stride, 16);
-    return;
-  case 64:
-    for (int64_t i = 0; i < n0; i++) memcpy(dst + i * dst_stride, src + i * src_stride, 64);
-    return;
-  case 128:
-    for (int64_t i = 0; i < n0; i++) memcpy(dst + i * dst_stride, src + i * src_stride, 128);
-    return;
-  default:
-    for (int64_t i = 0; i < n0; i++) memcpy(dst + i * dst_stride, src + i * src_stride, bytes);
+    case 16:
+      for (int64_t i = 0; i < n0; i++) memcpy(dst + i * dst_stride, src + i * src_stride, 16);
+      return;
+    case 64:
+      for (int64_t i = 0; i < n0; i++) memcpy(dst + i * dst_stride, src + i * src_stride, 64);
+      return;
+    case 128:
+      for (int64_t i = 0; i < n0; i++) memcpy(dst + i * dst_stride, src + i * src_stride, 128);
+      return;
+    default:
+      for (int64_t i = 0; i < n0; i++) memcpy(dst + i * dst_stride, src + i * src_stride, bytes);
   }
 }
 
@@ -133,21 +133,21 @@ void mk_copy_2d(int32_t size, int64_t n0, int64_t n1, const void *src, int64_t s
   }
   bool is_transposition = ss0 == size && ds1 == size && n0 > 1;
   switch (size) {
-  case 1:
-    if (is_transposition) transpose_1(n0, n1, src, ss1, dst, ds0);
-    else general_1(n0, n1, src, ss0, ss1, dst, ds0, ds1);
-    break;
-  case 2:
-    if (is_transposition) transpose_2(n0, n1, src, ss1, dst, ds0);
-    else general_2(n0, n1, src, ss0, ss1, dst, ds0, ds1);
-    break;
-  case 4:
-    if (is_transposition) transpose_4(n0, n1, src, ss1, dst, ds0);
-    else general_4(n0, n1, src, ss0, ss1, dst, ds0, ds1);
-    break;
-  default:
-    if (is_transposition) transpose_8(n0, n1, src, ss1, dst, ds0);
-    else general_8(n0, n1, src, ss0, ss1, dst, ds0, ds1);
+    case 1:
+      if (is_transposition) transpose_1(n0, n1, src, ss1, dst, ds0);
+      else general_1(n0, n1, src, ss0, ss1, dst, ds0, ds1);
+      break;
+    case 2:
+      if (is_transposition) transpose_2(n0, n1, src, ss1, dst, ds0);
+      else general_2(n0, n1, src, ss0, ss1, dst, ds0, ds1);
+      break;
+    case 4:
+      if (is_transposition) transpose_4(n0, n1, src, ss1, dst, ds0);
+      else general_4(n0, n1, src, ss0, ss1, dst, ds0, ds1);
+      break;
+    default:
+      if (is_transposition) transpose_8(n0, n1, src, ss1, dst, ds0);
+      else general_8(n0, n1, src, ss0, ss1, dst, ds0, ds1);
   }
 }
 
@@ -155,7 +155,8 @@ void mk_im2col_8bit(const mk_pack_conv *c, const uint8_t *src, uint8_t fill, uin
                     int64_t dst_stride) {
   for (int64_t p = 0; p < c->k; p++, dst += dst_stride) {
     int64_t t = c->k0 + p;
-    const int64_t kw = t % c->ker_w, kh = (t /= c->ker_w) % c->ker_h, kd = (t /= c->ker_h) % c->ker_d;
+    const int64_t kw = t % c->ker_w, kh = (t /= c->ker_w) % c->ker_h,
+                  kd = (t /= c->ker_h) % c->ker_d;
     const uint8_t *image = src + t / c->ker_d * c->in_d * c->in_h * c->in_w;
     int64_t j = 0;
     while (j < c->n) {  // one line of output pixels at a time

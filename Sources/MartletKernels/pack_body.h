@@ -77,8 +77,8 @@ MK_INLINE void pack_contiguous(const pack_kind kind, const int nr, const mk_pack
       }
       for (; j + nr <= columns; j += nr, dst += p->dst_panel_stride) {
         MK_UNROLL for (int v = 0; v < nr; v += VL)
-          vi_store(dst + v * 4, pack_columns(kind, even + (j + v) * bytes,
-                                             odd ? odd + (j + v) * bytes : NULL));
+          vi_store(dst + v * 4,
+                   pack_columns(kind, even + (j + v) * bytes, odd ? odd + (j + v) * bytes : NULL));
       }
       if (j == columns) continue;
       for (int v = 0; v < nr; v += VL) {
@@ -105,7 +105,7 @@ MK_INLINE void pack_any(const pack_kind kind, const int nr, const mk_pack_rhs *p
     for (int64_t j = 0; j < nr; j++, dst += 4) {
       const char *even = src + k * p->k_stride + j * p->n_stride;
       const uint32_t lane =
-          j < columns ? pack_lane(kind, even, k + 1 < p->k ? even + p->k_stride : NULL) : 0;
+        j < columns ? pack_lane(kind, even, k + 1 < p->k ? even + p->k_stride : NULL) : 0;
       memcpy(dst, &lane, 4);
     }
   }
@@ -120,8 +120,8 @@ MK_INLINE vi pack_groups_tail(const pack_kind kind, const char *column, int64_t 
   if (kind != PACK_F32_TO_BF16) return vi_load_tail(column, v_first(groups));
   const int64_t first = 2 * groups < VL ? 2 * groups : VL, second = 2 * groups - first;
   const vf low = vf_load_tail(column, v_first(first));
-  return vi_pairs_of_row(
-      low, second > 0 ? vf_load_tail(column + 4 * VL, v_first(second)) : vf_zero());
+  return vi_pairs_of_row(low,
+                         second > 0 ? vf_load_tail(column + 4 * VL, v_first(second)) : vf_zero());
 }
 
 // k contiguous (a transposed weight): square blocks of VL columns by VL groups.

@@ -16,10 +16,8 @@ static uint16_t upper_half(float value) {
 
 static void put(void *at, int64_t i, int32_t dtype, float value) {
   const uint16_t half = upper_half(value);
-  if (dtype == MK_BF16)
-    memcpy((char *)at + 2 * i, &half, 2);
-  else
-    memcpy((char *)at + 4 * i, &value, 4);
+  if (dtype == MK_BF16) memcpy((char *)at + 2 * i, &half, 2);
+  else memcpy((char *)at + 4 * i, &value, 4);
 }
 
 static bool holds(const void *at, int64_t i, int32_t dtype, float value) {
@@ -38,20 +36,37 @@ static bool probe_shape(const mk_gemm_row *row, int64_t m, int64_t n, int64_t k,
   for (int64_t i = 0; i < m * k; i++) put(lhs, i, row->lhs, small_number(i + 5));
   for (int64_t i = 0; i <= m * n; i++) put(dst, i, row->dst, untouched);
 
-  const mk_pack_rhs pack = {
-    .k = k, .n = n, .src = rhs, .k_stride = n * 4, .n_stride = 4, .dst = panel,
-    .dst_panel_stride = sizeof panel};
+  const mk_pack_rhs pack = {.k = k,
+                            .n = n,
+                            .src = rhs,
+                            .k_stride = n * 4,
+                            .n_stride = 4,
+                            .dst = panel,
+                            .dst_panel_stride = sizeof panel};
   row->pack_rhs_f32(&pack);
   if (stream) {
-    const mk_gemm_stream s = {
-      .m = m, .n = n, .k = k, .lhs = lhs, .lhs_stride = k * lhs_bytes, .rhs = panel,
-      .rhs_panel_stride = sizeof panel, .dst = dst, .dst_stride = n * dst_bytes};
+    const mk_gemm_stream s = {.m = m,
+                              .n = n,
+                              .k = k,
+                              .lhs = lhs,
+                              .lhs_stride = k * lhs_bytes,
+                              .rhs = panel,
+                              .rhs_panel_stride = sizeof panel,
+                              .dst = dst,
+                              .dst_stride = n * dst_bytes};
     row->stream(&s);
   } else {
-    const mk_gemm_tile t = {
-      .m = m, .n = n, .k = k, .lhs = lhs, .lhs_stride = k * lhs_bytes, .rhs = panel, .acc = acc,
-      .acc_stride = n * 4, .dst = dst, .dst_stride = n * dst_bytes,
-      .flags = MK_FIRST_K | MK_LAST_K};
+    const mk_gemm_tile t = {.m = m,
+                            .n = n,
+                            .k = k,
+                            .lhs = lhs,
+                            .lhs_stride = k * lhs_bytes,
+                            .rhs = panel,
+                            .acc = acc,
+                            .acc_stride = n * 4,
+                            .dst = dst,
+                            .dst_stride = n * dst_bytes,
+                            .flags = MK_FIRST_K | MK_LAST_K};
     row->tile(&t);
   }
   for (int64_t i = 0; i < m; i++) {
@@ -75,8 +90,7 @@ static bool probe_gemm_rows(const mk_gemm_row *rows, int32_t count) {
       for (int n = 0; n < 3; n++) {
         for (int k = 0; k < 4; k++) {
           if (!probe_shape(row, ms[m], ns[n], ks[k], false)) return false;
-          if (ms[m] <= row->stream_mr && !probe_shape(row, ms[m], ns[n], ks[k], true))
-            return false;
+          if (ms[m] <= row->stream_mr && !probe_shape(row, ms[m], ns[n], ks[k], true)) return false;
         }
       }
     }
@@ -101,21 +115,46 @@ static bool probe_int8_shape(const mk_int8_row *row, int64_t m, int64_t n, int64
   const int32_t untouched = 99, half = 128, lhs_zero = row->lhs == MK_U8 && is_signed ? half : 0;
   for (int64_t i = 0; i < k * n; i++) source[i] = probe_byte(i + 1);
   for (int64_t i = 0; i <= m * n; i++) dst[i] = untouched;
-  row->pack_rhs(&(mk_int8_pack_rhs){.k = k, .n = n, .src = source, .k_stride = n, .n_stride = 1,
-                                    .is_signed = is_signed, .dst = panel,
-                                    .dst_panel_stride = sizeof panel, .sums = column_sum});
+  row->pack_rhs(&(mk_int8_pack_rhs){.k = k,
+                                    .n = n,
+                                    .src = source,
+                                    .k_stride = n,
+                                    .n_stride = 1,
+                                    .is_signed = is_signed,
+                                    .dst = panel,
+                                    .dst_panel_stride = sizeof panel,
+                                    .sums = column_sum});
   for (int64_t i = 0; i < m * k; i++) source[i] = probe_byte(i);
   const int64_t stride = PROBE_MAX_K * (row->lhs == MK_U8 ? 1 : 2);
-  row->pack_lhs(&(mk_int8_pack_lhs){.m = m, .k = k, .src = source, .m_stride = k, .k_stride = 1,
-                                    .is_signed = is_signed, .dst = lhs, .dst_stride = stride,
+  row->pack_lhs(&(mk_int8_pack_lhs){.m = m,
+                                    .k = k,
+                                    .src = source,
+                                    .m_stride = k,
+                                    .k_stride = 1,
+                                    .is_signed = is_signed,
+                                    .dst = lhs,
+                                    .dst_stride = stride,
                                     .sums = row_sum});
-  row->tile(&(mk_int8_tile){.m = m, .n = n, .k = k, .lhs = lhs, .lhs_stride = stride,
-                            .rhs = panel, .dst = dst, .dst_stride = n * 4});
+  row->tile(&(mk_int8_tile){.m = m,
+                            .n = n,
+                            .k = k,
+                            .lhs = lhs,
+                            .lhs_stride = stride,
+                            .rhs = panel,
+                            .dst = dst,
+                            .dst_stride = n * 4});
   for (int64_t i = 0; i < m; i++) row_zero[i] = lhs_zero, row_sum[i] -= (int32_t)k * lhs_zero;
   for (int64_t j = 0; j < n; j++) column_zero[j] = is_signed ? 0 : -half;
-  row->finish(&(mk_int8_finish){.m = m, .n = n, .src = dst, .src_stride = n * 4, .dst = dst,
-                                .dst_stride = n * 4, .dst_type = MK_I32, .row_zero = row_zero,
-                                .column_sum = column_sum, .row_sum = row_sum,
+  row->finish(&(mk_int8_finish){.m = m,
+                                .n = n,
+                                .src = dst,
+                                .src_stride = n * 4,
+                                .dst = dst,
+                                .dst_stride = n * 4,
+                                .dst_type = MK_I32,
+                                .row_zero = row_zero,
+                                .column_sum = column_sum,
+                                .row_sum = row_sum,
                                 .column_zero = column_zero});
   for (int64_t i = 0; i < m; i++) {
     for (int64_t j = 0; j < n; j++) {

@@ -25,14 +25,12 @@ MK_INLINE vs vs_quantized(vf v, vf lo, vf hi) {
 MK_INLINE void vs_store_narrow(void *p, vs v, int width, int64_t count) {
   if (width == 1) {
     const v_byte narrow = __builtin_convertvector((typeof(v))v, v_byte);
-    if (count == VL)
-      memcpy(p, &narrow, VL);
+    if (count == VL) memcpy(p, &narrow, VL);
     else
       for (int64_t i = 0; i < count; i++) ((uint8_t *)p)[i] = narrow[i];
   } else {
     const v_word narrow = __builtin_convertvector(v, v_word);
-    if (count == VL)
-      memcpy(p, &narrow, VL * 2);
+    if (count == VL) memcpy(p, &narrow, VL * 2);
     else
       for (int64_t i = 0; i < count; i++) memcpy((char *)p + 2 * i, &((uint16_t){narrow[i]}), 2);
   }
@@ -64,10 +62,8 @@ static void int8_finish(const mk_int8_finish *f) {
       v += row_bias;
       if (f->column_bias) v += vs_load_some(f->column_bias + j, count);
       if (f->dst_type == MK_I32) {
-        if (count == VL)
-          vi_store(dst + j * 4, (vi)v);
-        else
-          vi_store_tail(dst + j * 4, v_first(count), (vi)v);
+        if (count == VL) vi_store(dst + j * 4, (vi)v);
+        else vi_store_tail(dst + j * 4, v_first(count), (vi)v);
         continue;
       }
       vf scale = row_scale;
@@ -76,10 +72,8 @@ static void int8_finish(const mk_int8_finish *f) {
       if (f->dst_type == MK_F32) {
         if (f->row_addend) x = vf_add(x, vf_set1(f->row_addend[i]));
         if (f->column_addend) x = vf_add(x, vf_load_some(f->column_addend + j, count));
-        if (count == VL)
-          vf_store(dst + j * 4, x);
-        else
-          vf_store_tail(dst + j * 4, v_first(count), x);
+        if (count == VL) vf_store(dst + j * 4, x);
+        else vf_store_tail(dst + j * 4, v_first(count), x);
         continue;
       }
       vs_store_narrow(dst + j, vs_quantized(x, lo, hi) + zero, 1, count);
@@ -99,7 +93,8 @@ MK_INLINE void quantize_body(const int width, const mk_quantize *q, float least,
       const vs zeros = q->zeros ? vs_load_some(q->zeros + i, count) : zero;
       const vf offset = __builtin_convertvector(zeros, vf);
       v = vs_quantized(x / vf_load_some(q->scales + i, count), vf_set1(least) - offset,
-                       vf_set1(most) - offset) + zeros;
+                       vf_set1(most) - offset) +
+          zeros;
     } else {
       v = vs_quantized(x / scale, lo, hi) + zero;
     }
@@ -146,10 +141,8 @@ MK_INLINE void dequantize_body(const int32_t type, const int width, const mk_deq
     const vs zeros = d->zeros ? vs_load_some(d->zeros + i, count) : zero;
     const vf scales = d->scales ? vf_load_some(d->scales + i, count) : scale;
     const vf x = vf_mul(__builtin_convertvector(v - zeros, vf), scales);
-    if (count == VL)
-      vf_store(d->dst + i, x);
-    else
-      vf_store_tail(d->dst + i, v_first(count), x);
+    if (count == VL) vf_store(d->dst + i, x);
+    else vf_store_tail(d->dst + i, v_first(count), x);
   }
 }
 

@@ -3,7 +3,8 @@
 
 // Three taps to n points (see vectors_winograd.h): (1, p, p^2) . g over the product of the distances
 // to the other finite points.
-static __attribute__((noinline)) void winograd_points(int32_t m, const double *g, int64_t step, double *points) {
+static __attribute__((noinline)) void winograd_points(int32_t m, const double *g, int64_t step,
+                                                      double *points) {
   const double g0 = g[0], g1 = g[step], g2 = g[2 * step];
   if (m == 2) {
     points[0] = -g0;

@@ -23,7 +23,7 @@ static long allocations, locks;
 #ifndef HAS_OWN_ALLOCATOR
 // This program's functions stand before the C library's, for the library too.
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t),
-    *__libc_memalign(size_t, size_t);
+  *__libc_memalign(size_t, size_t);
 
 void *malloc(size_t size) {
   allocations += 1;
@@ -73,12 +73,14 @@ static onnx_bytes attribute(const char *name, int field, int type, int64_t value
 static void add_node(onnx_bytes *graph, const char *operator_name, int index, const char *inputs,
                      const char *output) {
   char name[64];
-  onnx_message(graph, 1, onnx_node(operator_name, label(name, operator_name, index), inputs, output));
+  onnx_message(graph, 1,
+               onnx_node(operator_name, label(name, operator_name, index), inputs, output));
 }
 
 static void add_weight(onnx_bytes *graph, const char *name, int rank, const int64_t *shape) {
-  onnx_message(graph, 5, onnx_tensor(name, 1, rank, shape, weights,
-                                     (size_t)product(rank, shape) * sizeof(float)));
+  onnx_message(
+    graph, 5,
+    onnx_tensor(name, 1, rank, shape, weights, (size_t)product(rank, shape) * sizeof(float)));
 }
 
 // x [4, 16] through `count` Add and Relu nodes.
@@ -229,8 +231,9 @@ static long cost(onnx_bytes file) {
 
 static void compare(const char *what, long few, long many, long most) {
   // Both are means over some runs, rounded up.
-  check(many <= few + 1, "%s: more of them cost no more allocations and mutexes (%ld and %ld a run)",
-        what, few, many);
+  check(many <= few + 1,
+        "%s: more of them cost no more allocations and mutexes (%ld and %ld a run)", what, few,
+        many);
   check(many <= most, "%s: a run costs %ld allocations, at most %ld", what, many, most);
 }
 

@@ -58,15 +58,19 @@ static void graphs(void) {
   onnx_message(&graph, 1, onnx_node("Abs", "two", "x", "y"));
   check_graph(MARTLET_INVALID_MODEL, ports(graph), "y", "a value that two nodes compute");
 
-  static const struct { int64_t extent; size_t bytes; const char *what; } weights[] = {
-      {4, 8, "an initialiser with too few bytes"},
-      {1LL << 40, 16, "an initialiser larger than the file"},
-      {INT64_MAX, 16, "an initialiser whose size overflows"},
-      {-4, 16, "an initialiser with a negative extent"}};
+  static const struct {
+    int64_t extent;
+    size_t bytes;
+    const char *what;
+  } weights[] = {{4, 8, "an initialiser with too few bytes"},
+                 {1LL << 40, 16, "an initialiser larger than the file"},
+                 {INT64_MAX, 16, "an initialiser whose size overflows"},
+                 {-4, 16, "an initialiser with a negative extent"}};
   for (size_t i = 0; i < sizeof weights / sizeof weights[0]; ++i) {
     memset(&graph, 0, sizeof graph);
     onnx_message(&graph, 1, onnx_node("Add", "sum", "x w", "y"));
-    onnx_message(&graph, 5, onnx_tensor("w", 1, 1, &weights[i].extent, mlp_weight, weights[i].bytes));
+    onnx_message(&graph, 5,
+                 onnx_tensor("w", 1, 1, &weights[i].extent, mlp_weight, weights[i].bytes));
     check_graph(MARTLET_INVALID_MODEL, ports(graph), "w", weights[i].what);
   }
 }
@@ -107,15 +111,15 @@ static void damage(void) {
   onnx_bytes file = onnx_mlp();
   int refused = 0, internal = 0;
   for (size_t size = 0; size < file.size; ++size) {
-    uint8_t *part = malloc(size ? size : 1); // its own block, so that reading past it is seen
+    uint8_t *part = malloc(size ? size : 1);  // its own block, so that reading past it is seen
     memcpy(part, file.data, size);
     martlet_status status = load_status(part, size);
     refused += status != MARTLET_OK;
     internal += status == MARTLET_INTERNAL_ERROR || status == -1;
     free(part);
   }
-  check(internal == 0 && refused > (int)file.size / 2, "%d of %d truncated files are refused", refused,
-        (int)file.size);
+  check(internal == 0 && refused > (int)file.size / 2, "%d of %d truncated files are refused",
+        refused, (int)file.size);
   float values[MLP_IN] = {1, 2, 3, 4};
   int64_t shape[] = {1, MLP_IN};
   martlet_tensor *x = NULL;
@@ -162,8 +166,8 @@ static void nesting(void) {
     inner = graph;
   }
   onnx_bytes file = onnx_model(inner);
-  check(load_status(file.data, file.size) != MARTLET_OK, "graphs nested 5000 deep are refused: %.60s",
-        martlet_last_error()->message);
+  check(load_status(file.data, file.size) != MARTLET_OK,
+        "graphs nested 5000 deep are refused: %.60s", martlet_last_error()->message);
   free(file.data);
 
   onnx_bytes graph = {0};

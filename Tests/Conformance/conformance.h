@@ -21,7 +21,8 @@ static inline bool check(bool condition, const char *format, ...) {
   vprintf(format, arguments);
   putchar('\n');
   va_end(arguments);
-  if (condition) passed += 1; else failed += 1;
+  if (condition) passed += 1;
+  else failed += 1;
   return condition;
 }
 
@@ -83,7 +84,8 @@ static inline martlet_tensor *random_tensor(uint64_t *state, int32_t rank, const
     printf("not ok  random_tensor: %s\n", martlet_last_error()->message);
     exit(1);
   }
-  if (values) *values = data; else free(data);
+  if (values) *values = data;
+  else free(data);
   return tensor;
 }
 
@@ -128,7 +130,8 @@ static inline bool has_shape(const martlet_tensor *tensor, int32_t rank, const i
 // Whether two tensors have the same bytes.
 static inline bool same_bits(const martlet_tensor *a, const martlet_tensor *b) {
   size_t a_bytes = 0, b_bytes = 0;
-  if (martlet_tensor_byte_count(a, &a_bytes) || martlet_tensor_byte_count(b, &b_bytes)) return false;
+  if (martlet_tensor_byte_count(a, &a_bytes) || martlet_tensor_byte_count(b, &b_bytes))
+    return false;
   if (a_bytes != b_bytes) return false;
   void *x = malloc(a_bytes + 1), *y = malloc(b_bytes + 1);
   bool same = !martlet_tensor_read(a, x, a_bytes) && !martlet_tensor_read(b, y, b_bytes) &&

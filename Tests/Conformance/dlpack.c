@@ -3,15 +3,22 @@
 
 typedef struct DLTensor {
   void *data;
-  struct { int32_t device_type, device_id; } device;
+  struct {
+    int32_t device_type, device_id;
+  } device;
   int32_t ndim;
-  struct { uint8_t code, bits; uint16_t lanes; } dtype;
+  struct {
+    uint8_t code, bits;
+    uint16_t lanes;
+  } dtype;
   int64_t *shape, *strides;
   uint64_t byte_offset;
 } DLTensor;
 
 struct DLManagedTensorVersioned {
-  struct { uint32_t major, minor; } version;
+  struct {
+    uint32_t major, minor;
+  } version;
   void *manager_ctx;
   void (*deleter)(struct DLManagedTensorVersioned *self);
   uint64_t flags;
@@ -151,14 +158,15 @@ static void export(void) {
   check_ok(martlet_tensor_copy(tensor, &copy));
   check_ok(martlet_tensor_to_dlpack(tensor, &managed));
   check(managed->version.major == 1 && managed->dl_tensor.ndim == 2 &&
-            managed->dl_tensor.dtype.code == 2 && managed->dl_tensor.dtype.bits == 32 &&
-            managed->dl_tensor.dtype.lanes == 1 && managed->dl_tensor.device.device_type == 1 &&
-            managed->dl_tensor.shape[1] == 3 && managed->dl_tensor.strides[0] == 3 &&
-            managed->flags == 0,
+          managed->dl_tensor.dtype.code == 2 && managed->dl_tensor.dtype.bits == 32 &&
+          managed->dl_tensor.dtype.lanes == 1 && managed->dl_tensor.device.device_type == 1 &&
+          managed->dl_tensor.shape[1] == 3 && managed->dl_tensor.strides[0] == 3 &&
+          managed->flags == 0,
         "the exported struct describes the tensor");
   check_ok(martlet_tensor_release(tensor));
   check_ok(martlet_tensor_from_dlpack(managed, &back));
-  check(same_bits(copy, back), "a round trip keeps the bits, and outlives the tensor it began with");
+  check(same_bits(copy, back),
+        "a round trip keeps the bits, and outlives the tensor it began with");
   check_ok(martlet_tensor_release(back));
   check_ok(martlet_tensor_release(copy));
   check(martlet_memory_in_use() < before, "and nothing stays behind");
@@ -170,20 +178,22 @@ static void export(void) {
   check_status(MARTLET_INVALID_HANDLE, martlet_tensor_to_dlpack(tensor, &managed));
   check(managed == NULL, "the result is NULL on failure");
 
-  static const struct { martlet_dtype dtype; int code, bits; } rows[] = {
-      {MARTLET_INT8, 0, 8},     {MARTLET_INT16, 0, 16},   {MARTLET_INT32, 0, 32},
-      {MARTLET_INT64, 0, 64},   {MARTLET_UINT8, 1, 8},    {MARTLET_UINT16, 1, 16},
-      {MARTLET_UINT32, 1, 32},  {MARTLET_UINT64, 1, 64},  {MARTLET_FLOAT16, 2, 16},
-      {MARTLET_FLOAT32, 2, 32}, {MARTLET_FLOAT64, 2, 64}, {MARTLET_BFLOAT16, 4, 16},
-      {MARTLET_BOOL, 6, 8}};
+  static const struct {
+    martlet_dtype dtype;
+    int code, bits;
+  } rows[] = {{MARTLET_INT8, 0, 8},     {MARTLET_INT16, 0, 16},   {MARTLET_INT32, 0, 32},
+              {MARTLET_INT64, 0, 64},   {MARTLET_UINT8, 1, 8},    {MARTLET_UINT16, 1, 16},
+              {MARTLET_UINT32, 1, 32},  {MARTLET_UINT64, 1, 64},  {MARTLET_FLOAT16, 2, 16},
+              {MARTLET_FLOAT32, 2, 32}, {MARTLET_FLOAT64, 2, 64}, {MARTLET_BFLOAT16, 4, 16},
+              {MARTLET_BOOL, 6, 8}};
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i) {
     martlet_dtype dtype = 0;
     bool right = !martlet_tensor_create_zeroed(rows[i].dtype, 2, shape, &tensor) &&
                  !martlet_tensor_to_dlpack(tensor, &managed) &&
                  managed->dl_tensor.dtype.code == rows[i].code &&
                  managed->dl_tensor.dtype.bits == rows[i].bits &&
-                 !martlet_tensor_from_dlpack(managed, &back) && !martlet_tensor_dtype(back, &dtype) &&
-                 dtype == rows[i].dtype;
+                 !martlet_tensor_from_dlpack(managed, &back) &&
+                 !martlet_tensor_dtype(back, &dtype) && dtype == rows[i].dtype;
     check(right, "%s is DLPack type %d of %d bits", martlet_dtype_name(rows[i].dtype), rows[i].code,
           rows[i].bits);
     martlet_tensor_release(back);

@@ -20,10 +20,19 @@ static void versions(void) {
 }
 
 static void statuses(void) {
-  static const char *const names[] = {
-      "OK", "INVALID_ARGUMENT", "INVALID_SHAPE", "INVALID_DTYPE", "NOT_FOUND", "IO",
-      "INVALID_MODEL", "UNSUPPORTED", "OUT_OF_MEMORY", "CANCELLED", "INVALID_HANDLE",
-      "INVALID_STATE", "INTERNAL_ERROR"};
+  static const char *const names[] = {"OK",
+                                      "INVALID_ARGUMENT",
+                                      "INVALID_SHAPE",
+                                      "INVALID_DTYPE",
+                                      "NOT_FOUND",
+                                      "IO",
+                                      "INVALID_MODEL",
+                                      "UNSUPPORTED",
+                                      "OUT_OF_MEMORY",
+                                      "CANCELLED",
+                                      "INVALID_HANDLE",
+                                      "INVALID_STATE",
+                                      "INTERNAL_ERROR"};
   for (int status = 0; status <= MARTLET_INTERNAL_ERROR; ++status)
     check(strcmp(martlet_status_name(status), names[status]) == 0, "status %d is %s", status,
           names[status]);
@@ -45,37 +54,52 @@ static void last_error(void) {
   pthread_join(thread, NULL);
   check(martlet_last_error()->status == MARTLET_NOT_FOUND, "another thread's error is its own");
   check(martlet_set_num_threads(martlet_get_num_threads()) == MARTLET_OK &&
-            martlet_last_error()->status == MARTLET_NOT_FOUND,
+          martlet_last_error()->status == MARTLET_NOT_FOUND,
         "success leaves the last error alone");
 }
 
 static void dtypes(void) {
-  static const struct { martlet_dtype dtype; const char *name; size_t size; } rows[] = {
-      {MARTLET_FLOAT32, "float32", 4}, {MARTLET_UINT8, "uint8", 1},     {MARTLET_INT8, "int8", 1},
-      {MARTLET_UINT16, "uint16", 2},   {MARTLET_INT16, "int16", 2},     {MARTLET_INT32, "int32", 4},
-      {MARTLET_INT64, "int64", 8},     {MARTLET_BOOL, "bool", 1},       {MARTLET_FLOAT16, "float16", 2},
-      {MARTLET_FLOAT64, "float64", 8}, {MARTLET_UINT32, "uint32", 4},   {MARTLET_UINT64, "uint64", 8},
-      {MARTLET_BFLOAT16, "bfloat16", 2}};
+  static const struct {
+    martlet_dtype dtype;
+    const char *name;
+    size_t size;
+  } rows[] = {{MARTLET_FLOAT32, "float32", 4},  {MARTLET_UINT8, "uint8", 1},
+              {MARTLET_INT8, "int8", 1},        {MARTLET_UINT16, "uint16", 2},
+              {MARTLET_INT16, "int16", 2},      {MARTLET_INT32, "int32", 4},
+              {MARTLET_INT64, "int64", 8},      {MARTLET_BOOL, "bool", 1},
+              {MARTLET_FLOAT16, "float16", 2},  {MARTLET_FLOAT64, "float64", 8},
+              {MARTLET_UINT32, "uint32", 4},    {MARTLET_UINT64, "uint64", 8},
+              {MARTLET_BFLOAT16, "bfloat16", 2}};
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i)
     check(strcmp(martlet_dtype_name(rows[i].dtype), rows[i].name) == 0 &&
-              martlet_dtype_size(rows[i].dtype) == rows[i].size,
+            martlet_dtype_size(rows[i].dtype) == rows[i].size,
           "%s has %d bytes", rows[i].name, (int)rows[i].size);
-  struct { martlet_dtype dtype; const char *name; int bits; } narrow[] = {
-      {MARTLET_FLOAT8E4M3FN, "float8e4m3fn", 8}, {MARTLET_FLOAT8E4M3FNUZ, "float8e4m3fnuz", 8},
-      {MARTLET_FLOAT8E5M2, "float8e5m2", 8},     {MARTLET_FLOAT8E5M2FNUZ, "float8e5m2fnuz", 8},
-      {MARTLET_UINT4, "uint4", 4},               {MARTLET_INT4, "int4", 4},
-      {MARTLET_FLOAT4E2M1, "float4e2m1", 4},     {MARTLET_FLOAT8E8M0, "float8e8m0", 8},
-      {MARTLET_UINT2, "uint2", 2},               {MARTLET_INT2, "int2", 2},
-      {MARTLET_FLOAT6E2M3, "float6e2m3", 6},     {MARTLET_FLOAT6E3M2, "float6e3m2", 6},
-      {MARTLET_FLOAT32, "float32", 32},          {MARTLET_BOOL, "bool", 8}};
+  struct {
+    martlet_dtype dtype;
+    const char *name;
+    int bits;
+  } narrow[] = {{MARTLET_FLOAT8E4M3FN, "float8e4m3fn", 8},
+                {MARTLET_FLOAT8E4M3FNUZ, "float8e4m3fnuz", 8},
+                {MARTLET_FLOAT8E5M2, "float8e5m2", 8},
+                {MARTLET_FLOAT8E5M2FNUZ, "float8e5m2fnuz", 8},
+                {MARTLET_UINT4, "uint4", 4},
+                {MARTLET_INT4, "int4", 4},
+                {MARTLET_FLOAT4E2M1, "float4e2m1", 4},
+                {MARTLET_FLOAT8E8M0, "float8e8m0", 8},
+                {MARTLET_UINT2, "uint2", 2},
+                {MARTLET_INT2, "int2", 2},
+                {MARTLET_FLOAT6E2M3, "float6e2m3", 6},
+                {MARTLET_FLOAT6E3M2, "float6e3m2", 6},
+                {MARTLET_FLOAT32, "float32", 32},
+                {MARTLET_BOOL, "bool", 8}};
   for (size_t i = 0; i < sizeof narrow / sizeof narrow[0]; ++i)
     check(strcmp(martlet_dtype_name(narrow[i].dtype), narrow[i].name) == 0 &&
-              martlet_dtype_bits(narrow[i].dtype) == narrow[i].bits &&
-              martlet_dtype_size(narrow[i].dtype) == (size_t)(narrow[i].bits / 8),
+            martlet_dtype_bits(narrow[i].dtype) == narrow[i].bits &&
+            martlet_dtype_size(narrow[i].dtype) == (size_t)(narrow[i].bits / 8),
           "%s has %d bits", narrow[i].name, narrow[i].bits);
   check(martlet_dtype_bits(0) == 0 && martlet_dtype_bits(1000) == 0, "other values have no bits");
   check(martlet_dtype_size(0) == 0 && martlet_dtype_size(8) == 0 && martlet_dtype_size(-1) == 0 &&
-            strcmp(martlet_dtype_name(1000), "unknown") == 0,
+          strcmp(martlet_dtype_name(1000), "unknown") == 0,
         "other values are no dtypes");
 }
 

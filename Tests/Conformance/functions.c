@@ -2,7 +2,7 @@
 #include "conformance.h"
 
 static uint64_t state = 42;
-enum { FP32_DIGITS = 100000 }; // relative error allowed in FP32: 1e-5
+enum { FP32_DIGITS = 100000 };  // relative error allowed in FP32: 1e-5
 
 static double *zeros(int64_t count) { return calloc((size_t)(count ? count : 1), sizeof(double)); }
 
@@ -26,8 +26,8 @@ static double *plain_matmul(const float *lhs, const float *rhs, int64_t m, int64
 }
 
 static void matmul(void) {
-  static const int64_t sizes[][3] = {{1, 1, 1}, {2, 3, 4}, {7, 33, 17}, {64, 65, 66}, {1, 100, 50},
-                                     {5, 0, 3}, {0, 4, 3}};
+  static const int64_t sizes[][3] = {{1, 1, 1},    {2, 3, 4}, {7, 33, 17}, {64, 65, 66},
+                                     {1, 100, 50}, {5, 0, 3}, {0, 4, 3}};
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; ++i) {
     int64_t m = sizes[i][0], k = sizes[i][1], n = sizes[i][2];
     int64_t a_shape[] = {m, k}, b_shape[] = {k, n}, c_shape[] = {m, n};
@@ -71,8 +71,7 @@ static void matmul_plain(void) {
     martlet_tensor *rhs = random_tensor(&state, 2, b_shape, &b);
     martlet_tensor *apart = NULL, *packed = NULL, *first = NULL;
     martlet_tensor_release(random_tensor(&state, 2, wide_shape, &wide));
-    for (int64_t i = 0; i < m; ++i)
-      memcpy(wide + i * (k + GAP), a + i * k, (size_t)k * sizeof *a);
+    for (int64_t i = 0; i < m; ++i) memcpy(wide + i * (k + GAP), a + i * k, (size_t)k * sizeof *a);
     check_ok(martlet_tensor_wrap_strided(wide, (size_t)(m * (k + GAP)) * sizeof *wide, 0,
                                          MARTLET_FLOAT32, 2, a_shape, strides, 0, NULL, NULL,
                                          &apart));
@@ -86,8 +85,9 @@ static void matmul_plain(void) {
       martlet_tensor *const *inputs = operands[way / 2];
       check_ok(martlet_tensor_wrap(memory, (size_t)(m * n) * sizeof *memory, MARTLET_FLOAT32, 2,
                                    c_shape, &slot));
-      check_ok(way % 2 == 0 ? martlet_matmul(inputs[0], inputs[1], MARTLET_MATH_FP32, &slot)
-                            : martlet_op_run("MatMul", NULL, MARTLET_MATH_FP32, inputs, 2, &slot, 1));
+      check_ok(way % 2 == 0
+                 ? martlet_matmul(inputs[0], inputs[1], MARTLET_MATH_FP32, &slot)
+                 : martlet_op_run("MatMul", NULL, MARTLET_MATH_FP32, inputs, 2, &slot, 1));
       check(same_bits(first, slot), "way %d of %d x %d x %d gives the same bits", way, (int)m,
             (int)k, (int)n);
       martlet_tensor_release(slot);
@@ -119,8 +119,8 @@ static void matmul_views(void) {
   for (int i = 0; i < 4; ++i)
     for (int j = 0; j < 5; ++j)
       for (int p = 0; p < 6; ++p) expected[i * 5 + j] += (double)a[p * 4 + i] * b[j * 6 + p];
-  check_ok(martlet_tensor_wrap_strided(a, 96, 0, MARTLET_FLOAT32, 2, view_a, strides_a, 0, NULL, NULL,
-                                       &lhs));
+  check_ok(martlet_tensor_wrap_strided(a, 96, 0, MARTLET_FLOAT32, 2, view_a, strides_a, 0, NULL,
+                                       NULL, &lhs));
   check_ok(martlet_tensor_wrap_strided(b, 120, 0, MARTLET_FLOAT32, 2, view_b, strides_b, 0, NULL,
                                        NULL, &rhs));
   check_ok(martlet_matmul(lhs, rhs, MARTLET_MATH_FP32, &result));
@@ -135,8 +135,8 @@ static void matmul_views(void) {
   check(same_bits(result, slot), "a result goes to the caller's memory");
   martlet_tensor_release(slot);
   for (int i = 0; i < 60; ++i) gapped[i] = 9;
-  check_ok(martlet_tensor_wrap_strided(gapped, sizeof gapped, 0, MARTLET_FLOAT32, 2, c_shape, gaps, 0,
-                                       NULL, NULL, &slot));
+  check_ok(martlet_tensor_wrap_strided(gapped, sizeof gapped, 0, MARTLET_FLOAT32, 2, c_shape, gaps,
+                                       0, NULL, NULL, &slot));
   check_ok(martlet_matmul(lhs, rhs, MARTLET_MATH_FP32, &slot));
   check(same_bits(result, slot) && gapped[1] == 9 && gapped[59] == 9, "with any strides");
   martlet_tensor_release(slot);
@@ -200,7 +200,8 @@ static void linear(void) {
   check(read_only, "a packed weight is read-only");
   martlet_tensor *slot = packed;
   check_status(MARTLET_INVALID_ARGUMENT, martlet_tensor_copy(input, &slot));
-  check_status(MARTLET_INVALID_SHAPE, martlet_linear(input, bias, NULL, MARTLET_MATH_DEFAULT, &again));
+  check_status(MARTLET_INVALID_SHAPE,
+               martlet_linear(input, bias, NULL, MARTLET_MATH_DEFAULT, &again));
   check_status(MARTLET_INVALID_HANDLE, martlet_pack(NULL, &slot));
   check(slot == NULL, "a result is NULL on failure");
   martlet_tensor_release(packed);
@@ -230,8 +231,10 @@ static void one_conv(const conv_case *c) {
     stride[at] = c->stride[a];
     dilation[at] = c->dilation[a];
     pad[at] = c->pad[a];
-    out[at] = y_shape[2 + a] = (c->in[a] + c->pad[a] + c->pad[c->axes + a] -
-                                c->dilation[a] * (c->kernel[a] - 1) - 1) / c->stride[a] + 1;
+    out[at] = y_shape[2 + a] =
+      (c->in[a] + c->pad[a] + c->pad[c->axes + a] - c->dilation[a] * (c->kernel[a] - 1) - 1) /
+        c->stride[a] +
+      1;
   }
   float *x = NULL, *w = NULL, *b = NULL;
   martlet_tensor *input = random_tensor(&state, 2 + c->axes, x_shape, &x), *result = NULL;
@@ -255,8 +258,10 @@ static void one_conv(const conv_case *c) {
                     if (i0 < 0 || i1 < 0 || i2 < 0 || i0 >= in[0] || i1 >= in[1] || i2 >= in[2])
                       continue;
                     int64_t plane = n * c->channels + f / (c->filters / c->groups) * per_group + ch;
-                    sum += (double)x[((plane * in[0] + i0) * in[1] + i1) * in[2] + i2] *
-                           w[(((f * per_group + ch) * kernel[0] + k0) * kernel[1] + k1) * kernel[2] + k2];
+                    sum +=
+                      (double)x[((plane * in[0] + i0) * in[1] + i1) * in[2] + i2] *
+                      w[(((f * per_group + ch) * kernel[0] + k0) * kernel[1] + k1) * kernel[2] +
+                        k2];
                   }
             *to++ = sum;
           }
@@ -282,14 +287,14 @@ static void one_conv(const conv_case *c) {
 
 static void conv(void) {
   static const conv_case cases[] = {
-      {1, 2, 3, 4, 1, {20}, {3}, {1}, {1}, {1, 1}},
-      {1, 1, 4, 6, 2, {17}, {5}, {2}, {2}, {3, 0}},
-      {2, 2, 3, 8, 1, {9, 11}, {3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}},
-      {2, 1, 8, 8, 8, {12, 10}, {3, 3}, {2, 1}, {1, 1}, {1, 0, 1, 2}},
-      {2, 1, 6, 9, 3, {10, 10}, {1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}},
-      {2, 1, 2, 3, 1, {13, 9}, {3, 2}, {3, 2}, {2, 3}, {2, 1, 0, 3}},
-      {3, 1, 2, 4, 1, {5, 6, 7}, {2, 3, 2}, {1, 2, 1}, {1, 1, 2}, {1, 0, 1, 0, 1, 1}},
-      {3, 2, 4, 4, 4, {4, 4, 4}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1, 1, 1, 1}}};
+    {1, 2, 3, 4, 1, {20}, {3}, {1}, {1}, {1, 1}},
+    {1, 1, 4, 6, 2, {17}, {5}, {2}, {2}, {3, 0}},
+    {2, 2, 3, 8, 1, {9, 11}, {3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}},
+    {2, 1, 8, 8, 8, {12, 10}, {3, 3}, {2, 1}, {1, 1}, {1, 0, 1, 2}},
+    {2, 1, 6, 9, 3, {10, 10}, {1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}},
+    {2, 1, 2, 3, 1, {13, 9}, {3, 2}, {3, 2}, {2, 3}, {2, 1, 0, 3}},
+    {3, 1, 2, 4, 1, {5, 6, 7}, {2, 3, 2}, {1, 2, 1}, {1, 1, 2}, {1, 0, 1, 0, 1, 1}},
+    {3, 2, 4, 4, 4, {4, 4, 4}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1, 1, 1, 1}}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) one_conv(&cases[i]);
 
   int64_t x_shape[] = {1, 3, 8, 8}, w_shape[] = {4, 3, 3, 3}, y_shape[] = {1, 4, 6, 6};
@@ -515,8 +520,8 @@ static void attention(void) {
   martlet_tensor *query = random_tensor(&state, 4, shape, NULL), *result = NULL;
   martlet_tensor *key = random_tensor(&state, 4, other, NULL);
   martlet_tensor *vector = random_tensor(&state, 1, line, NULL);
-  check_status(MARTLET_INVALID_SHAPE, martlet_attention(query, key, query, NULL, 0, false,
-                                                        MARTLET_MATH_DEFAULT, &result));
+  check_status(MARTLET_INVALID_SHAPE,
+               martlet_attention(query, key, query, NULL, 0, false, MARTLET_MATH_DEFAULT, &result));
   check_status(MARTLET_INVALID_SHAPE, martlet_attention(vector, vector, vector, NULL, 0, false,
                                                         MARTLET_MATH_DEFAULT, &result));
   check_status(MARTLET_INVALID_SHAPE, martlet_attention(query, vector, query, NULL, 0, false,

@@ -47,7 +47,7 @@ static void description(martlet_model *model) {
   check(strcmp(info->name, "x") == 0 && info->dtype == MARTLET_FLOAT32 && info->rank == 2,
         "the input is x, float32, of rank 2");
   check(info->shape[0] == -1 && strcmp(info->symbols[0], "N") == 0 && info->shape[1] == MLP_IN &&
-            info->symbols[1] == NULL,
+          info->symbols[1] == NULL,
         "its shape is N by 4");
   check_ok(martlet_model_output(model, 1, &info));
   check(strcmp(info->name, "hidden") == 0 && info->rank == 2, "the second output is hidden");
@@ -74,7 +74,7 @@ static void running(martlet_model *model) {
   martlet_tensor *x = input(), *outputs[2] = {NULL, NULL};
   check_ok(martlet_model_run(model, &x, 1, outputs, 2));
   check(has_shape(outputs[0], 2, y_shape) && distance(outputs[0], y, 6) < 1e-6 &&
-            distance(outputs[1], hidden, 6) < 1e-6,
+          distance(outputs[1], hidden, 6) < 1e-6,
         "a run computes both outputs");
   martlet_tensor *only = NULL;
   check_ok(martlet_model_run(model, &x, 1, &only, 1));
@@ -94,8 +94,8 @@ static void running(martlet_model *model) {
   int64_t gaps[] = {12, 4};
   named[0] = named[1] = NULL;
   check_ok(martlet_tensor_wrap(memory, sizeof memory, MARTLET_FLOAT32, 2, y_shape, &named[0]));
-  check_ok(martlet_tensor_wrap_strided(gapped, sizeof gapped, 0, MARTLET_FLOAT32, 2, y_shape, gaps, 0,
-                                       NULL, NULL, &named[1]));
+  check_ok(martlet_tensor_wrap_strided(gapped, sizeof gapped, 0, MARTLET_FLOAT32, 2, y_shape, gaps,
+                                       0, NULL, NULL, &named[1]));
   for (int round = 0; round < 3; ++round) {
     memset(memory, 0, sizeof memory);
     memset(gapped, 0, sizeof gapped);
@@ -113,7 +113,8 @@ static void running(martlet_model *model) {
     for (int j = 0; j < MLP_IN; ++j) columns[j * 2 + i] = x_values[i * MLP_IN + j];
   martlet_tensor *strided = NULL;
   check_ok(martlet_tensor_wrap_strided(columns, sizeof columns, 0, MARTLET_FLOAT32, 2, x_shape,
-                                       column_strides, MARTLET_WRAP_READ_ONLY, NULL, NULL, &strided));
+                                       column_strides, MARTLET_WRAP_READ_ONLY, NULL, NULL,
+                                       &strided));
   only = NULL;
   check_ok(martlet_context_run(context, &strided, 1, &only, 1));
   check(same_bits(only, outputs[0]), "an input may have any strides");
@@ -132,8 +133,7 @@ static void running(martlet_model *model) {
   int64_t live = -1, kept = -1, peak = -1;
   check_ok(martlet_context_memory(context, &live, &kept, &peak));
   check(peak > 0 && live >= 0 && live <= peak && kept >= 0 && kept <= 2 * peak,
-        "memory: %d live, %d kept, %d at most", (int)live,
-        (int)kept, (int)peak);
+        "memory: %d live, %d kept, %d at most", (int)live, (int)kept, (int)peak);
   check_ok(martlet_context_trim(context));
   check_ok(martlet_context_memory(context, NULL, &kept, NULL));
   check(kept == 0, "nothing is kept after a trim");
@@ -168,7 +168,8 @@ static void reports(martlet_model *model) {
   check_ok(martlet_context_run(context, &x, 1, &y, 1));
   check_ok(martlet_math_mode_pop());
   check_ok(martlet_context_precision_report(context, &text));
-  check(strstr(text, "mode BF16") && strstr(text, "dense"), "the report tells of the mode and node");
+  check(strstr(text, "mode BF16") && strstr(text, "dense"),
+        "the report tells of the mode and node");
   check_ok(martlet_context_profile(context, &text));
   check(strstr(text, "dense") != NULL, "so does the profile");
   check_ok(martlet_context_node_count(context, &nodes));
@@ -231,8 +232,7 @@ static void callbacks(void) {
   check(calls > 0 && !fell, "loading tells of its progress %d times, never falling", calls);
   onnx_bytes file = onnx_mlp();
   options.progress_user = &calls;
-  check_status(MARTLET_CANCELLED,
-               martlet_model_load_memory(file.data, file.size, &options, &none));
+  check_status(MARTLET_CANCELLED, martlet_model_load_memory(file.data, file.size, &options, &none));
   check(none == NULL, "a cancelled load gives nothing");
   free(file.data);
 
@@ -291,7 +291,8 @@ static void memory(void) {
   int64_t bytes = 0;
   check_ok(martlet_model_result_bytes(model, shapes, &rank, 1, &bytes));
   check(bytes >= 2 * 2 * MLP_OUT * 4, "results of two rows take %d bytes", (int)bytes);
-  check_status(MARTLET_INVALID_ARGUMENT, martlet_model_result_bytes(model, shapes, &rank, 0, &bytes));
+  check_status(MARTLET_INVALID_ARGUMENT,
+               martlet_model_result_bytes(model, shapes, &rank, 0, &bytes));
   check(bytes == -1, "a failure leaves -1");
   shapes[0] = wrong;
   check_status(MARTLET_INVALID_SHAPE, martlet_model_result_bytes(model, shapes, &rank, 1, &bytes));
@@ -363,7 +364,8 @@ static void from_file(void) {
   snprintf(path, sizeof path, "%s/mlp.onnx", folder ? folder : "/tmp");
   onnx_bytes file = onnx_mlp();
   FILE *out = fopen(path, "wb");
-  check(out && fwrite(file.data, 1, file.size, out) == file.size && fclose(out) == 0, "a model file");
+  check(out && fwrite(file.data, 1, file.size, out) == file.size && fclose(out) == 0,
+        "a model file");
   martlet_model *model = NULL, *memory = load(NULL);
   check_ok(martlet_model_load(path, NULL, &model));
   unlink(path);
@@ -566,7 +568,8 @@ static void aliasing(void) {
     check_ok(which % 2 ? martlet_context_run(context, &x, 1, slots, 4)
                        : martlet_context_run_named(context, in, &x, 1, outputs, slots, 4));
     for (int i = 0; i < 4; ++i)
-      check(distance(slots[i], expected[i], 4) == 0, "output %d with the input in slot %d", i, which);
+      check(distance(slots[i], expected[i], 4) == 0, "output %d with the input in slot %d", i,
+            which);
     for (int i = 0; i < 4; ++i)
       if (slots[i] != x) martlet_tensor_release(slots[i]);
     martlet_tensor_release(x);

@@ -80,16 +80,19 @@ static void environment(void) {
 }
 
 static void names(void) {
-  static const struct { const char *name; martlet_math_mode mode; } rows[] = {
-      {"FP32", MARTLET_MATH_FP32}, {"strict", MARTLET_MATH_FP32}, {"Ieee", MARTLET_MATH_FP32},
-      {"HIGHEST", MARTLET_MATH_FP32}, {"bf16", MARTLET_MATH_BF16}, {"Tf32", MARTLET_MATH_TF32},
-      {"f16", MARTLET_MATH_F16}, {"any", MARTLET_MATH_ANY}};
+  static const struct {
+    const char *name;
+    martlet_math_mode mode;
+  } rows[] = {{"FP32", MARTLET_MATH_FP32}, {"strict", MARTLET_MATH_FP32},
+              {"Ieee", MARTLET_MATH_FP32}, {"HIGHEST", MARTLET_MATH_FP32},
+              {"bf16", MARTLET_MATH_BF16}, {"Tf32", MARTLET_MATH_TF32},
+              {"f16", MARTLET_MATH_F16},   {"any", MARTLET_MATH_ANY}};
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i) {
     martlet_math_mode mode = MARTLET_MATH_DEFAULT;
     check(martlet_math_mode_from_name(rows[i].name, &mode) == MARTLET_OK && mode == rows[i].mode &&
-              martlet_set_float32_fast_math_mode(rows[i].name) == MARTLET_OK &&
-              martlet_math_mode_get() == mode &&
-              strcmp(martlet_get_float32_fast_math_mode(), martlet_math_mode_name(mode)) == 0,
+            martlet_set_float32_fast_math_mode(rows[i].name) == MARTLET_OK &&
+            martlet_math_mode_get() == mode &&
+            strcmp(martlet_get_float32_fast_math_mode(), martlet_math_mode_name(mode)) == 0,
           "%s is a name of mode %d", rows[i].name, (int)rows[i].mode);
   }
   martlet_math_mode mode = MARTLET_MATH_BF16;
@@ -102,13 +105,14 @@ static void names(void) {
   check_status(MARTLET_INVALID_ARGUMENT, martlet_math_mode_set(5));
   check(martlet_math_mode_get() == MARTLET_MATH_ANY, "a failed call changes nothing");
   check(strcmp(martlet_math_mode_name(MARTLET_MATH_DEFAULT), "DEFAULT") == 0 &&
-            strcmp(martlet_math_mode_name(42), "UNKNOWN") == 0,
+          strcmp(martlet_math_mode_name(42), "UNKNOWN") == 0,
         "other values have names too");
 }
 
 static void *other_thread(void *unused) {
   (void)unused;
-  check(martlet_math_mode_effective() == MARTLET_MATH_FP32, "a scope holds for its own thread alone");
+  check(martlet_math_mode_effective() == MARTLET_MATH_FP32,
+        "a scope holds for its own thread alone");
   check_status(MARTLET_INVALID_STATE, martlet_math_mode_pop());
   return NULL;
 }
@@ -117,8 +121,8 @@ static void scopes(void) {
   check_ok(martlet_math_mode_set(MARTLET_MATH_FP32));
   check_ok(martlet_math_mode_push(MARTLET_MATH_BF16));
   check(martlet_math_mode_effective() == MARTLET_MATH_BF16 &&
-            martlet_math_mode_get() == MARTLET_MATH_FP32 &&
-            strcmp(martlet_get_float32_fast_math_mode(), "BF16") == 0,
+          martlet_math_mode_get() == MARTLET_MATH_FP32 &&
+          strcmp(martlet_get_float32_fast_math_mode(), "BF16") == 0,
         "a scope goes before the process's mode");
   pthread_t thread;
   pthread_create(&thread, NULL, other_thread, NULL);

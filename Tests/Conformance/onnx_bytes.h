@@ -66,7 +66,8 @@ static inline onnx_bytes onnx_value(const char *name, int dtype, int rank, const
   onnx_bytes dims = {0};
   for (int axis = 0; axis < rank; ++axis) {
     onnx_bytes dim = {0};
-    if (shape[axis] < 0) onnx_text(&dim, 2, "N"); else onnx_int(&dim, 1, shape[axis]);
+    if (shape[axis] < 0) onnx_text(&dim, 2, "N");
+    else onnx_int(&dim, 1, shape[axis]);
     onnx_message(&dims, 1, dim);
   }
   onnx_bytes tensor_type = {0}, type = {0}, value = {0};

@@ -36,8 +36,8 @@ static void running(martlet_tensor *x) {
   martlet_tensor *silu[2] = {NULL, NULL};
   check_ok(martlet_op_run("ai.martlet.Silu", NULL, MARTLET_MATH_DEFAULT, inputs, 1, silu, 1));
   check_ok(martlet_op_run("Silu", NULL, MARTLET_MATH_DEFAULT, inputs, 1, silu + 1, 1));
-  const float expected[] = {-0.26894143f, 0.31122968f, 1.76159418f, 2.85772240f, -0.07194484f,
-                            4.96653575f};
+  const float expected[] = {-0.26894143f, 0.31122968f,  1.76159418f,
+                            2.85772240f,  -0.07194484f, 4.96653575f};
   check(holds_floats(silu[0], expected, 6) && same_bits(silu[0], silu[1]), "Silu has two names");
   for (int i = 0; i < 2; ++i) martlet_tensor_release(silu[i]);
 

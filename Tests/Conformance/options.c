@@ -18,14 +18,16 @@ static void *before_a_wall(size_t size) {
 static martlet_status load(const void *options) {
   martlet_model *model = NULL;
   martlet_status status = martlet_model_load_memory(file.data, file.size, options, &model);
-  check((status == MARTLET_OK) == (model != NULL), "there is a model if, and only if, it succeeded");
+  check((status == MARTLET_OK) == (model != NULL),
+        "there is a model if, and only if, it succeeded");
   martlet_model_release(model);
   return status;
 }
 
 // The struct as it was when it had so many bytes.
 static void older(void) {
-  for (size_t size = sizeof(size_t); size <= sizeof(martlet_model_options); size += sizeof(size_t)) {
+  for (size_t size = sizeof(size_t); size <= sizeof(martlet_model_options);
+       size += sizeof(size_t)) {
     martlet_model_options *options = before_a_wall(size);
     options->struct_size = size;
     check_ok(load(options));
@@ -53,9 +55,18 @@ static void newer(void) {
 
 // Sizes that no header has; nothing but the size itself may be looked at.
 static void bad(void) {
-  const size_t sizes[] = {0, 1, 3, 7, 9, 12, sizeof(martlet_model_options) - 1,
-                          sizeof(martlet_model_options) + 1, 1 << 20, SIZE_MAX / 2 + 1,
-                          SIZE_MAX - 7, SIZE_MAX};
+  const size_t sizes[] = {0,
+                          1,
+                          3,
+                          7,
+                          9,
+                          12,
+                          sizeof(martlet_model_options) - 1,
+                          sizeof(martlet_model_options) + 1,
+                          1 << 20,
+                          SIZE_MAX / 2 + 1,
+                          SIZE_MAX - 7,
+                          SIZE_MAX};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; ++i) {
     size_t *wall = before_a_wall(sizeof(size_t));
     *wall = sizes[i];

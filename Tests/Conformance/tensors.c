@@ -31,7 +31,7 @@ static void creation(void) {
   check_ok(martlet_tensor_data(tensor, &data));
   check_ok(martlet_tensor_mutable_data(tensor, &mutable_data));
   check(dtype == MARTLET_FLOAT32 && strides[0] == 12 && strides[1] == 4 && strides[2] == 1 &&
-            count == 24 && bytes == 96 && contiguous && !read_only && data == mutable_data,
+          count == 24 && bytes == 96 && contiguous && !read_only && data == mutable_data,
         "dtype, strides, counts, flags and data are as they should be");
   check((uintptr_t)data % 64 == 0, "the data is aligned to 64 bytes");
   bool zero = true;
@@ -92,13 +92,14 @@ static void wrapping(void) {
   check_ok(martlet_tensor_release(tensor));
 
   deletions = 0;
-  check_ok(martlet_tensor_wrap_strided(values, sizeof values, 11 * sizeof(float), MARTLET_FLOAT32, 2,
-                                       shape, reversed, 0, count_deletion, &tensor, &tensor));
+  check_ok(martlet_tensor_wrap_strided(values, sizeof values, 11 * sizeof(float), MARTLET_FLOAT32,
+                                       2, shape, reversed, 0, count_deletion, &tensor, &tensor));
   float out[12];
   bool contiguous = true;
   check_ok(martlet_tensor_is_contiguous(tensor, &contiguous));
   check_ok(martlet_tensor_read(tensor, out, sizeof out));
-  check(!contiguous && out[0] == 11 && out[1] == 10 && out[11] == 0, "negative strides run backwards");
+  check(!contiguous && out[0] == 11 && out[1] == 10 && out[11] == 0,
+        "negative strides run backwards");
   martlet_tensor *copy = NULL;
   check_ok(martlet_tensor_copy(tensor, &copy));
   check_ok(martlet_tensor_retain(tensor));
@@ -137,7 +138,7 @@ static void wrapping_badly(void) {
   check_status(MARTLET_INVALID_ARGUMENT,
                martlet_tensor_wrap(NULL, sizeof values, MARTLET_FLOAT32, 2, shape, &tensor));
   check_status(MARTLET_INVALID_ARGUMENT, martlet_tensor_wrap((char *)values + 1, sizeof values - 1,
-                                                            MARTLET_FLOAT32, 1, far + 1, &tensor));
+                                                             MARTLET_FLOAT32, 1, far + 1, &tensor));
   check_status(MARTLET_INVALID_ARGUMENT,
                martlet_tensor_wrap(values, SIZE_MAX, MARTLET_FLOAT32, 2, shape, &tensor));
 #define WRAP(offset, strides, flags)                                                            \
@@ -192,8 +193,8 @@ static void copying(void) {
   check_status(MARTLET_INVALID_DTYPE, martlet_tensor_copy(source, &slot));
   martlet_tensor_release(slot);
   int64_t repeated[] = {0, 1};
-  check_ok(martlet_tensor_wrap_strided(target, sizeof target, 0, MARTLET_FLOAT32, 2, shape, repeated,
-                                       0, NULL, NULL, &slot));
+  check_ok(martlet_tensor_wrap_strided(target, sizeof target, 0, MARTLET_FLOAT32, 2, shape,
+                                       repeated, 0, NULL, NULL, &slot));
   check_status(MARTLET_INVALID_ARGUMENT, martlet_tensor_copy(source, &slot));
   martlet_tensor_release(slot);
   check_status(MARTLET_INVALID_ARGUMENT, martlet_tensor_copy(source, NULL));
@@ -253,9 +254,9 @@ static void conversions(void) {
           "bool to float32 is 0 and 1");
 
   static const martlet_dtype all[] = {
-      MARTLET_FLOAT32, MARTLET_UINT8,   MARTLET_INT8,    MARTLET_UINT16, MARTLET_INT16,
-      MARTLET_INT32,   MARTLET_INT64,   MARTLET_BOOL,    MARTLET_FLOAT16, MARTLET_FLOAT64,
-      MARTLET_UINT32,  MARTLET_UINT64,  MARTLET_BFLOAT16};
+    MARTLET_FLOAT32, MARTLET_UINT8,  MARTLET_INT8,    MARTLET_UINT16,  MARTLET_INT16,
+    MARTLET_INT32,   MARTLET_INT64,  MARTLET_BOOL,    MARTLET_FLOAT16, MARTLET_FLOAT64,
+    MARTLET_UINT32,  MARTLET_UINT64, MARTLET_BFLOAT16};
   int64_t shape[] = {2, 2};
   const float small[] = {0, 1, 1, 0};
   martlet_tensor *source = NULL;
@@ -268,7 +269,8 @@ static void conversions(void) {
                   !martlet_tensor_convert(first, all[j], &second) &&
                   !martlet_tensor_convert(second, MARTLET_FLOAT32, &third) &&
                   same_bits(source, third);
-      if (!same) printf("        %s to %s\n", martlet_dtype_name(all[i]), martlet_dtype_name(all[j]));
+      if (!same)
+        printf("        %s to %s\n", martlet_dtype_name(all[i]), martlet_dtype_name(all[j]));
       right = right && same;
       martlet_tensor_release(first);
       martlet_tensor_release(second);
@@ -305,9 +307,9 @@ static void packed(void) {
   martlet_tensor_release(tensor);
   check_status(MARTLET_INVALID_SHAPE,
                martlet_tensor_from_data(nibbles, 1, MARTLET_INT4, 1, shape, &tensor));
-  check_status(MARTLET_INVALID_SHAPE, martlet_tensor_wrap_strided(
-                                          (void *)nibbles, 2, 0, MARTLET_UINT4, 2, square, turned,
-                                          MARTLET_WRAP_READ_ONLY, NULL, NULL, &tensor));
+  check_status(MARTLET_INVALID_SHAPE,
+               martlet_tensor_wrap_strided((void *)nibbles, 2, 0, MARTLET_UINT4, 2, square, turned,
+                                           MARTLET_WRAP_READ_ONLY, NULL, NULL, &tensor));
   check_says(martlet_last_error()->message, "one after another", "message");
   const float numbers[] = {448, 1e6f, -0.0f};
   const unsigned char codes[] = {0x7e, 0x7e, 0x80};

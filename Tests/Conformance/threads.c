@@ -97,8 +97,10 @@ static void own_pools(void) {
     martlet_tensor_release(z);
   }
   int called = 0;
-  martlet_pool_options options = {.struct_size = sizeof options, .thread_count = 3,
-                                  .parallel_for = backwards, .parallel_for_user = &called};
+  martlet_pool_options options = {.struct_size = sizeof options,
+                                  .thread_count = 3,
+                                  .parallel_for = backwards,
+                                  .parallel_for_user = &called};
   martlet_pool *pool = NULL;
   check_ok(martlet_pool_create(&options, &pool));
   check_ok(martlet_pool_retain(pool));
@@ -139,7 +141,8 @@ static void *worker(void *number) {
   int64_t shape[] = {2, MLP_IN};
   martlet_tensor *x = NULL, *first = NULL;
   martlet_context *context = NULL;
-  failures += martlet_tensor_from_data(x_values, sizeof x_values, MARTLET_FLOAT32, 2, shape, &x) != 0;
+  failures += martlet_tensor_from_data(x_values, sizeof x_values, MARTLET_FLOAT32, 2, shape, &x) !=
+              0;
   failures += martlet_context_create(model, &context) != 0;
   failures += martlet_model_run(model, &x, 1, &first, 1) != 0;
   for (int round = 0; round < 40; ++round) {
@@ -192,7 +195,7 @@ static void *forker(void *unused) {
     fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {
-      alarm(60); // a child that hangs is a failure too
+      alarm(60);  // a child that hangs is a failure too
       _exit(child());
     }
     int status = 0;
@@ -218,7 +221,8 @@ int main(void) {
   own_pools();
   check_ok(martlet_set_num_threads(4));
   eight_threads();
-  check(forker(NULL) == NULL, "a forked child computes the same, after its parent has used threads");
+  check(forker(NULL) == NULL,
+        "a forked child computes the same, after its parent has used threads");
   pthread_t thread;
   void *failures = NULL;
   pthread_create(&thread, NULL, forker, NULL);

@@ -66,7 +66,8 @@ static void strings(void) {
   check_status(MARTLET_INVALID_DTYPE, martlet_tensor_create(MARTLET_STRING, 1, one, &none));
   check_status(MARTLET_INVALID_DTYPE,
                martlet_tensor_from_data(buffer, 8, MARTLET_STRING, 1, one, &none));
-  check_status(MARTLET_INVALID_DTYPE, martlet_tensor_wrap(buffer, 8, MARTLET_STRING, 1, one, &none));
+  check_status(MARTLET_INVALID_DTYPE,
+               martlet_tensor_wrap(buffer, 8, MARTLET_STRING, 1, one, &none));
   const char *bad[] = {"ok", "\xff"}, *missing[] = {"ok", NULL};
   const int64_t two[] = {2}, huge[] = {INT64_MAX};
   const size_t inner[] = {3, 0};
@@ -221,8 +222,7 @@ static void runs(void) {
   check_status(MARTLET_INVALID_ARGUMENT,
                martlet_context_run_values(context, &sequence, 0, outputs, 3));
   martlet_tensor *tensor = floats(2, 0), *result = NULL;
-  check_status(MARTLET_INVALID_ARGUMENT,
-               martlet_context_run(context, &tensor, 1, &result, 1));
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_context_run(context, &tensor, 1, &result, 1));
   martlet_tensor_release(tensor);
   martlet_value *all[] = {elements[0], elements[1], sequence};
   for (int i = 0; i < 3; ++i) martlet_value_release(all[i]);

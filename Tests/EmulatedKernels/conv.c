@@ -25,14 +25,20 @@ static void test_sums(const mk_gemm_row *row, bool fused, int64_t pixels, int64_
   // Pixels in any order, terms in any order, so that all strides and jumps occur.
   const int64_t turn = pixels > 1 ? random_below(pixels) : 0;
   for (int64_t i = 0; i < pixels; i++)
-    place[i] = (mk_conv_place){(int32_t)random_below(image / 2),
-                               (int32_t)((i + turn) % pixels * row->nr)};
+    place[i] =
+      (mk_conv_place){(int32_t)random_below(image / 2), (int32_t)((i + turn) % pixels * row->nr)};
   for (int64_t t = 0; t < terms; t++)
-    term[t] = (mk_conv_place){(int32_t)random_below(image / 2),
-                              (int32_t)(random_below(lines) * row->nr)};
-  const mk_conv_sums job = {
-    .pixel_count = pixels, .term_count = terms, .n = n, .src = src, .pixels = place,
-    .terms = term, .weights = weights, .sums = sums, .accumulates = random_below(2)};
+    term[t] =
+      (mk_conv_place){(int32_t)random_below(image / 2), (int32_t)(random_below(lines) * row->nr)};
+  const mk_conv_sums job = {.pixel_count = pixels,
+                            .term_count = terms,
+                            .n = n,
+                            .src = src,
+                            .pixels = place,
+                            .terms = term,
+                            .weights = weights,
+                            .sums = sums,
+                            .accumulates = random_below(2)};
   float expected[64 * 64];
   for (int64_t i = 0; i < pixels; i++) {
     for (int64_t j = 0; j < n; j++) {
@@ -49,17 +55,21 @@ static void test_sums(const mk_gemm_row *row, bool fused, int64_t pixels, int64_
   for (int64_t i = 0; i < pixels; i++)
     for (int64_t j = 0; j < n; j++)
       right &= bits_of(sums[place[i].other + j]) == bits_of(expected[i * n + j]);
-  check(right, "sums of %lld pixels by %lld channels, %lld terms", (long long)pixels,
-        (long long)n, (long long)terms);
+  check(right, "sums of %lld pixels by %lld channels, %lld terms", (long long)pixels, (long long)n,
+        (long long)terms);
 }
 
 static void test_band(const mk_gemm_row *row) {
   const int64_t h = 1 + random_below(6), w = 1 + random_below(random_below(2) ? 6 : 70);
   const int64_t planes = 1 + random_below(4);
-  const mk_conv_band band = {
-    .planes = planes, .src = floats(IMAGE, planes * h * w, random_below(2)), .in_h = h,
-    .in_w = w, .y0 = random_below(9) - 4, .rows = 1 + random_below(8),
-    .x0 = random_below(30) - 20, .columns = 1 + random_below(90)};
+  const mk_conv_band band = {.planes = planes,
+                             .src = floats(IMAGE, planes * h * w, random_below(2)),
+                             .in_h = h,
+                             .in_w = w,
+                             .y0 = random_below(9) - 4,
+                             .rows = 1 + random_below(8),
+                             .x0 = random_below(30) - 20,
+                             .columns = 1 + random_below(90)};
   const int64_t count = planes * band.rows * band.columns;
   mk_conv_band job = band;
   job.dst = floats(LINES, count + 16, true);
@@ -85,9 +95,14 @@ static void test_gather(const mk_gemm_row *row, int64_t count, bool is_run) {
   for (int64_t i = 0; i < count; i++)
     place[i] = (mk_conv_place){(int32_t)(is_run ? first + i : random_below(stride)), 0};
   float *dst = floats(LINES, tiles * channels * width, true);
-  row->conv->gather(&(mk_conv_gather){
-    .channels = channels, .src = src, .channel_stride = stride, .pixels = place, .count = count,
-    .most = most, .dst = dst, .tile_width = width});
+  row->conv->gather(&(mk_conv_gather){.channels = channels,
+                                      .src = src,
+                                      .channel_stride = stride,
+                                      .pixels = place,
+                                      .count = count,
+                                      .most = most,
+                                      .dst = dst,
+                                      .tile_width = width});
   bool right = fringe_is_whole(LINES);
   int64_t next = 0;
   for (int64_t tile = 0; tile < tiles; tile++) {
@@ -109,10 +124,17 @@ static void test_finish(const mk_gemm_row *row, int64_t pixels, int64_t n) {
   const int64_t stride = pixels + random_below(9), sums_stride = row->nr;
   const int64_t lines = (n - 1) * stride + pixels;
   const float *sums = floats(SUMS, pixels * sums_stride, true);
-  mk_conv_finish job = {
-    .pixels = pixels, .n = n, .sums = sums, .sums_stride = sums_stride, .dst_stride = stride,
-    .dst = floats(LINES, lines, true), .act = (int32_t)random_below(3), .lo = -0.25f,
-    .hi = 0.5f, .a = 2, .b = 1};
+  mk_conv_finish job = {.pixels = pixels,
+                        .n = n,
+                        .sums = sums,
+                        .sums_stride = sums_stride,
+                        .dst_stride = stride,
+                        .dst = floats(LINES, lines, true),
+                        .act = (int32_t)random_below(3),
+                        .lo = -0.25f,
+                        .hi = 0.5f,
+                        .a = 2,
+                        .b = 1};
   if (random_below(2)) job.bias = floats(BIAS, n, true);
   const int64_t aliasing = random_below(3);
   if (aliasing == 1) job.residual = floats(RESIDUAL, lines, true);
@@ -158,10 +180,13 @@ static bool same_in_product(uint16_t a, uint16_t b) {
 static void test_window(const mk_conv_dot_kernels *kernels) {
   const int64_t channels = 2 * (1 + random_below(20)), more = 2 * random_below(9);
   const int64_t step = 1 + random_below(2);
-  mk_conv_window job = {
-    .channels = channels, .y0 = random_below(3), .x0 = random_below(20), .step = step,
-    .height = 1 + random_below(6), .width = 1 + random_below(40),
-    .dst_channels = channels + (random_below(4) == 0 ? more : 0)};
+  mk_conv_window job = {.channels = channels,
+                        .y0 = random_below(3),
+                        .x0 = random_below(20),
+                        .step = step,
+                        .height = 1 + random_below(6),
+                        .width = 1 + random_below(40),
+                        .dst_channels = channels + (random_below(4) == 0 ? more : 0)};
   job.in_h = job.y0 + (job.height - 1) * step + 1 + random_below(2);
   job.in_w = job.x0 + (job.width - 1) * step + 1 + random_below(2);
   job.dst_stride = job.width * job.dst_channels + random_below(9);
@@ -184,11 +209,9 @@ static void test_window(const mk_conv_dot_kernels *kernels) {
     const int64_t y = i / job.dst_stride, at = i % job.dst_stride;
     const int64_t c = at % job.dst_channels, x = at / job.dst_channels;
     uint16_t expected = 0;
-    if (x >= job.width)
-      expected = before[i];
+    if (x >= job.width) expected = before[i];
     else if (c < channels)
-      expected = round_to_bf16(
-          src[c * plane + (job.y0 + y * step) * job.in_w + job.x0 + x * step]);
+      expected = round_to_bf16(src[c * plane + (job.y0 + y * step) * job.in_w + job.x0 + x * step]);
     right &= same_in_product(job.dst[i], expected);
   }
   check(right, "window of %lldx%lld pixels, %lld of %lld channels, step %lld",
@@ -205,13 +228,22 @@ static void test_dot(const mk_gemm_row *row, bool is_grouped) {
   const int64_t group_lanes = lanes * in_group * 2 / kernels->grouped_channels *
                               (random_below(3) == 0 ? 2 : 1);
   const int64_t channels = is_grouped ? kernels->grouped_channels : in_group * 2;
-  mk_conv_dot job = {
-    .in_h = 1 + random_below(9), .in_w = 1 + random_below(9), .h = -random_below(4),
-    .w = -random_below(4), .channels = channels, .ker_h = 1 + random_below(4),
-    .ker_w = 1 + random_below(4), .stride_h = 1 + random_below(3), .stride_w = 1 + random_below(3),
-    .dil_h = 1 + random_below(3), .dil_w = 1 + random_below(3), .rows = 1 + random_below(4),
-    .columns = 1 + random_below(9), .depth = 2 * (1 + random_below(random_below(2) ? 20 : 200)),
-    .group_lanes = group_lanes > lanes ? lanes : group_lanes, .group_pairs = in_group};
+  mk_conv_dot job = {.in_h = 1 + random_below(9),
+                     .in_w = 1 + random_below(9),
+                     .h = -random_below(4),
+                     .w = -random_below(4),
+                     .channels = channels,
+                     .ker_h = 1 + random_below(4),
+                     .ker_w = 1 + random_below(4),
+                     .stride_h = 1 + random_below(3),
+                     .stride_w = 1 + random_below(3),
+                     .dil_h = 1 + random_below(3),
+                     .dil_w = 1 + random_below(3),
+                     .rows = 1 + random_below(4),
+                     .columns = 1 + random_below(9),
+                     .depth = 2 * (1 + random_below(random_below(2) ? 20 : 200)),
+                     .group_lanes = group_lanes > lanes ? lanes : group_lanes,
+                     .group_pairs = in_group};
   if (random_below(8) == 0) {  // more areas than a kernel has at a time
     job.rows = 1 + random_below(2), job.columns = 40, job.in_w = 5 + random_below(45);
     job.ker_w = 30, job.w = -25, job.stride_w = 1, job.dil_w = 1;
@@ -238,8 +270,8 @@ static void test_dot(const mk_gemm_row *row, bool is_grouped) {
         if (y < 0 || y >= job.in_h || x < 0 || x >= job.in_w) continue;
         for (int64_t c = 0; c < in_group * 2; c++) {
           const double product =
-              (double)widen(src[(y * job.width + x) * channels + group * in_group * 2 + c]) *
-              widen(weights[((t * in_group + c / 2) * lanes + j) * 2 + c % 2]);
+            (double)widen(src[(y * job.width + x) * channels + group * in_group * 2 + c]) *
+            widen(weights[((t * in_group + c / 2) * lanes + j) * 2 + c % 2]);
           sum += product;
           magnitude += fabs(product);
         }
@@ -257,9 +289,18 @@ static void test_dot(const mk_gemm_row *row, bool is_grouped) {
 static void test_dot_order(const mk_gemm_row *row) {
   enum { PIXELS_HERE = 13, PAIRS = 9, TAPS = 6 };
   const int64_t lanes = row->conv_dot->lanes;
-  mk_conv_dot job = {.in_h = 9, .in_w = 40, .channels = PAIRS * 2, .ker_h = 2, .ker_w = 3,
-                     .stride_h = 1, .stride_w = 1, .dil_h = 1, .dil_w = 1, .rows = 1,
-                     .columns = PIXELS_HERE, .width = PIXELS_HERE + 2};
+  mk_conv_dot job = {.in_h = 9,
+                     .in_w = 40,
+                     .channels = PAIRS * 2,
+                     .ker_h = 2,
+                     .ker_w = 3,
+                     .stride_h = 1,
+                     .stride_w = 1,
+                     .dil_h = 1,
+                     .dil_w = 1,
+                     .rows = 1,
+                     .columns = PIXELS_HERE,
+                     .width = PIXELS_HERE + 2};
   uint16_t *const src = halves(IMAGE, 2 * job.width * PAIRS * 2, true);
   uint16_t *const weights = halves(WEIGHTS, TAPS * PAIRS * lanes * 2, true);
   job.src = src;
@@ -276,10 +317,17 @@ static void test_dot_order(const mk_gemm_row *row) {
       for (int64_t t = 0; t < TAPS; t++)
         memcpy(line + t * PAIRS * 2, src + ((t / 3) * job.width + i + t % 3) * PAIRS * 2,
                PAIRS * 4);
-      const mk_gemm_tile tile = {
-        .m = 1, .n = lanes, .k = TAPS * PAIRS * 2, .lhs = line, .lhs_stride = TAPS * PAIRS * 4,
-        .rhs = weights, .acc = expected, .acc_stride = lanes * 4, .dst = expected,
-        .dst_stride = lanes * 4, .flags = MK_FIRST_K | MK_LAST_K};
+      const mk_gemm_tile tile = {.m = 1,
+                                 .n = lanes,
+                                 .k = TAPS * PAIRS * 2,
+                                 .lhs = line,
+                                 .lhs_stride = TAPS * PAIRS * 4,
+                                 .rhs = weights,
+                                 .acc = expected,
+                                 .acc_stride = lanes * 4,
+                                 .dst = expected,
+                                 .dst_stride = lanes * 4,
+                                 .flags = MK_FIRST_K | MK_LAST_K};
       row->tile(&tile);
       check(memcmp(job.sums + i * lanes, expected, (size_t)lanes * 4) == 0,
             "sums in blocks of %lld terms: not the bits of a tile of the product",

@@ -26,19 +26,17 @@ static float element(const void *p, int64_t i, int32_t dtype) {
 
 static void put(void *p, int64_t i, int32_t dtype, float x) {
   const uint16_t h = round_to_bf16(x);
-  if (dtype == MK_BF16)
-    memcpy((char *)p + 2 * i, &h, 2);
-  else
-    memcpy((char *)p + 4 * i, &x, 4);
+  if (dtype == MK_BF16) memcpy((char *)p + 2 * i, &h, 2);
+  else memcpy((char *)p + 4 * i, &x, 4);
 }
 
 typedef enum values { ORDINARY, WIDE_RANGE, SPECIAL } values;
 
 static float draw(values kind) {
   if (kind == SPECIAL && random_below(24) == 0) {
-    static const uint32_t odd[] = {0x7f800000, 0xff800000, 0x7fc12345, 0xffa00001, 1, 0x807fffff,
-                                   0x00800000, 0x7f7fffff, 0x80000000, 0x00010000, 0x3f808000,
-                                   0x007f7fff, 0x807f8000};
+    static const uint32_t odd[] = {0x7f800000, 0xff800000, 0x7fc12345, 0xffa00001, 1,
+                                   0x807fffff, 0x00800000, 0x7f7fffff, 0x80000000, 0x00010000,
+                                   0x3f808000, 0x007f7fff, 0x807f8000};
     return float_of(odd[random_below(sizeof odd / sizeof odd[0])]);
   }
   if (kind == WIDE_RANGE) return ldexpf(random_unit(), (int)random_below(140) - 90);
@@ -117,8 +115,12 @@ static const char *pack_problem(const mk_gemm_row *row, problem *q, int64_t *pan
   rows panel = make_rows(PANEL, panels, bytes, *panel_stride, true);
   float *source = slot_memory(RHS, q->n * q->k * 4, true);
   memcpy(source, q->rhs, (size_t)(q->n * q->k) * 4);
-  row->pack_rhs_f32(&(mk_pack_rhs){.k = q->k, .n = q->n, .src = source, .k_stride = 4,
-                                   .n_stride = q->k * 4, .dst = panel.first,
+  row->pack_rhs_f32(&(mk_pack_rhs){.k = q->k,
+                                   .n = q->n,
+                                   .src = source,
+                                   .k_stride = 4,
+                                   .n_stride = q->k * 4,
+                                   .dst = panel.first,
                                    .dst_panel_stride = *panel_stride});
   for (int64_t i = 0; row->rhs == MK_BF16 && i < q->n * q->k; i++)
     q->rhs[i] = widen(round_to_bf16(q->rhs[i]));
@@ -228,7 +230,10 @@ static void test_pack_rhs(const mk_gemm_row *row) {
           const int64_t spread = layout == SPACED ? 3 : 1;
           const int64_t row_bytes = ((n - 1) * spread + 1) * size, step = row_bytes + gap;
           r = make_rows(SOURCE, k, row_bytes,
-                        layout == BACKWARD ? -step : layout == BROADCAST ? 0 : step, true);
+                        layout == BACKWARD    ? -step
+                        : layout == BROADCAST ? 0
+                                              : step,
+                        true);
           k_stride = r.stride, n_stride = spread * size;
         }
         uint32_t *expected = calloc((size_t)(k * n + 1), 4);
@@ -247,8 +252,12 @@ static void test_pack_rhs(const mk_gemm_row *row) {
           }
         }
         rows panels = make_panels(row, k, n);
-        const mk_pack_rhs pack = {.k = k, .n = n, .src = r.first, .k_stride = k_stride,
-                                  .n_stride = n_stride, .dst = panels.first,
+        const mk_pack_rhs pack = {.k = k,
+                                  .n = n,
+                                  .src = r.first,
+                                  .k_stride = k_stride,
+                                  .n_stride = n_stride,
+                                  .dst = panels.first,
                                   .dst_panel_stride = panels.stride};
         (from_same || row->rhs == MK_F32 ? row->pack_rhs_same : row->pack_rhs_f32)(&pack);
         char what[48];
@@ -263,13 +272,21 @@ static void test_pack_rhs(const mk_gemm_row *row) {
 static void test_pack_conv(const mk_gemm_row *row) {
   for (int round = 0; round < 60; round++) {
     const bool deep = round % 6 == 0;
-    mk_pack_conv c = {
-      .in_d = deep ? 1 + random_below(4) : 1, .in_h = 1 + random_below(9),
-      .in_w = 1 + random_below(round % 3 ? 12 : 45), .ker_d = deep ? 1 + random_below(3) : 1,
-      .ker_h = 1 + random_below(3), .ker_w = 1 + random_below(4), .stride_d = 1 + random_below(2),
-      .stride_h = 1 + random_below(3), .stride_w = 1 + random_below(3), .dil_d = 1,
-      .dil_h = 1 + random_below(2), .dil_w = 1 + random_below(2),
-      .pad_d = deep ? random_below(2) : 0, .pad_h = random_below(3), .pad_w = random_below(3)};
+    mk_pack_conv c = {.in_d = deep ? 1 + random_below(4) : 1,
+                      .in_h = 1 + random_below(9),
+                      .in_w = 1 + random_below(round % 3 ? 12 : 45),
+                      .ker_d = deep ? 1 + random_below(3) : 1,
+                      .ker_h = 1 + random_below(3),
+                      .ker_w = 1 + random_below(4),
+                      .stride_d = 1 + random_below(2),
+                      .stride_h = 1 + random_below(3),
+                      .stride_w = 1 + random_below(3),
+                      .dil_d = 1,
+                      .dil_h = 1 + random_below(2),
+                      .dil_w = 1 + random_below(2),
+                      .pad_d = deep ? random_below(2) : 0,
+                      .pad_h = random_below(3),
+                      .pad_w = random_below(3)};
     // The outputs that symmetric padding gives, and one more of ceil_mode now and then.
     const int64_t d = (c.in_d + 2 * c.pad_d - c.dil_d * (c.ker_d - 1) - 1);
     const int64_t h = (c.in_h + 2 * c.pad_h - c.dil_h * (c.ker_h - 1) - 1);
@@ -317,8 +334,8 @@ static void test_pack_conv(const mk_gemm_row *row) {
     snprintf(what, sizeof what,
              "pack_conv %lldx%lldx%lld by %lldx%lldx%lld stride %lld %lld dil %lld %lld",
              (long long)c.in_d, (long long)c.in_h, (long long)c.in_w, (long long)c.ker_d,
-             (long long)c.ker_h, (long long)c.ker_w, (long long)c.stride_h,
-             (long long)c.stride_w, (long long)c.dil_h, (long long)c.dil_w);
+             (long long)c.ker_h, (long long)c.ker_w, (long long)c.stride_h, (long long)c.stride_w,
+             (long long)c.dil_h, (long long)c.dil_w);
     check_panels(row, what, &panels, c.k, c.n, expected);
     free(expected);
   }
@@ -337,8 +354,7 @@ static void check_round(const mk_gemm_row *row, bool flushes, uint32_t first, ui
   const int64_t gap = random_below(16) * 4;
   float *src = (float *)((char *)slot_memory(SOURCE, n * 4 + gap, true) + gap);
   rows dst = make_rows(DST, 1, n * 2, n * 2, true);
-  for (int64_t i = 0; i < n; i++)
-    src[i] = float_of(gaps && i % 2 ? 0 : first + (uint32_t)i * step);
+  for (int64_t i = 0; i < n; i++) src[i] = float_of(gaps && i % 2 ? 0 : first + (uint32_t)i * step);
   row->round(n, src, (uint16_t *)dst.first);
   int64_t wrong = 0;
   uint32_t at = 0;
@@ -364,7 +380,8 @@ static void test_round(const mk_gemm_row *row, product_order order) {
   for (uint32_t sign = 0; sign < 2; sign++)
     for (uint32_t start = 0x007f0000; start < 0x00820000; start += 1024)
       check_round(row, flushes, sign << 31 | start, 1, 1024, start % 2048 != 0);
-  for (int64_t n = 0; n < 100; n++) check_round(row, flushes, random_bits(), random_bits(), n, false);
+  for (int64_t n = 0; n < 100; n++)
+    check_round(row, flushes, random_bits(), random_bits(), n, false);
 }
 
 // ---------------------------------------------------------------------------- tile, stream
@@ -377,8 +394,7 @@ static rows put_lhs(const mk_gemm_row *row, problem *q, bool repeated) {
   if (repeated)
     for (int64_t i = 1; i < q->m; i++) memcpy(q->lhs + i * q->k, q->lhs, (size_t)q->k * 4);
   for (int64_t i = 0; i < q->m; i++)
-    for (int64_t p = 0; p < q->k; p++)
-      put(r.first + i * stride, p, row->lhs, q->lhs[i * q->k + p]);
+    for (int64_t p = 0; p < q->k; p++) put(r.first + i * stride, p, row->lhs, q->lhs[i * q->k + p]);
   return r;
 }
 
@@ -395,8 +411,8 @@ static void check_dst(const mk_gemm_row *row, product_order order, const char *w
     }
   }
   check(wrong == 0, "%s %s m=%lld n=%lld k=%lld: %lld wrong, [%lld][%lld] is %a, not %a", row->name,
-        what, (long long)q->m, (long long)q->n, (long long)q->k, (long long)wrong,
-        (long long)at_i, (long long)at_j, (double)got, (double)expected);
+        what, (long long)q->m, (long long)q->n, (long long)q->k, (long long)wrong, (long long)at_i,
+        (long long)at_j, (double)got, (double)expected);
 }
 
 static rows make_dst(const mk_gemm_row *row, int64_t m, int64_t n) {
@@ -420,8 +436,7 @@ static void test_tile(const mk_gemm_row *row, product_order order, int64_t m, in
   if (e) oracle = *e;
   if (alias) {
     kept = malloc((size_t)(m * n + 1) * 4);
-    for (int64_t i = 0; i < m; i++)
-      memcpy(kept + i * n, dst.first + i * dst.stride, (size_t)n * 4);
+    for (int64_t i = 0; i < m; i++) memcpy(kept + i * n, dst.first + i * dst.stride, (size_t)n * 4);
     oracle.residual = kept;
     oracle.residual_stride = n * 4;
   }
@@ -432,13 +447,20 @@ static void test_tile(const mk_gemm_row *row, product_order order, int64_t m, in
   for (int64_t part = 0; part < parts; part++) {
     const bool last = part == parts - 1;
     const int64_t depth = last ? k - done : random_below((k - done) / row->kr + 1) * row->kr;
-    row->tile(&(mk_gemm_tile){
-      .m = m, .n = n, .k = depth, .lhs = lhs.first + done * size_of(row->lhs),
-      .lhs_stride = lhs.stride, .rhs = panel + done * row->nr * size_of(row->rhs),
-      .acc = (float *)acc.first, .acc_stride = acc.stride, .dst = dst.first,
-      .dst_stride = dst.stride, .epilogue = last ? e : NULL,
-      .flags = (part == 0 ? MK_FIRST_K : 0u) | (last ? MK_LAST_K : 0u),
-      .prefetch = random_below(2) ? panel : NULL, .prefetch_step = 8 * random_below(9)});
+    row->tile(&(mk_gemm_tile){.m = m,
+                              .n = n,
+                              .k = depth,
+                              .lhs = lhs.first + done * size_of(row->lhs),
+                              .lhs_stride = lhs.stride,
+                              .rhs = panel + done * row->nr * size_of(row->rhs),
+                              .acc = (float *)acc.first,
+                              .acc_stride = acc.stride,
+                              .dst = dst.first,
+                              .dst_stride = dst.stride,
+                              .epilogue = last ? e : NULL,
+                              .flags = (part == 0 ? MK_FIRST_K : 0u) | (last ? MK_LAST_K : 0u),
+                              .prefetch = random_below(2) ? panel : NULL,
+                              .prefetch_step = 8 * random_below(9)});
     done += depth;
     if (!last && !into_dst && !alias) {
       const rows untouched = {dst.slot, 0, 0, 0, dst.first};
@@ -461,10 +483,16 @@ static void test_stream(const mk_gemm_row *row, product_order order, int64_t m, 
   const rows lhs = put_lhs(row, &q, random_below(8) == 0);
   rows dst = make_dst(row, m, n);
   mk_epilogue space, *e = make_epilogue(&space, m, n, false, &dst);
-  row->stream(&(mk_gemm_stream){.m = m, .n = n, .k = k, .lhs = lhs.first,
-                                .lhs_stride = lhs.stride, .rhs = panels,
-                                .rhs_panel_stride = panel_stride, .dst = dst.first,
-                                .dst_stride = dst.stride, .epilogue = e});
+  row->stream(&(mk_gemm_stream){.m = m,
+                                .n = n,
+                                .k = k,
+                                .lhs = lhs.first,
+                                .lhs_stride = lhs.stride,
+                                .rhs = panels,
+                                .rhs_panel_stride = panel_stride,
+                                .dst = dst.first,
+                                .dst_stride = dst.stride,
+                                .epilogue = e});
   check_dst(row, order, "stream", &q, e, &dst);
   check(wipe_rows(&dst), "%s stream m=%lld n=%lld k=%lld: wrote outside its rows", row->name,
         (long long)m, (long long)n, (long long)k);
@@ -482,9 +510,16 @@ static void test_small(const mk_gemm_row *row, product_order order, int64_t m, i
     const char *panels = pack_problem(row, &q, &panel_stride);
     rows dst = make_dst(row, m, n);
     mk_epilogue space, *e = make_epilogue(&space, m, n, false, &dst);
-    row->small(&(mk_gemm_stream){.m = m, .n = n, .k = k, .lhs = lhs.first, .lhs_stride = lhs.stride,
-                                 .rhs = panels, .rhs_panel_stride = panel_stride,
-                                 .dst = dst.first, .dst_stride = dst.stride, .epilogue = e,
+    row->small(&(mk_gemm_stream){.m = m,
+                                 .n = n,
+                                 .k = k,
+                                 .lhs = lhs.first,
+                                 .lhs_stride = lhs.stride,
+                                 .rhs = panels,
+                                 .rhs_panel_stride = panel_stride,
+                                 .dst = dst.first,
+                                 .dst_stride = dst.stride,
+                                 .epilogue = e,
                                  .l1_rows = l1_rows});
     check_dst(row, order, "small packed", &q, e, &dst);
     check(wipe_rows(&dst), "%s small packed m=%lld n=%lld k=%lld: wrote outside its rows",
@@ -495,13 +530,22 @@ static void test_small(const mk_gemm_row *row, product_order order, int64_t m, i
   const int64_t stride = n * 4 + (k > 1 ? 4 * random_below(4) : 0);
   rows rhs = make_rows(SOURCE, k, n * 4, random_below(6) == 0 ? -stride : stride, true);
   for (int64_t p = 0; p < k; p++)
-    for (int64_t j = 0; j < n; j++) memcpy(rhs.first + p * rhs.stride + j * 4, q.rhs + j * k + p, 4);
+    for (int64_t j = 0; j < n; j++)
+      memcpy(rhs.first + p * rhs.stride + j * 4, q.rhs + j * k + p, 4);
   rows dst = make_dst(row, m, n);
   mk_epilogue space, *e = make_epilogue(&space, m, n, false, &dst);
-  row->small(&(mk_gemm_stream){.m = m, .n = n, .k = k, .lhs = lhs.first, .lhs_stride = lhs.stride,
-                               .rhs = rhs.first, .rhs_panel_stride = row->nr * 4,
-                               .rhs_line_stride = rhs.stride, .dst = dst.first,
-                               .dst_stride = dst.stride, .epilogue = e, .l1_rows = l1_rows});
+  row->small(&(mk_gemm_stream){.m = m,
+                               .n = n,
+                               .k = k,
+                               .lhs = lhs.first,
+                               .lhs_stride = lhs.stride,
+                               .rhs = rhs.first,
+                               .rhs_panel_stride = row->nr * 4,
+                               .rhs_line_stride = rhs.stride,
+                               .dst = dst.first,
+                               .dst_stride = dst.stride,
+                               .epilogue = e,
+                               .l1_rows = l1_rows});
   check_dst(row, order, "small", &q, e, &dst);
   check(wipe_rows(&dst), "%s small m=%lld n=%lld k=%lld: wrote outside its rows", row->name,
         (long long)m, (long long)n, (long long)k);
@@ -532,9 +576,16 @@ static void test_small_bf16(const mk_gemm_row *row, product_order order, int64_t
   rows dst = make_dst(row, m, n);
   mk_epilogue space, *e = make_epilogue(&space, m, n, false, &dst);
   if (e) e->residual = NULL;
-  row->small(&(mk_gemm_stream){.m = m, .n = n, .k = k, .lhs = lhs.first, .lhs_stride = lhs.stride,
-                               .rhs = panels, .rhs_panel_stride = panel_stride, .dst = dst.first,
-                               .dst_stride = dst.stride, .epilogue = e,
+  row->small(&(mk_gemm_stream){.m = m,
+                               .n = n,
+                               .k = k,
+                               .lhs = lhs.first,
+                               .lhs_stride = lhs.stride,
+                               .rhs = panels,
+                               .rhs_panel_stride = panel_stride,
+                               .dst = dst.first,
+                               .dst_stride = dst.stride,
+                               .epilogue = e,
                                .flags = rounds ? MK_ROUND_LHS : 0});
   check_dst(row, order, rounds ? "small, rounding" : "small", &q, e, &dst);
   const int64_t size = size_of(row->dst);
@@ -548,10 +599,13 @@ static void test_small_bf16(const mk_gemm_row *row, product_order order, int64_t
         if (e->bias_n) moved.bias_n += j;
         if (e->bias_m) moved.bias_m += i;
       }
-      row->tile(&(mk_gemm_tile){.m = 1, .n = n - j < row->nr ? n - j : row->nr, .k = k,
+      row->tile(&(mk_gemm_tile){.m = 1,
+                                .n = n - j < row->nr ? n - j : row->nr,
+                                .k = k,
                                 .lhs = rounded.first + i * rounded.stride,
                                 .rhs = panels + j / row->nr * panel_stride,
-                                .dst = tiled + j * size, .epilogue = e ? &moved : NULL,
+                                .dst = tiled + j * size,
+                                .epilogue = e ? &moved : NULL,
                                 .flags = MK_FIRST_K | MK_LAST_K});
     }
     equal &= memcmp(tiled, dst.first + i * dst.stride, (size_t)(n * size)) == 0;
@@ -582,18 +636,35 @@ static void test_in_place(const mk_gemm_row *row, product_order order, int64_t m
         const int64_t depth = k - p < slice ? k - p : slice;
         const bool first = p == 0, last = p + depth >= k;
         if (through == 0) {
-          row->stream(&(mk_gemm_stream){
-            .m = m, .n = n, .k = depth, .lhs = lhs.first + p * 4, .lhs_stride = lhs.stride,
-            .rhs = rhs + p * n * 4, .rhs_panel_stride = row->nr * 4, .rhs_line_stride = n * 4,
-            .dst = dst.first, .dst_stride = dst.stride, .epilogue = e, .acc = sums,
-            .acc_stride = n * 4,
-            .flags = (first ? 0u : MK_RESUME) | (last ? 0u : MK_SUSPEND)});
+          row->stream(
+            &(mk_gemm_stream){.m = m,
+                              .n = n,
+                              .k = depth,
+                              .lhs = lhs.first + p * 4,
+                              .lhs_stride = lhs.stride,
+                              .rhs = rhs + p * n * 4,
+                              .rhs_panel_stride = row->nr * 4,
+                              .rhs_line_stride = n * 4,
+                              .dst = dst.first,
+                              .dst_stride = dst.stride,
+                              .epilogue = e,
+                              .acc = sums,
+                              .acc_stride = n * 4,
+                              .flags = (first ? 0u : MK_RESUME) | (last ? 0u : MK_SUSPEND)});
         } else if (m <= row->mr && n <= row->nr) {
-          row->tile(&(mk_gemm_tile){
-            .m = m, .n = n, .k = depth, .lhs = lhs.first + p * 4, .lhs_stride = lhs.stride,
-            .rhs = rhs + p * n * 4, .rhs_line_stride = n * 4, .dst = dst.first,
-            .dst_stride = dst.stride, .epilogue = e, .acc = sums, .acc_stride = n * 4,
-            .flags = (first ? MK_FIRST_K : 0u) | (last ? MK_LAST_K : 0u)});
+          row->tile(&(mk_gemm_tile){.m = m,
+                                    .n = n,
+                                    .k = depth,
+                                    .lhs = lhs.first + p * 4,
+                                    .lhs_stride = lhs.stride,
+                                    .rhs = rhs + p * n * 4,
+                                    .rhs_line_stride = n * 4,
+                                    .dst = dst.first,
+                                    .dst_stride = dst.stride,
+                                    .epilogue = e,
+                                    .acc = sums,
+                                    .acc_stride = n * 4,
+                                    .flags = (first ? MK_FIRST_K : 0u) | (last ? MK_LAST_K : 0u)});
         }
         p += depth;
       } while (p < k);
@@ -607,9 +678,16 @@ static void test_in_place(const mk_gemm_row *row, product_order order, int64_t m
     if (n * k > 0) memcpy(rhs, q.rhs, (size_t)(n * k) * 4);
     rows dst = make_dst(row, m, n);
     mk_epilogue space, *e = make_epilogue(&space, m, n, false, &dst);
-    row->columns(&(mk_gemm_stream){.m = m, .n = n, .k = k, .lhs = lhs.first,
-                                   .lhs_stride = lhs.stride, .rhs = rhs, .rhs_line_stride = k * 4,
-                                   .dst = dst.first, .dst_stride = dst.stride, .epilogue = e});
+    row->columns(&(mk_gemm_stream){.m = m,
+                                   .n = n,
+                                   .k = k,
+                                   .lhs = lhs.first,
+                                   .lhs_stride = lhs.stride,
+                                   .rhs = rhs,
+                                   .rhs_line_stride = k * 4,
+                                   .dst = dst.first,
+                                   .dst_stride = dst.stride,
+                                   .epilogue = e});
     check_dst(row, order, "columns", &q, e, &dst);
     check(wipe_rows(&dst), "%s columns m=%lld n=%lld k=%lld: wrote outside its rows", row->name,
           (long long)m, (long long)n, (long long)k);
@@ -626,16 +704,25 @@ static void test_stream_is_tile(const mk_gemm_row *row, int64_t m, int64_t k) {
   const rows lhs = put_lhs(row, &q, false);
   char *streamed = slot_memory(DST, m * n * size, true);
   char *tiled = slot_memory(ACC, m * n * size, true);
-  row->stream(&(mk_gemm_stream){.m = m, .n = n, .k = k, .lhs = lhs.first,
-                                .lhs_stride = lhs.stride, .rhs = panels,
-                                .rhs_panel_stride = panel_stride, .dst = streamed,
+  row->stream(&(mk_gemm_stream){.m = m,
+                                .n = n,
+                                .k = k,
+                                .lhs = lhs.first,
+                                .lhs_stride = lhs.stride,
+                                .rhs = panels,
+                                .rhs_panel_stride = panel_stride,
+                                .dst = streamed,
                                 .dst_stride = n * size});
   for (int64_t j = 0; j < n; j += row->nr)
     for (int64_t i = 0; i < m; i += row->mr)
-      row->tile(&(mk_gemm_tile){.m = m - i < row->mr ? m - i : row->mr, .n = row->nr, .k = k,
-                                .lhs = lhs.first + i * lhs.stride, .lhs_stride = lhs.stride,
+      row->tile(&(mk_gemm_tile){.m = m - i < row->mr ? m - i : row->mr,
+                                .n = row->nr,
+                                .k = k,
+                                .lhs = lhs.first + i * lhs.stride,
+                                .lhs_stride = lhs.stride,
                                 .rhs = panels + j / row->nr * panel_stride,
-                                .dst = tiled + (i * n + j) * size, .dst_stride = n * size,
+                                .dst = tiled + (i * n + j) * size,
+                                .dst_stride = n * size,
                                 .flags = MK_FIRST_K | MK_LAST_K});
   check(memcmp(streamed, tiled, (size_t)(m * n * size)) == 0,
         "%s m=%lld k=%lld: stream and tile differ", row->name, (long long)m, (long long)k);
@@ -649,8 +736,7 @@ static void test_rounding_in_place(const mk_gemm_row *row, product_order order, 
   problem q = make_problem(row, m, n, k, kind);
   const int64_t count = turned ? n : k, length = turned ? k : n;
   const int64_t gap = 4 * random_below(4), step = length * 4 + gap;
-  const rows rhs =
-      make_rows(SOURCE, count, length * 4, random_below(6) == 0 ? -step : step, true);
+  const rows rhs = make_rows(SOURCE, count, length * 4, random_below(6) == 0 ? -step : step, true);
   for (int64_t i = 0; i < count; i++)
     for (int64_t c = 0; c < length; c++)
       memcpy(rhs.first + i * rhs.stride + c * 4, q.rhs + (turned ? i * k + c : c * k + i), 4);
@@ -659,9 +745,16 @@ static void test_rounding_in_place(const mk_gemm_row *row, product_order order, 
   const rows lhs = put_lhs(row, &q, false);
   rows dst = make_dst(row, m, n);
   mk_epilogue space, *e = make_epilogue(&space, m, n, false, &dst);
-  (turned ? row->columns : row->lines)(&(mk_gemm_stream){
-    .m = m, .n = n, .k = k, .lhs = lhs.first, .lhs_stride = lhs.stride, .rhs = rhs.first,
-    .rhs_line_stride = rhs.stride, .dst = dst.first, .dst_stride = dst.stride, .epilogue = e});
+  (turned ? row->columns : row->lines)(&(mk_gemm_stream){.m = m,
+                                                         .n = n,
+                                                         .k = k,
+                                                         .lhs = lhs.first,
+                                                         .lhs_stride = lhs.stride,
+                                                         .rhs = rhs.first,
+                                                         .rhs_line_stride = rhs.stride,
+                                                         .dst = dst.first,
+                                                         .dst_stride = dst.stride,
+                                                         .epilogue = e});
   const char *what = turned ? "columns" : "lines";
   check_dst(row, order, what, &q, e, &dst);
   float *tiled = slot_memory(ACC, m * n * 4, true);
@@ -674,15 +767,21 @@ static void test_rounding_in_place(const mk_gemm_row *row, product_order order, 
       if (e->bias_n) moved.bias_n += j;
       if (e->residual) moved.residual += j;
     }
-    row->tile(&(mk_gemm_tile){.m = m, .n = columns, .k = k, .lhs = lhs.first,
-                              .lhs_stride = lhs.stride, .rhs = panels + j / row->nr * panel_stride,
-                              .dst = tiled + j, .dst_stride = n * 4, .epilogue = e ? &moved : NULL,
+    row->tile(&(mk_gemm_tile){.m = m,
+                              .n = columns,
+                              .k = k,
+                              .lhs = lhs.first,
+                              .lhs_stride = lhs.stride,
+                              .rhs = panels + j / row->nr * panel_stride,
+                              .dst = tiled + j,
+                              .dst_stride = n * 4,
+                              .epilogue = e ? &moved : NULL,
                               .flags = MK_FIRST_K | MK_LAST_K});
   }
   for (int64_t i = 0; i < m; i++)
     equal &= memcmp(tiled + i * n, dst.first + i * dst.stride, (size_t)n * 4) == 0;
-  check(equal, "%s %s m=%lld n=%lld k=%lld: the tile has other bits", row->name, what,
-        (long long)m, (long long)n, (long long)k);
+  check(equal, "%s %s m=%lld n=%lld k=%lld: the tile has other bits", row->name, what, (long long)m,
+        (long long)n, (long long)k);
   check(wipe_rows(&dst), "%s %s m=%lld n=%lld k=%lld: wrote outside its rows", row->name, what,
         (long long)m, (long long)n, (long long)k);
   free_problem(&q);
@@ -771,8 +870,8 @@ void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order orde
   if (row->vector == 0) return;
 
   begin_section(isa->name, "rhs in place");
-  const int64_t widths[] = {1, row->vector - 1, row->vector, row->nr, row->nr + 3,
-                            row->nr + row->vector, 5 * row->nr};
+  const int64_t widths[] = {1,           row->vector - 1,       row->vector, row->nr,
+                            row->nr + 3, row->nr + row->vector, 5 * row->nr};
   const int64_t depths[] = {0, 1, row->vector - 1, row->vector, 2 * row->vector + 1, 75};
   for (int64_t m = 1; m <= row->stream_mr; m++)
     for (size_t n = 0; n < sizeof widths / sizeof widths[0]; n++)

@@ -16,8 +16,9 @@ static void draw_bytes(uint8_t *p, int64_t count) {
   const int64_t kind = random_below(4);
   for (int64_t i = 0; i < count; i++) {
     const uint32_t bits = random_bits();
-    p[i] = kind == 0 ? (bits & 1 ? 0x80 : 0x7f) : kind == 1 ? (bits & 1 ? 0xff : 0x80)
-                                                           : (uint8_t)bits;
+    p[i] = kind == 0   ? (bits & 1 ? 0x80 : 0x7f)
+           : kind == 1 ? (bits & 1 ? 0xff : 0x80)
+                       : (uint8_t)bits;
   }
 }
 
@@ -38,8 +39,8 @@ static bytes make_bytes(int slot, int64_t rows, int64_t columns) {
   } else {
     b.column_stride = (kind == 2 ? rows : rows * 2) + gap, b.row_stride = kind == 2 ? 1 : 2;
     size = columns == 0 || rows == 0
-               ? 0
-               : (columns - 1) * b.column_stride + (rows - 1) * b.row_stride + 1;
+             ? 0
+             : (columns - 1) * b.column_stride + (rows - 1) * b.row_stride + 1;
   }
   b.first = slot_memory(slot, size, true);
   draw_bytes(b.first, size);
@@ -61,12 +62,23 @@ static void test_product(const mk_int8_row *row, int64_t m, int64_t n, int64_t k
   int32_t *column_sums = slot_memory(COLUMNS, row->nr * 4, true);
   memset(row_sums, 0, (size_t)m * 4);
   memset(column_sums, 0, (size_t)row->nr * 4);
-  row->pack_lhs(&(mk_int8_pack_lhs){.m = m, .k = k, .src = a.first, .m_stride = a.row_stride,
-                                    .k_stride = a.column_stride, .is_signed = lhs_signed,
-                                    .dst = lhs, .dst_stride = lhs_stride, .sums = row_sums});
-  row->pack_rhs(&(mk_int8_pack_rhs){.k = k, .n = n, .src = b.first, .k_stride = b.row_stride,
-                                    .n_stride = b.column_stride, .is_signed = rhs_signed,
-                                    .dst = panel, .dst_panel_stride = panel_bytes,
+  row->pack_lhs(&(mk_int8_pack_lhs){.m = m,
+                                    .k = k,
+                                    .src = a.first,
+                                    .m_stride = a.row_stride,
+                                    .k_stride = a.column_stride,
+                                    .is_signed = lhs_signed,
+                                    .dst = lhs,
+                                    .dst_stride = lhs_stride,
+                                    .sums = row_sums});
+  row->pack_rhs(&(mk_int8_pack_rhs){.k = k,
+                                    .n = n,
+                                    .src = b.first,
+                                    .k_stride = b.row_stride,
+                                    .n_stride = b.column_stride,
+                                    .is_signed = rhs_signed,
+                                    .dst = panel,
+                                    .dst_panel_stride = panel_bytes,
                                     .sums = column_sums});
   const int64_t step = n * 4 + 4 * random_below(4);
   const rows dst = make_rows(DST, m, n * 4, random_below(6) == 0 ? -step : step, true);
@@ -81,13 +93,25 @@ static void test_product(const mk_int8_row *row, int64_t m, int64_t n, int64_t k
     rhs = wide;
   }
   void (*const tile)(const mk_int8_tile *) = is_wide ? row->wide_tile : row->tile;
-  tile(&(mk_int8_tile){.m = m, .n = n, .k = cut, .lhs = lhs, .lhs_stride = lhs_stride, .rhs = rhs,
-                       .dst = (int32_t *)dst.first, .dst_stride = dst.stride});
+  tile(&(mk_int8_tile){.m = m,
+                       .n = n,
+                       .k = cut,
+                       .lhs = lhs,
+                       .lhs_stride = lhs_stride,
+                       .rhs = rhs,
+                       .dst = (int32_t *)dst.first,
+                       .dst_stride = dst.stride});
   if (cut < k)
-    tile(&(mk_int8_tile){.m = m, .n = n, .k = k - cut, .lhs = lhs + cut * element,
-                         .lhs_stride = lhs_stride, .rhs = rhs + cut / row->kr * line_bytes,
-                         .dst = (int32_t *)dst.first, .dst_stride = dst.stride,
-                         .accumulates = true, .prefetch = panel});
+    tile(&(mk_int8_tile){.m = m,
+                         .n = n,
+                         .k = k - cut,
+                         .lhs = lhs + cut * element,
+                         .lhs_stride = lhs_stride,
+                         .rhs = rhs + cut / row->kr * line_bytes,
+                         .dst = (int32_t *)dst.first,
+                         .dst_stride = dst.stride,
+                         .accumulates = true,
+                         .prefetch = panel});
   const int32_t lhs_shift = row->lhs == MK_U8 && lhs_signed ? 128 : 0;
   const int32_t rhs_shift = rhs_signed ? 0 : -128;
   int64_t wrong = 0;
@@ -99,8 +123,8 @@ static void test_product(const mk_int8_row *row, int64_t m, int64_t n, int64_t k
     for (int64_t j = 0; j < n; j++) {
       uint32_t sum = 0;
       for (int64_t p = 0; p < k; p++)
-        sum += (uint32_t)((at(a, i, p, lhs_signed) + lhs_shift) *
-                          (at(b, p, j, rhs_signed) + rhs_shift));
+        sum +=
+          (uint32_t)((at(a, i, p, lhs_signed) + lhs_shift) * (at(b, p, j, rhs_signed) + rhs_shift));
       wrong += line[j] != (int32_t)sum;
     }
   }
@@ -114,7 +138,7 @@ static void test_product(const mk_int8_row *row, int64_t m, int64_t n, int64_t k
         (long long)n, (long long)k, lhs_signed ? "s8" : "u8", rhs_signed ? "s8" : "u8",
         (long long)wrong);
   check(wipe_rows(&dst) && fringe_is_whole(PANEL) && fringe_is_whole(COLUMNS) &&
-            fringe_is_whole(ROWS) && fringe_is_whole(PACKED),
+          fringe_is_whole(ROWS) && fringe_is_whole(PACKED),
         "%s m=%lld n=%lld k=%lld: wrote outside", row->name, (long long)m, (long long)n,
         (long long)k);
 }
@@ -138,13 +162,18 @@ static void test_finish(const mk_int8_row *row, int64_t m, int64_t n) {
   const int64_t size = type == MK_I32 || type == MK_F32 ? 4 : 1;
   rows src = make_rows(DST, m, n * 4, n * 4 + 4 * random_below(3), true);
   for (int64_t i = 0; i < m; i++)
-    for (int64_t j = 0; j < n; j++)
-      ((uint32_t *)(src.first + i * src.stride))[j] = random_bits();
+    for (int64_t j = 0; j < n; j++) ((uint32_t *)(src.first + i * src.stride))[j] = random_bits();
   rows dst = make_rows(OUT, m, n * size, n * size + size * random_below(3), true);
   const int64_t choice = random_bits();
-  mk_int8_finish f = {.m = m, .n = n, .src = (int32_t *)src.first, .src_stride = src.stride,
-                      .dst = dst.first, .dst_stride = dst.stride, .dst_type = type,
-                      .lo = type == MK_U8 ? 0 : -128, .hi = type == MK_U8 ? 255 : 127};
+  mk_int8_finish f = {.m = m,
+                      .n = n,
+                      .src = (int32_t *)src.first,
+                      .src_stride = src.stride,
+                      .dst = dst.first,
+                      .dst_stride = dst.stride,
+                      .dst_type = type,
+                      .lo = type == MK_U8 ? 0 : -128,
+                      .hi = type == MK_U8 ? 255 : 127};
   f.scale = 1.5f + random_unit();
   f.zero = f.lo + (int32_t)random_below(256);
   if (choice & 1) {
@@ -173,12 +202,9 @@ static void test_finish(const mk_int8_row *row, int64_t m, int64_t n) {
       const char *got = dst.first + i * dst.stride + j * size;
       const int32_t q = rounded(x, f.zero, f.lo, f.hi);
       const uint8_t byte = (uint8_t)q;
-      if (type == MK_I32)
-        wrong += memcmp(got, &v, 4) != 0;
-      else if (type == MK_F32)
-        wrong += memcmp(got, &x, 4) != 0;
-      else
-        wrong += memcmp(got, &byte, 1) != 0;
+      if (type == MK_I32) wrong += memcmp(got, &v, 4) != 0;
+      else if (type == MK_F32) wrong += memcmp(got, &x, 4) != 0;
+      else wrong += memcmp(got, &byte, 1) != 0;
     }
   }
   check(wrong == 0, "%s finish into %d m=%lld n=%lld: %lld wrong", row->name, type, (long long)m,
@@ -208,8 +234,14 @@ static void test_quantize(const mk_int8_row *row, int64_t n) {
       if (random_below(16) == 0) src[i] = float_of(random_bits());
     }
     char *dst = slot_memory(OUT, n * width, true);
-    row->quantize(&(mk_quantize){.n = n, .src = src, .dst = dst, .dst_type = types[t],
-                                 .scale = scale, .zero = zero, .scales = scales, .zeros = zeros});
+    row->quantize(&(mk_quantize){.n = n,
+                                 .src = src,
+                                 .dst = dst,
+                                 .dst_type = types[t],
+                                 .scale = scale,
+                                 .zero = zero,
+                                 .scales = scales,
+                                 .zeros = zeros});
     int64_t wrong = 0;
     for (int64_t i = 0; i < n; i++) {
       const int32_t z = zeros ? zeros[i] : zero;
@@ -222,8 +254,13 @@ static void test_quantize(const mk_int8_row *row, int64_t n) {
   uint8_t *from = slot_memory(RHS, n * width, true);
   draw_bytes(from, n * width);
   float *back = slot_memory(DST, n * 4, true);
-  row->dequantize(&(mk_dequantize){.n = n, .src = from, .src_type = types[t], .dst = back,
-                                   .scale = scale, .zero = zero, .scales = scales,
+  row->dequantize(&(mk_dequantize){.n = n,
+                                   .src = from,
+                                   .src_type = types[t],
+                                   .dst = back,
+                                   .scale = scale,
+                                   .zero = zero,
+                                   .scales = scales,
                                    .zeros = zeros});
   int64_t wrong = 0;
   for (int64_t i = 0; i < n; i++) {

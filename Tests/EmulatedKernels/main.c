@@ -51,8 +51,8 @@ static struct {
 static void make_slots(void) {
   const long page = sysconf(_SC_PAGESIZE);
   for (int i = 0; i < SLOTS; i++) {
-    char *p = mmap(NULL, SLOT_BYTES + 2 * (size_t)page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
-                   -1, 0);
+    char *p =
+      mmap(NULL, SLOT_BYTES + 2 * (size_t)page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED || mprotect(p + page, SLOT_BYTES, PROT_READ | PROT_WRITE) != 0) {
       perror("mmap");
       exit(2);
@@ -146,8 +146,8 @@ int main(int argc, char **argv) {
     if (!check(isa != NULL, "there is no such instruction set")) continue;
     named++;
     if (expect_detected)
-      check((mk_cpu_features() & isa->needs) == isa->needs, "needs %08x, detected %08x",
-            isa->needs, mk_cpu_features());
+      check((mk_cpu_features() & isa->needs) == isa->needs, "needs %08x, detected %08x", isa->needs,
+            mk_cpu_features());
     check(mk_isa_passes(isa), "the self-check fails");
     for (int32_t r = 0; r < isa->gemm_row_count; r++) {
       test_gemm_row(isa, &isa->gemm_rows[r], order_of(&isa->gemm_rows[r], pinned));

@@ -36,8 +36,8 @@ static double ulps(float got, double exact) {
   const float nearest = (float)exact;
   if (exact != exact || got != got) return (exact != exact) == (got != got) ? 0 : INFINITY;
   if (isinf(nearest) || isinf(got)) {
-    const bool at_the_edge =
-        fabs(exact) > 3.4e38 && fabsf(got) > 3.4e38f && (exact > 0) == (got > 0);
+    const bool at_the_edge = fabs(exact) > 3.4e38 && fabsf(got) > 3.4e38f &&
+                             (exact > 0) == (got > 0);
     return nearest == got ? 0 : at_the_edge ? 1 : INFINITY;
   }
   int exponent;
@@ -131,8 +131,9 @@ static void test_unary(int op) {
   for (int64_t i = 0; i < MANY; i++) {
     const double exact = unary(op, x[i], a, b);
     // The published formulas multiply: -Inf times zero is NaN there, and either may be given.
-    if (isinf(x[i]) && isnan(out[i]) && (op == MK_UNARY_GELU || op == MK_UNARY_GELU_TANH ||
-                                         op == MK_UNARY_SILU || op == MK_UNARY_HARD_SWISH))
+    if (isinf(x[i]) && isnan(out[i]) &&
+        (op == MK_UNARY_GELU || op == MK_UNARY_GELU_TANH || op == MK_UNARY_SILU ||
+         op == MK_UNARY_HARD_SWISH))
       continue;
     if (fabs((double)out[i] - exact) <= unary_bounds[op].absolute) continue;
     const double error = ulps(out[i], exact);
@@ -232,8 +233,9 @@ static void test_reduce(int op) {
     const int64_t n = i < LENGTHS ? lengths[i] : op == MK_REDUCE_PROD ? 300 : big[i - LENGTHS];
     float *x = slot_memory(X, n * 4, i % 2);
     double size = 0;
-    const double identity = op == MK_REDUCE_MAX ? -INFINITY
-                            : op == MK_REDUCE_MIN ? INFINITY : op == MK_REDUCE_PROD;
+    const double identity = op == MK_REDUCE_MAX   ? -INFINITY
+                            : op == MK_REDUCE_MIN ? INFINITY
+                                                  : op == MK_REDUCE_PROD;
     double exact = identity;
     for (int64_t j = 0; j < n; j++) {
       x[j] = op == MK_REDUCE_PROD ? 1 + 0.1f * random_unit() : draw_tame(j);
@@ -241,8 +243,9 @@ static void test_reduce(int op) {
       size += op == MK_REDUCE_SUM_SQUARES ? (double)x[j] * (double)x[j] : fabs((double)x[j]);
     }
     if (op == MK_REDUCE_PROD) size = fabs(exact) * (double)n;
-    const double bound = op == MK_REDUCE_MAX || op == MK_REDUCE_MIN ? 0
-                         : 0x1p-24 * size * (op == MK_REDUCE_PROD ? 1 : 2 + sqrt((double)n));
+    const double bound = op == MK_REDUCE_MAX || op == MK_REDUCE_MIN
+                           ? 0
+                           : 0x1p-24 * size * (op == MK_REDUCE_PROD ? 1 : 2 + sqrt((double)n));
     const float got = table->reduce[op](n, x);
     check(fabs((double)got - exact) <= bound || (double)got == exact,
           "reduce %s of %lld is %a, not %a", reduce_names[op], (long long)n, (double)got, exact);
@@ -265,8 +268,8 @@ static void test_reduce(int op) {
       const double want = reduce_step(op, before[j], x[j]);
       // A square may be rounded on its own, which shows where the sum cancels.
       const double slack = op == MK_REDUCE_SUM_SQUARES
-                               ? 0x1p-23 * (fabs((double)before[j]) + (double)x[j] * (double)x[j])
-                               : 0;
+                             ? 0x1p-23 * (fabs((double)before[j]) + (double)x[j] * (double)x[j])
+                             : 0;
       right &= ulps(acc[j], want) <= 0.5 || fabs((double)acc[j] - want) <= slack;
     }
     check(right && fringe_is_whole(OUT), "accumulate %s of %lld", reduce_names[op], (long long)n);
@@ -327,23 +330,22 @@ static void test_rows(void) {
                         form == 3 ? NULL : &got_inverse);
       worst = 0;
       for (int64_t j = 0; j < n; j++) {
-        const double exact =
-            (x[j] - mean) * inverse * (s ? (double)s[j] : 1) + (b ? (double)b[j] : 0);
+        const double exact = (x[j] - mean) * inverse * (s ? (double)s[j] : 1) +
+                             (b ? (double)b[j] : 0);
         worst = fmax(worst, fabs(out[j] - exact));
       }
       check(worst <= 30 * tolerance * inverse * 10 && fringe_is_whole(OUT),
             "layer_norm of %lld, form %d: error %g", (long long)n, form, worst);
     }
     check(fabs(got_mean - mean) <= 20 * tolerance &&
-              fabs(got_inverse - inverse) <= 40 * tolerance * inverse,
+            fabs(got_inverse - inverse) <= 40 * tolerance * inverse,
           "layer_norm of %lld: mean %g for %g, 1/deviation %g for %g", (long long)n,
           (double)got_mean, mean, (double)got_inverse, inverse);
     for (int form = 0; form < 2; form++) {
       table->rms_norm(n, x, form ? scale : NULL, epsilon, out);
       worst = 0;
       for (int64_t j = 0; j < n; j++) {
-        const double exact =
-            x[j] / sqrt(squares + (double)epsilon) * (form ? (double)scale[j] : 1);
+        const double exact = x[j] / sqrt(squares + (double)epsilon) * (form ? (double)scale[j] : 1);
         worst = fmax(worst, fabs(out[j] - exact));
       }
       check(worst <= 30 * tolerance && fringe_is_whole(OUT), "rms_norm of %lld: error %g",
@@ -425,11 +427,18 @@ static void test_attention_softmax(int round) {
       first[r][j] = row[j];
     }
   }
-  mk_attention_rows a = {.rows = rows, .scores = (float *)scores.first, .stride = stride,
-                         .weights_bf16 = is_bf16, .kept = kept, .filled = filled,
+  mk_attention_rows a = {.rows = rows,
+                         .scores = (float *)scores.first,
+                         .stride = stride,
+                         .weights_bf16 = is_bf16,
+                         .kept = kept,
+                         .filled = filled,
                          .hidden = has_window ? before : NULL,
-                         .masks = kind == MK_MASK_NONE ? NULL : masks, .mask_kind = kind,
-                         .softcap = softcap, .max = max, .sum = sum};
+                         .masks = kind == MK_MASK_NONE ? NULL : masks,
+                         .mask_kind = kind,
+                         .softcap = softcap,
+                         .max = max,
+                         .sum = sum};
   table->attention_softmax(&a);
   bool right = true;
   static float weights[ROWS][MOST];
@@ -483,7 +492,8 @@ static void test_attention_softmax(int round) {
 static void test_attention_merge(int round) {
   enum { ROWS = 4, MOST = 70 };
   const int64_t rows = 1 + random_below(ROWS), width = 1 + random_below(MOST);
-  const struct rows sums = make_rows(X, rows, width * 4, width * 4 + 4 * random_below(3), round % 2);
+  const struct rows sums =
+    make_rows(X, rows, width * 4, width * 4 + 4 * random_below(3), round % 2);
   const struct rows block = make_rows(Y, rows, width * 4, width * 4, true);
   float max[ROWS], sum[ROWS], block_max[ROWS], block_sum[ROWS];
   double values[ROWS][MOST], tops[ROWS], totals[ROWS];
@@ -504,10 +514,16 @@ static void test_attention_merge(int round) {
       values[r][j] = keep * (double)x + take * (double)y;
     }
   }
-  const mk_attention_union u = {
-    .rows = rows, .width = width, .sums = (float *)sums.first, .sums_stride = sums.stride,
-    .max = max, .sum = sum, .block = (const float *)block.first, .block_stride = block.stride,
-    .block_max = block_max, .block_sum = block_sum};
+  const mk_attention_union u = {.rows = rows,
+                                .width = width,
+                                .sums = (float *)sums.first,
+                                .sums_stride = sums.stride,
+                                .max = max,
+                                .sum = sum,
+                                .block = (const float *)block.first,
+                                .block_stride = block.stride,
+                                .block_max = block_max,
+                                .block_sum = block_sum};
   table->attention_merge(&u);
   bool right = true;
   for (int64_t r = 0; r < rows; r++) {
@@ -531,17 +547,23 @@ static void test_attention_few(int round, bool fused) {
   const int64_t k = round % 8 < 4 ? random_below(MOST) : 8 * random_below(MOST / 8);
   const struct rows lhs = make_rows(X, m, k * 4, k * 4 + 4 * random_below(3), true);
   const struct rows rhs =
-      make_rows(Y, turned ? n : k, (turned ? k : n) * 4, (turned ? k : n) * 4 + 8, round % 4 < 2);
+    make_rows(Y, turned ? n : k, (turned ? k : n) * 4, (turned ? k : n) * 4 + 8, round % 4 < 2);
   const struct rows dst = make_rows(OUT, m, n * 4, n * 4 + 4 * random_below(3), round % 4 < 2);
   for (int64_t i = 0; i < lhs.count; i++)
     for (int64_t j = 0; j < k; j++) ((float *)(lhs.first + i * lhs.stride))[j] = random_unit();
   for (int64_t i = 0; i < rhs.count; i++)
     for (int64_t j = 0; j < rhs.row_bytes / 4; j++)
       ((float *)(rhs.first + i * rhs.stride))[j] = random_unit();
-  const mk_few_rows f = {.m = m, .n = n, .k = k, .lhs = (const float *)lhs.first,
-                         .lhs_stride = lhs.stride, .rhs = (const float *)rhs.first,
-                         .rhs_stride = rhs.stride, .dst = (float *)dst.first,
-                         .dst_stride = dst.stride, .alpha = turned ? 0.3f : 1.0f};
+  const mk_few_rows f = {.m = m,
+                         .n = n,
+                         .k = k,
+                         .lhs = (const float *)lhs.first,
+                         .lhs_stride = lhs.stride,
+                         .rhs = (const float *)rhs.first,
+                         .rhs_stride = rhs.stride,
+                         .dst = (float *)dst.first,
+                         .dst_stride = dst.stride,
+                         .alpha = turned ? 0.3f : 1.0f};
   (turned ? table->attention_products : table->attention_mixtures)(&f);
   bool right = true;
   for (int64_t i = 0; i < m; i++) {
@@ -613,7 +635,7 @@ static void test_conversions(void) {
     table->f32_to_bf16(ALL, src, dst);
     for (int i = 0; i < ALL; i++) {
       const bool right = isnan(src[i]) ? is_nan_16(dst[i], 0x7f80) && (dst[i] & 0x40) &&
-                                             dst[i] >> 15 == bits_of(src[i]) >> 31
+                                           dst[i] >> 15 == bits_of(src[i]) >> 31
                                        : dst[i] == round_to_bf16(src[i]);
       if (!right && wrong_bf16++ == 0) at_bf16 = i;
     }
@@ -667,8 +689,8 @@ static void test_transpose(void) {
       bool right = true;
       for (int64_t r = 0; r < height; r++)
         for (int64_t c = 0; c < width; c++)
-          right &= memcmp(src.first + r * src.stride + c * 4,
-                          dst.first + c * dst.stride + r * 4, 4) == 0;
+          right &=
+            memcmp(src.first + r * src.stride + c * 4, dst.first + c * dst.stride + r * 4, 4) == 0;
       check(right && wipe_rows(&dst), "transpose32 of %lldx%lld", (long long)height,
             (long long)width);
     }
@@ -685,10 +707,9 @@ static void test_copy_2d(void) {
     const bool src_turned = form != 0, dst_turned = form == 2;
     const int64_t src_rows = src_turned ? n1 : n0, src_width = src_turned ? n0 : n1;
     const int64_t dst_rows = dst_turned ? n1 : n0, dst_width = dst_turned ? n0 : n1;
-    const struct rows src =
-        make_rows(X, src_rows, src_width * size, src_width * size + gap, true);
+    const struct rows src = make_rows(X, src_rows, src_width * size, src_width * size + gap, true);
     const struct rows dst =
-        make_rows(OUT, dst_rows, dst_width * size, dst_width * size + gap, round % 2);
+      make_rows(OUT, dst_rows, dst_width * size, dst_width * size + gap, round % 2);
     for (int64_t i = 0; i < src_rows; i++)
       for (int64_t b = 0; b < src_width * size; b++)
         src.first[i * src.stride + b] = (char)random_bits();
@@ -698,8 +719,8 @@ static void test_copy_2d(void) {
     bool right = true;
     for (int64_t i = 0; i < n0; i++)
       for (int64_t j = 0; j < n1; j++)
-        right &= memcmp(src.first + i * ss0 + j * ss1, dst.first + i * ds0 + j * ds1,
-                        (size_t)size) == 0;
+        right &=
+          memcmp(src.first + i * ss0 + j * ss1, dst.first + i * ds0 + j * ds1, (size_t)size) == 0;
     check(right && wipe_rows(&dst), "copy_2d of %lldx%lld of %d bytes, form %d", (long long)n0,
           (long long)n1, size, (int)form);
   }
@@ -715,13 +736,19 @@ static float act(const mk_depthwise *d, float v) {
 
 static void test_depthwise(bool fused) {
   for (int round = 0; round < 400; round++) {
-    mk_depthwise d = {.in_h = 1 + random_below(20), .in_w = 1 + random_below(round % 4 ? 20 : 90),
-                      .ker_h = 1 + random_below(8), .ker_w = 1 + random_below(round % 2 ? 3 : 7),
+    mk_depthwise d = {.in_h = 1 + random_below(20),
+                      .in_w = 1 + random_below(round % 4 ? 20 : 90),
+                      .ker_h = 1 + random_below(8),
+                      .ker_w = 1 + random_below(round % 2 ? 3 : 7),
                       .stride_h = 1 + random_below(round % 7 ? 2 : 3),
                       .stride_w = 1 + random_below(round % 5 ? 2 : 3),
-                      .dil_h = 1 + (random_below(3) == 0), .dil_w = 1 + (random_below(4) == 0),
-                      .pad_h = random_below(3), .pad_w = random_below(4),
-                      .act = (int32_t)random_below(3), .lo = -0.25f, .hi = 0.75f};
+                      .dil_h = 1 + (random_below(3) == 0),
+                      .dil_w = 1 + (random_below(4) == 0),
+                      .pad_h = random_below(3),
+                      .pad_w = random_below(4),
+                      .act = (int32_t)random_below(3),
+                      .lo = -0.25f,
+                      .hi = 0.75f};
     if (round % 3 == 0) {  // what networks have most
       d.ker_h = d.ker_w = 3 + 2 * (round / 3 % 3), d.dil_h = d.dil_w = 1;
       d.pad_h = d.pad_w = d.ker_h / 2;
@@ -785,10 +812,13 @@ static void test_winograd(void) {
   enum { FILTERS = 2 };
   for (int round = 0; round < 80; round++) {
     const int m = round % 2 ? 4 : 2, points = (m + 2) * (m + 2);
-    mk_winograd_tiles t = {.m = m, .in_h = 1 + random_below(13),
+    mk_winograd_tiles t = {.m = m,
+                           .in_h = 1 + random_below(13),
                            .in_w = 1 + random_below(round % 3 ? 20 : 90),
-                           .pad_h = random_below(3), .pad_w = random_below(3)};
-    t.out_h = t.in_h + t.pad_h + random_below(3) - 2, t.out_w = t.in_w + t.pad_w + random_below(3) - 2;
+                           .pad_h = random_below(3),
+                           .pad_w = random_below(3)};
+    t.out_h = t.in_h + t.pad_h + random_below(3) - 2,
+    t.out_w = t.in_w + t.pad_w + random_below(3) - 2;
     if (t.out_h < 1 || t.out_w < 1) continue;
     t.tiles_h = (t.out_h + m - 1) / m, t.tiles_w = (t.out_w + m - 1) / m;
     const int64_t channels = 1 + random_below(3), images = 1 + random_below(2);
@@ -804,16 +834,28 @@ static void test_winograd(void) {
     for (int64_t o = 0; o < FILTERS; o++)
       mk_winograd_weights(m, channels, filters + o * channels * 9, &weights[0][o * channels],
                           sizeof weights[0]);
-    mk_winograd_input in = {.tiles = t, .first = first, .count = count, .channels = channels,
-                            .src = src, .image_step = channels * plane, .nr = nr,
+    mk_winograd_input in = {.tiles = t,
+                            .first = first,
+                            .count = count,
+                            .channels = channels,
+                            .src = src,
+                            .image_step = channels * plane,
+                            .nr = nr,
                             .panel_stride = channels * nr * 4};
     in.point_stride = (count + nr - 1) / nr * in.panel_stride;
     in.dst = slot_memory(Y, points * in.point_stride, round % 4 / 2);
     table->winograd_input(&in);
-    mk_winograd_output to = {.tiles = t, .first = first, .count = count, .channels = FILTERS,
-                             .row_stride = row * 4, .point_stride = FILTERS * row * 4,
-                             .bias = bias, .image_step = FILTERS * out,
-                             .act = (int32_t)random_below(3), .lo = -0.25f, .hi = 0.75f};
+    mk_winograd_output to = {.tiles = t,
+                             .first = first,
+                             .count = count,
+                             .channels = FILTERS,
+                             .row_stride = row * 4,
+                             .point_stride = FILTERS * row * 4,
+                             .bias = bias,
+                             .image_step = FILTERS * out,
+                             .act = (int32_t)random_below(3),
+                             .lo = -0.25f,
+                             .hi = 0.75f};
     float *sums = slot_memory(OTHER, points * to.point_stride, round % 4 / 2);
     for (int64_t p = 0; p < points; p++)
       for (int64_t o = 0; o < FILTERS; o++)
@@ -857,12 +899,19 @@ static void test_winograd(void) {
 
 static void test_pool(void) {
   for (int round = 0; round < 200; round++) {
-    mk_pool2d p = {.planes = 1 + random_below(3), .in_h = 1 + random_below(14),
-                   .in_w = 1 + random_below(round % 16 < 2 ? 1300 : round % 4 ? 20 : 70),
-                   .ker_h = 1 + random_below(4), .ker_w = 1 + random_below(round % 4 ? 3 : 6),
-                   .stride_h = 1 + random_below(3), .stride_w = 1 + random_below(3),
-                   .dil_h = 1 + (random_below(4) == 0), .dil_w = 1 + (random_below(4) == 0),
-                   .is_max = round % 2, .count_include_pad = random_below(2)};
+    mk_pool2d p = {.planes = 1 + random_below(3),
+                   .in_h = 1 + random_below(14),
+                   .in_w = 1 + random_below(round % 16 < 2 ? 1300
+                                            : round % 4    ? 20
+                                                           : 70),
+                   .ker_h = 1 + random_below(4),
+                   .ker_w = 1 + random_below(round % 4 ? 3 : 6),
+                   .stride_h = 1 + random_below(3),
+                   .stride_w = 1 + random_below(3),
+                   .dil_h = 1 + (random_below(4) == 0),
+                   .dil_w = 1 + (random_below(4) == 0),
+                   .is_max = round % 2,
+                   .count_include_pad = random_below(2)};
     // A pad is smaller than the kernel, so that every window has a tap inside.
     p.pad_h = random_below(p.ker_h), p.pad_w = random_below(p.ker_w);
     p.pad_h_end = random_below(p.ker_h), p.pad_w_end = random_below(p.ker_w);
@@ -908,10 +957,11 @@ static void test_pool(void) {
       }
     }
     check(wrong == 0 && fringe_is_whole(OUT),
-          "pool2d %s %lldx%lldx%lld by %lldx%lld stride %lld %lld dil %lld %lld pad %lld %lld: %d wrong",
-          p.is_max ? "max" : "average", (long long)p.planes, (long long)p.in_h, (long long)p.in_w, (long long)p.ker_h,
-          (long long)p.ker_w, (long long)p.stride_h, (long long)p.stride_w, (long long)p.dil_h,
-          (long long)p.dil_w, (long long)p.pad_h, (long long)p.pad_w, wrong);
+          "pool2d %s %lldx%lldx%lld by %lldx%lld stride %lld %lld dil %lld %lld pad %lld %lld: %d "
+          "wrong",
+          p.is_max ? "max" : "average", (long long)p.planes, (long long)p.in_h, (long long)p.in_w,
+          (long long)p.ker_h, (long long)p.ker_w, (long long)p.stride_h, (long long)p.stride_w,
+          (long long)p.dil_h, (long long)p.dil_w, (long long)p.pad_h, (long long)p.pad_w, wrong);
   }
 }
 
@@ -944,7 +994,7 @@ static void test_lstm_row(int round) {
     if (output && output[j] != hidden[j]) worst = INFINITY;
   }
   check(worst <= 0x1p-19 && fringe_is_whole(OUT) && fringe_is_whole(SCALE) &&
-            (!output || fringe_is_whole(BIAS)),
+          (!output || fringe_is_whole(BIAS)),
         "lstm_row of %lld: error %g", (long long)n, worst);
   free(old);
 }

@@ -42,8 +42,7 @@ static arrays read_arrays(const char *folder, const char *name) {
   arrays all = {0};
   int dtype;
   array *a = all.items;
-  while (all.count < MAX_TENSORS &&
-         fscanf(file, "%127s %d %d", a->name, &dtype, &a->rank) == 3) {
+  while (all.count < MAX_TENSORS && fscanf(file, "%127s %d %d", a->name, &dtype, &a->rank) == 3) {
     a->dtype = (martlet_dtype)dtype;
     if (a->rank > MAX_RANK) stop("too many extents", path);
     for (int32_t i = 0; i < a->rank; ++i) {
@@ -142,7 +141,8 @@ static void compare(const char *mode, const arrays *actual, const arrays *expect
                     double cosine_bound) {
   for (size_t i = 0; i < expected->count; ++i) {
     const array *a = &actual->items[i], *e = &expected->items[i];
-    if (!check(a->dtype == e->dtype && a->bytes == e->bytes, "%s %s: dtype and size", mode, e->name))
+    if (!check(a->dtype == e->dtype && a->bytes == e->bytes, "%s %s: dtype and size", mode,
+               e->name))
       continue;
     if (e->dtype != MARTLET_FLOAT32) {
       check(memcmp(a->data, e->data, e->bytes) == 0, "%s %s: equal", mode, e->name);
@@ -150,7 +150,8 @@ static void compare(const char *mode, const arrays *actual, const arrays *expect
     }
     const float *x = a->data, *y = e->data;
     const size_t count = e->bytes / sizeof *x;
-    const size_t last = e->rank > 0 && e->shape[e->rank - 1] > 0 ? (size_t)e->shape[e->rank - 1] : 1;
+    const size_t last = e->rank > 0 && e->shape[e->rank - 1] > 0 ? (size_t)e->shape[e->rank - 1]
+                                                                 : 1;
     double error = 0, xx = 0, yy = 0, xy = 0;
     bool same_top = true;
     for (size_t j = 0; j < count; j += last) {
@@ -181,10 +182,8 @@ static void check_report(martlet_context *context, bool expects_bf16) {
     must(martlet_context_node(context, i, &info), "report");
     if (!info->precision) continue;
     products += 1;
-    if (strcmp(info->precision, "bf16") == 0)
-      bf16 += 1, kernel = info->kernel;
-    else if (!info->reason)
-      unexplained += 1;
+    if (strcmp(info->precision, "bf16") == 0) bf16 += 1, kernel = info->kernel;
+    else if (!info->reason) unexplained += 1;
   }
   check(products > 0 && (expects_bf16 ? bf16 > 0 : bf16 == 0),
         "%zu of %zu products ran in bf16 (%s)", bf16, products, kernel);
@@ -221,7 +220,8 @@ static void check_model(const char *folder, int64_t batch, bool expects_bf16) {
     for (int32_t threads = 2; threads <= MAX_THREADS; ++threads) {
       must(martlet_set_num_threads(threads), "threads");
       arrays other = run(context, modes[m], &inputs, &expected);
-      check(have_same_bits(&other, &first[m]), "%s: %d threads give the bits of one", name, (int)threads);
+      check(have_same_bits(&other, &first[m]), "%s: %d threads give the bits of one", name,
+            (int)threads);
       free_arrays(&other);
     }
     must(martlet_set_num_threads(2), "threads");
@@ -230,8 +230,8 @@ static void check_model(const char *folder, int64_t batch, bool expects_bf16) {
     for (int64_t row = 0; row < batch; ++row) {
       arrays one = rows_of(&inputs, row, 1);
       arrays alone = run(context, modes[m], &one, &expected);
-      check(is_row_of(&alone, &together, (size_t)row), "%s: row %d alone has its bits in a batch of %d",
-            name, (int)row, (int)batch);
+      check(is_row_of(&alone, &together, (size_t)row),
+            "%s: row %d alone has its bits in a batch of %d", name, (int)row, (int)batch);
       free_arrays(&one);
       free_arrays(&alone);
     }

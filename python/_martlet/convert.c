@@ -45,8 +45,7 @@ static int layout_of(const Py_buffer *view, const char *what, Layout *layout) {
   const char *fault = NULL;
   if (view->itemsize <= 0 || view->ndim < 0 || view->ndim > PyBUF_MAX_NDIM)
     fault = "an item size or a number of axes that none has";
-  else if (view->shape == NULL && view->ndim > 1)
-    fault = "no extents";
+  else if (view->shape == NULL && view->ndim > 1) fault = "no extents";
   for (int axis = 0; fault == NULL && view->suboffsets != NULL && axis < view->ndim; axis++)
     if (view->suboffsets[axis] >= 0) fault = "rows behind pointers";
   Py_ssize_t bytes = fault == NULL ? view->itemsize : 0;
@@ -88,8 +87,7 @@ static int span_of(const Py_buffer *view, const Layout *layout, size_t *offset, 
       continue;
     }
     if (!is_whole ||
-        __builtin_mul_overflow((Py_ssize_t)layout->shape[axis] - 1, layout->strides[axis],
-                               &reach))
+        __builtin_mul_overflow((Py_ssize_t)layout->shape[axis] - 1, layout->strides[axis], &reach))
       return 0;
     strides[axis] = layout->strides[axis] / view->itemsize;
     if (reach < 0 ? __builtin_sub_overflow(below, reach, &below)
@@ -161,8 +159,8 @@ static PyObject *wrap_buffer(ModuleState *state, Py_buffer *view, martlet_dtype 
   }
   martlet_tensor *handle = NULL;
   martlet_status status = martlet_tensor_wrap_strided(
-      (char *)view->buf - offset, bytes, offset, dtype, view->ndim, layout.shape, strides,
-      view->readonly ? MARTLET_WRAP_READ_ONLY : 0, owner_deleter, owner, &handle);
+    (char *)view->buf - offset, bytes, offset, dtype, view->ndim, layout.shape, strides,
+    view->readonly ? MARTLET_WRAP_READ_ONLY : 0, owner_deleter, owner, &handle);
   if (status != MARTLET_OK) {
     raise_status(state, status);
     owner_release(owner);
@@ -228,8 +226,8 @@ static martlet_dtype dtype_of_ml_array(PyObject *object) {
   martlet_dtype result = MARTLET_DTYPE_UNKNOWN;
   PyObject *dtype = PyObject_GetAttrString(object, "dtype");
   PyObject *name = dtype == NULL ? NULL : PyObject_GetAttrString(dtype, "name");
-  const char *text =
-      name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8AndSize(name, NULL) : NULL;
+  const char *text = name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8AndSize(name, NULL)
+                                                           : NULL;
   if (text != NULL) result = dtype_of_name(text);
   Py_XDECREF(dtype);
   Py_XDECREF(name);

@@ -6,9 +6,14 @@
 /* DLPack's structs, as dlpack.h 1.0 declares them. */
 typedef struct {
   void *data;
-  struct { int32_t device_type, device_id; } device;
+  struct {
+    int32_t device_type, device_id;
+  } device;
   int32_t ndim;
-  struct { uint8_t code, bits; uint16_t lanes; } dtype;
+  struct {
+    uint8_t code, bits;
+    uint16_t lanes;
+  } dtype;
   int64_t *shape;
   int64_t *strides;
   uint64_t byte_offset;
@@ -21,7 +26,9 @@ typedef struct DLManagedTensor {
 } DLManagedTensor;
 
 typedef struct DLManagedTensorVersioned {
-  struct { uint32_t major, minor; } version;
+  struct {
+    uint32_t major, minor;
+  } version;
   void *manager_ctx;
   void (*deleter)(struct DLManagedTensorVersioned *);
   uint64_t flags;
@@ -88,8 +95,8 @@ static int check_device(PyObject *device) {
 PyObject *tensor_to_dlpack(TensorObject *self, PyObject *args, PyObject *kwargs) {
   static char *keywords[] = {"stream", "max_version", "dl_device", "copy", NULL};
   PyObject *stream = Py_None, *max_version = Py_None, *device = Py_None, *copy = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$OOO", keywords, &stream, &max_version,
-                                   &device, &copy))
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$OOO", keywords, &stream, &max_version, &device,
+                                   &copy))
     return NULL;
   int versioned = wants_versioned(max_version);
   if (versioned < 0 || check_device(device) < 0) return NULL;
@@ -186,7 +193,8 @@ static PyObject *import_capsule(ModuleState *state, PyObject *capsule, int is_ou
       return NULL;
     }
     if (is_output && (managed->flags & IS_COPIED)) {
-      PyErr_SetString(PyExc_BufferError, "__dlpack__() gave a copy, which nobody would see written");
+      PyErr_SetString(PyExc_BufferError,
+                      "__dlpack__() gave a copy, which nobody would see written");
       return NULL;
     }
     Owner *owner = owner_of_pointer(managed, release_versioned);
@@ -222,8 +230,7 @@ static PyObject *request_capsule(PyObject *object) {
 }
 
 PyObject *tensor_from_dlpack(ModuleState *state, PyObject *object, int is_output) {
-  PyObject *capsule =
-      PyCapsule_CheckExact(object) ? Py_NewRef(object) : request_capsule(object);
+  PyObject *capsule = PyCapsule_CheckExact(object) ? Py_NewRef(object) : request_capsule(object);
   if (capsule == NULL) return NULL;
   PyObject *result = import_capsule(state, capsule, is_output);
   Py_DECREF(capsule);
@@ -234,8 +241,7 @@ PyObject *tensor_from_dlpack(ModuleState *state, PyObject *object, int is_output
  * with elements of less than a byte a vector of its bytes. */
 PyObject *bits_of(PyObject *module, PyObject *object) {
   ModuleState *state = PyModule_GetState(module);
-  if (Py_TYPE(object) != state->tensor_type ||
-      ((TensorObject *)object)->dtype < MARTLET_BFLOAT16) {
+  if (Py_TYPE(object) != state->tensor_type || ((TensorObject *)object)->dtype < MARTLET_BFLOAT16) {
     PyErr_SetString(PyExc_TypeError, "bits_of() takes a bfloat16 Tensor or one of less bits");
     return NULL;
   }

@@ -14,8 +14,8 @@ static PyObject *new_error(PyObject *module, PyObject *base, PyObject *builtin,
   PyObject *bases = builtin == NULL ? PyTuple_Pack(1, base) : PyTuple_Pack(2, base, builtin);
   PyObject *fields = Py_BuildValue("{ss}", "code", martlet_status_name(status));
   PyObject *error = bases == NULL || fields == NULL
-                        ? NULL
-                        : PyErr_NewExceptionWithDoc(qualified, doc, bases, fields);
+                      ? NULL
+                      : PyErr_NewExceptionWithDoc(qualified, doc, bases, fields);
   Py_XDECREF(bases);
   Py_XDECREF(fields);
   if (error != NULL && PyModule_AddObjectRef(module, name, error) < 0) Py_CLEAR(error);
@@ -32,10 +32,10 @@ int add_errors(PyObject *module, ModuleState *state) {
     }
   }
   state->error = PyErr_NewExceptionWithDoc(
-      "martlet.Error",
-      "A call failed.\n\ncode is the status's name; node, operator, input, expected and actual say "
-      "where and why,\nand are None where they do not apply.",
-      PyExc_RuntimeError, fields);
+    "martlet.Error",
+    "A call failed.\n\ncode is the status's name; node, operator, input, expected and actual say "
+    "where and why,\nand are None where they do not apply.",
+    PyExc_RuntimeError, fields);
   Py_DECREF(fields);
   if (state->error == NULL || PyModule_AddObjectRef(module, "Error", state->error) < 0) return -1;
 
@@ -44,32 +44,32 @@ int add_errors(PyObject *module, ModuleState *state) {
     PyObject *builtin;
     const char *name, *doc;
   } rows[] = {
-      {MARTLET_INVALID_ARGUMENT, PyExc_ValueError, "InvalidArgumentError",
-       "An argument is out of range or contradicts another."},
-      {MARTLET_INVALID_SHAPE, PyExc_ValueError, "InvalidShapeError",
-       "A shape or stride does not fit."},
-      {MARTLET_INVALID_DTYPE, PyExc_TypeError, "InvalidDTypeError",
-       "A data type that the operation does not take."},
-      {MARTLET_NOT_FOUND, PyExc_ValueError, "NotFoundError",
-       "A name (operator, input, output, option, mode) that does not exist."},
-      {MARTLET_IO, PyExc_OSError, "FileError", "A file could not be read."},
-      {MARTLET_INVALID_MODEL, PyExc_ValueError, "InvalidModelError",
-       "A model file is malformed."},
-      {MARTLET_UNSUPPORTED, PyExc_NotImplementedError, "UnsupportedError",
-       "Valid, but not supported by this build."},
-      {MARTLET_OUT_OF_MEMORY, PyExc_MemoryError, "OutOfMemoryError",
-       "Memory could not be allocated."},
-      {MARTLET_CANCELLED, NULL, "CancelledError", "A progress callback asked to stop."},
-      {MARTLET_LIMIT_EXCEEDED, NULL, "LimitExceededError", "A run met a limit that it was given."},
+    {MARTLET_INVALID_ARGUMENT, PyExc_ValueError, "InvalidArgumentError",
+     "An argument is out of range or contradicts another."},
+    {MARTLET_INVALID_SHAPE, PyExc_ValueError, "InvalidShapeError",
+     "A shape or stride does not fit."},
+    {MARTLET_INVALID_DTYPE, PyExc_TypeError, "InvalidDTypeError",
+     "A data type that the operation does not take."},
+    {MARTLET_NOT_FOUND, PyExc_ValueError, "NotFoundError",
+     "A name (operator, input, output, option, mode) that does not exist."},
+    {MARTLET_IO, PyExc_OSError, "FileError", "A file could not be read."},
+    {MARTLET_INVALID_MODEL, PyExc_ValueError, "InvalidModelError", "A model file is malformed."},
+    {MARTLET_UNSUPPORTED, PyExc_NotImplementedError, "UnsupportedError",
+     "Valid, but not supported by this build."},
+    {MARTLET_OUT_OF_MEMORY, PyExc_MemoryError, "OutOfMemoryError",
+     "Memory could not be allocated."},
+    {MARTLET_CANCELLED, NULL, "CancelledError", "A progress callback asked to stop."},
+    {MARTLET_LIMIT_EXCEEDED, NULL, "LimitExceededError", "A run met a limit that it was given."},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     PyObject *error =
-        new_error(module, state->error, rows[i].builtin, rows[i].status, rows[i].name, rows[i].doc);
+      new_error(module, state->error, rows[i].builtin, rows[i].status, rows[i].name, rows[i].doc);
     if (error == NULL) return -1;
     state->errors[rows[i].status] = error;
   }
   state->file_not_found = new_error(module, state->error, PyExc_FileNotFoundError,
-                                    MARTLET_NOT_FOUND, "ModelNotFoundError", "There is no such model file.");
+                                    MARTLET_NOT_FOUND, "ModelNotFoundError",
+                                    "There is no such model file.");
   return state->file_not_found == NULL ? -1 : 0;
 }
 
@@ -86,7 +86,7 @@ static PyObject *raise_as(PyObject *type, martlet_status status, const char *pat
   martlet_error blank = {status, martlet_status_name(status), NULL, NULL, NULL, NULL, NULL};
   if (last->status != status) last = &blank;
   PyObject *message =
-      PyUnicode_DecodeUTF8(last->message, (Py_ssize_t)strlen(last->message), "replace");
+    PyUnicode_DecodeUTF8(last->message, (Py_ssize_t)strlen(last->message), "replace");
   if (message == NULL) return NULL;
   PyObject *exception = PyObject_CallFunctionObjArgs(type, message, NULL);
   Py_DECREF(message);

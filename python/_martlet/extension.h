@@ -24,15 +24,13 @@ typedef struct {
   PyTypeObject *context_type;
   PyTypeObject *pool_type;
   PyTypeObject *value_type;
-  PyObject *error;                 /* martlet.Error, the base of the others */
-  PyObject *errors[STATUS_COUNT];  /* the exception of each status */
-  PyObject *file_not_found;        /* NOT_FOUND, of a file */
+  PyObject *error;                /* martlet.Error, the base of the others */
+  PyObject *errors[STATUS_COUNT]; /* the exception of each status */
+  PyObject *file_not_found;       /* NOT_FOUND, of a file */
 } ModuleState;
 
 /* The state of the module that made this object's type (none of them can be subclassed). */
-static inline ModuleState *state_of(PyObject *self) {
-  return PyType_GetModuleState(Py_TYPE(self));
-}
+static inline ModuleState *state_of(PyObject *self) { return PyType_GetModuleState(Py_TYPE(self)); }
 
 /* ---- errors.c */
 
@@ -72,8 +70,8 @@ typedef struct {
   martlet_tensor *handle;
   martlet_dtype dtype;
   int32_t rank;
-  const int64_t *shape;   /* of the handle */
-  Py_ssize_t *extents;    /* rank extents, then rank strides in bytes: what buffers point to */
+  const int64_t *shape; /* of the handle */
+  Py_ssize_t *extents;  /* rank extents, then rank strides in bytes: what buffers point to */
 } TensorObject;
 
 /* Takes over the handle, also on failure. */

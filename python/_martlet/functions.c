@@ -34,8 +34,8 @@ static int take_operands(ModuleState *state, Operands *operands, int count, int 
 /* Ends a call: the result as a Tensor, or the status as an exception. */
 static PyObject *finish(ModuleState *state, Operands *operands, martlet_status status,
                         martlet_tensor *result) {
-  PyObject *object =
-      status == MARTLET_OK ? tensor_object(state, result) : raise_status(state, status);
+  PyObject *object = status == MARTLET_OK ? tensor_object(state, result)
+                                          : raise_status(state, status);
   release_operands(operands);
   return object;
 }
@@ -66,10 +66,8 @@ static PyObject *matmul(PyObject *module, PyObject *args) {
   if (take_operands(state, &in, 2, 2, objects, names) < 0) return NULL;
   martlet_tensor *result = NULL;
   martlet_status status;
-  Py_BEGIN_ALLOW_THREADS
-  status = martlet_matmul(in.handles[0], in.handles[1], mode, &result);
-  Py_END_ALLOW_THREADS
-  return finish(state, &in, status, result);
+  Py_BEGIN_ALLOW_THREADS status = martlet_matmul(in.handles[0], in.handles[1], mode, &result);
+  Py_END_ALLOW_THREADS return finish(state, &in, status, result);
 }
 
 static PyObject *linear(PyObject *module, PyObject *args) {
@@ -84,10 +82,9 @@ static PyObject *linear(PyObject *module, PyObject *args) {
   if (take_operands(state, &in, 3, 2, objects, names) < 0) return NULL;
   martlet_tensor *result = NULL;
   martlet_status status;
-  Py_BEGIN_ALLOW_THREADS
-  status = martlet_linear(in.handles[0], in.handles[1], in.handles[2], mode, &result);
-  Py_END_ALLOW_THREADS
-  return finish(state, &in, status, result);
+  Py_BEGIN_ALLOW_THREADS status =
+    martlet_linear(in.handles[0], in.handles[1], in.handles[2], mode, &result);
+  Py_END_ALLOW_THREADS return finish(state, &in, status, result);
 }
 
 /* A tuple of `count` integers into `values`. 0, or -1 with an exception. */
@@ -133,14 +130,13 @@ static PyObject *conv(PyObject *module, PyObject *args) {
     release_operands(&in);
     return NULL;
   }
-  martlet_conv_options options = {
-      sizeof options, stride_values, dilation_values, pad_values, groups};
+  martlet_conv_options options = {sizeof options, stride_values, dilation_values, pad_values,
+                                  groups};
   martlet_tensor *result = NULL;
   martlet_status status;
-  Py_BEGIN_ALLOW_THREADS
-  status = martlet_conv(in.handles[0], in.handles[1], in.handles[2], &options, mode, &result);
-  Py_END_ALLOW_THREADS
-  return finish(state, &in, status, result);
+  Py_BEGIN_ALLOW_THREADS status =
+    martlet_conv(in.handles[0], in.handles[1], in.handles[2], &options, mode, &result);
+  Py_END_ALLOW_THREADS return finish(state, &in, status, result);
 }
 
 static PyObject *softmax(PyObject *module, PyObject *args) {
@@ -153,10 +149,8 @@ static PyObject *softmax(PyObject *module, PyObject *args) {
   if (take_operands(state, &in, 1, 1, &object, names) < 0) return NULL;
   martlet_tensor *result = NULL;
   martlet_status status;
-  Py_BEGIN_ALLOW_THREADS
-  status = martlet_softmax(in.handles[0], axis, &result);
-  Py_END_ALLOW_THREADS
-  return finish(state, &in, status, result);
+  Py_BEGIN_ALLOW_THREADS status = martlet_softmax(in.handles[0], axis, &result);
+  Py_END_ALLOW_THREADS return finish(state, &in, status, result);
 }
 
 static PyObject *layer_norm(PyObject *module, PyObject *args) {
@@ -171,10 +165,9 @@ static PyObject *layer_norm(PyObject *module, PyObject *args) {
   if (take_operands(state, &in, 3, 1, objects, names) < 0) return NULL;
   martlet_tensor *result = NULL;
   martlet_status status;
-  Py_BEGIN_ALLOW_THREADS
-  status = martlet_layer_norm(in.handles[0], in.handles[1], in.handles[2], axis, epsilon, &result);
-  Py_END_ALLOW_THREADS
-  return finish(state, &in, status, result);
+  Py_BEGIN_ALLOW_THREADS status =
+    martlet_layer_norm(in.handles[0], in.handles[1], in.handles[2], axis, epsilon, &result);
+  Py_END_ALLOW_THREADS return finish(state, &in, status, result);
 }
 
 static PyObject *gelu(PyObject *module, PyObject *args) {
@@ -187,10 +180,8 @@ static PyObject *gelu(PyObject *module, PyObject *args) {
   if (take_operands(state, &in, 1, 1, &object, names) < 0) return NULL;
   martlet_tensor *result = NULL;
   martlet_status status;
-  Py_BEGIN_ALLOW_THREADS
-  status = martlet_gelu(in.handles[0], use_tanh != 0, &result);
-  Py_END_ALLOW_THREADS
-  return finish(state, &in, status, result);
+  Py_BEGIN_ALLOW_THREADS status = martlet_gelu(in.handles[0], use_tanh != 0, &result);
+  Py_END_ALLOW_THREADS return finish(state, &in, status, result);
 }
 
 static PyObject *attention(PyObject *module, PyObject *args) {
@@ -201,18 +192,17 @@ static PyObject *attention(PyObject *module, PyObject *args) {
   int is_causal;
   martlet_math_mode mode;
   Operands in;
-  if (!PyArg_ParseTuple(args, "OOOOfpO", &objects[0], &objects[1], &objects[2], &objects[3],
-                        &scale, &is_causal, &mode_name))
+  if (!PyArg_ParseTuple(args, "OOOOfpO", &objects[0], &objects[1], &objects[2], &objects[3], &scale,
+                        &is_causal, &mode_name))
     return NULL;
   if (parse_mode(state, mode_name, &mode) < 0) return NULL;
   if (take_operands(state, &in, 4, 3, objects, names) < 0) return NULL;
   martlet_tensor *result = NULL;
   martlet_status status;
-  Py_BEGIN_ALLOW_THREADS
-  status = martlet_attention(in.handles[0], in.handles[1], in.handles[2], in.handles[3], scale,
-                             is_causal != 0, mode, &result);
-  Py_END_ALLOW_THREADS
-  return finish(state, &in, status, result);
+  Py_BEGIN_ALLOW_THREADS status = martlet_attention(in.handles[0], in.handles[1], in.handles[2],
+                                                    in.handles[3], scale, is_causal != 0, mode,
+                                                    &result);
+  Py_END_ALLOW_THREADS return finish(state, &in, status, result);
 }
 
 static PyObject *pack(PyObject *module, PyObject *object) {
@@ -222,10 +212,8 @@ static PyObject *pack(PyObject *module, PyObject *object) {
   if (take_operands(state, &in, 1, 1, &object, names) < 0) return NULL;
   martlet_tensor *result = NULL;
   martlet_status status;
-  Py_BEGIN_ALLOW_THREADS
-  status = martlet_pack(in.handles[0], &result);
-  Py_END_ALLOW_THREADS
-  return finish(state, &in, status, result);
+  Py_BEGIN_ALLOW_THREADS status = martlet_pack(in.handles[0], &result);
+  Py_END_ALLOW_THREADS return finish(state, &in, status, result);
 }
 
 /* ---- any operator by name */
@@ -352,7 +340,7 @@ static PyObject *op_run(PyObject *module, PyObject *args) {
   Py_ssize_t input_count = PyTuple_Size(tensors);
   martlet_attributes *attributes = take_attributes(state, dict);
   martlet_tensor **handles =
-      calloc((size_t)(input_count + output_count) + 1, sizeof(martlet_tensor *));
+    calloc((size_t)(input_count + output_count) + 1, sizeof(martlet_tensor *));
   PyObject *result = NULL;
   if (handles == NULL) PyErr_NoMemory();
   if (handles != NULL && attributes != NULL) {
@@ -362,11 +350,9 @@ static PyObject *op_run(PyObject *module, PyObject *args) {
       if (tensor != Py_None) handles[i] = ((TensorObject *)tensor)->handle;
     }
     martlet_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = martlet_op_run(name, attributes, mode, handles, (size_t)input_count, slots,
-                            (size_t)output_count);
-    Py_END_ALLOW_THREADS
-    if (status != MARTLET_OK) raise_status(state, status);
+    Py_BEGIN_ALLOW_THREADS status = martlet_op_run(
+      name, attributes, mode, handles, (size_t)input_count, slots, (size_t)output_count);
+    Py_END_ALLOW_THREADS if (status != MARTLET_OK) raise_status(state, status);
     else result = PyTuple_New(output_count);
     for (Py_ssize_t i = 0; i < output_count && status == MARTLET_OK; i++) {
       PyObject *tensor = result == NULL ? NULL : tensor_object(state, slots[i]);
@@ -413,25 +399,24 @@ static PyObject *from_bytes(PyObject *module, PyObject *args) {
   }
   if (take_integers(extents, (int)rank, shape) < 0) return NULL;
   martlet_tensor *handle = NULL;
-  martlet_status status =
-      martlet_tensor_from_data(PyBytes_AsString(data), (size_t)PyBytes_Size(data), dtype,
-                               (int32_t)rank, shape, &handle);
+  martlet_status status = martlet_tensor_from_data(
+    PyBytes_AsString(data), (size_t)PyBytes_Size(data), dtype, (int32_t)rank, shape, &handle);
   return status == MARTLET_OK ? tensor_object(state, handle) : raise_status(state, status);
 }
 
 PyMethodDef function_methods[] = {
-    {"matmul", matmul, METH_VARARGS, NULL},
-    {"linear", linear, METH_VARARGS, NULL},
-    {"conv", conv, METH_VARARGS, NULL},
-    {"softmax", softmax, METH_VARARGS, NULL},
-    {"layer_norm", layer_norm, METH_VARARGS, NULL},
-    {"gelu", gelu, METH_VARARGS, NULL},
-    {"attention", attention, METH_VARARGS, NULL},
-    {"pack", pack, METH_O, NULL},
-    {"op_run", op_run, METH_VARARGS, NULL},
-    {"op_names", op_names, METH_NOARGS, NULL},
-    {"from_dlpack", from_dlpack, METH_O, NULL},
-    {"bits_of", bits_of, METH_O, NULL},
-    {"from_bytes", from_bytes, METH_VARARGS, NULL},
-    {NULL, NULL, 0, NULL},
+  {"matmul", matmul, METH_VARARGS, NULL},
+  {"linear", linear, METH_VARARGS, NULL},
+  {"conv", conv, METH_VARARGS, NULL},
+  {"softmax", softmax, METH_VARARGS, NULL},
+  {"layer_norm", layer_norm, METH_VARARGS, NULL},
+  {"gelu", gelu, METH_VARARGS, NULL},
+  {"attention", attention, METH_VARARGS, NULL},
+  {"pack", pack, METH_O, NULL},
+  {"op_run", op_run, METH_VARARGS, NULL},
+  {"op_names", op_names, METH_NOARGS, NULL},
+  {"from_dlpack", from_dlpack, METH_O, NULL},
+  {"bits_of", bits_of, METH_O, NULL},
+  {"from_bytes", from_bytes, METH_VARARGS, NULL},
+  {NULL, NULL, 0, NULL},
 };

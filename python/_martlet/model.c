@@ -13,7 +13,7 @@ typedef struct {
 typedef struct {
   PyThreadState *thread; /* of the running thread, which runs without the GIL; NULL: no run */
   int64_t last_check;
-  int failed;            /* an exception is set */
+  int failed; /* an exception is set */
 } Watch;
 
 typedef struct {
@@ -45,9 +45,9 @@ static bool watch_run(void *user, double fraction, const char *stage) {
 /* ---- loading */
 
 typedef struct {
-  PyObject *callback;     /* or NULL */
-  PyThreadState *thread;  /* of the loading thread, which runs without the GIL */
-  int failed;             /* an exception is set */
+  PyObject *callback;    /* or NULL */
+  PyThreadState *thread; /* of the loading thread, which runs without the GIL */
+  int failed;            /* an exception is set */
 } LoadProgress;
 
 static bool load_progress(void *user, double fraction, const char *stage) {
@@ -106,10 +106,14 @@ static PyObject *load(PyObject *module, PyObject *args) {
   if (is_path && PyBytes_AsStringAndSize(source, &path, NULL) < 0) return NULL;
   if (!is_path && PyObject_GetBuffer(source, &view, PyBUF_SIMPLE) < 0) return NULL;
   LoadProgress progress = {callback == Py_None ? NULL : callback, NULL, 0};
-  martlet_model_options options = {.struct_size = sizeof options, .math_mode = mode,
-                                   .progress = load_progress, .progress_user = &progress,
-                                   .keys = keys, .values = values,
-                                   .option_count = option_count, .pool = pool};
+  martlet_model_options options = {.struct_size = sizeof options,
+                                   .math_mode = mode,
+                                   .progress = load_progress,
+                                   .progress_user = &progress,
+                                   .keys = keys,
+                                   .values = values,
+                                   .option_count = option_count,
+                                   .pool = pool};
   martlet_model *handle = NULL;
   martlet_status status;
   progress.thread = PyEval_SaveThread();
@@ -154,14 +158,12 @@ static PyObject *describe(const martlet_value_info *info) {
     if (extent == NULL || PyTuple_SetItem(shape, axis, extent) < 0) Py_CLEAR(shape);
   }
   if (shape == NULL) return NULL;
-  const char *dtype =
-      info->dtype == MARTLET_DTYPE_UNKNOWN ? NULL : martlet_dtype_name(info->dtype);
+  const char *dtype = info->dtype == MARTLET_DTYPE_UNKNOWN ? NULL : martlet_dtype_name(info->dtype);
   return Py_BuildValue("(szNs)", info->name, dtype, shape, info->type);
 }
 
 typedef martlet_status (*count_function)(const martlet_model *, size_t *);
-typedef martlet_status (*info_function)(const martlet_model *, size_t,
-                                        const martlet_value_info **);
+typedef martlet_status (*info_function)(const martlet_model *, size_t, const martlet_value_info **);
 
 static PyObject *describe_all(PyObject *self, count_function count_of, info_function info_of) {
   const martlet_model *handle = ((ModelObject *)self)->handle;
@@ -230,12 +232,11 @@ static PyObject *model_memory(PyObject *object, PyObject *unused) {
   (void)unused;
   martlet_memory memory = {.struct_size = sizeof memory};
   martlet_status status = martlet_model_memory(((ModelObject *)object)->handle, &memory);
-  if (status != MARTLET_OK)
-    return raise_status(state_of(object), status);
+  if (status != MARTLET_OK) return raise_status(state_of(object), status);
   return Py_BuildValue("{sLsLsLsLsL}", "constants", (long long)memory.constants_bytes, "mapped",
-                       (long long)memory.mapped_bytes, "prepared",
-                       (long long)memory.prepared_bytes, "arena", (long long)memory.arena_bytes,
-                       "peak", (long long)memory.peak_bytes);
+                       (long long)memory.mapped_bytes, "prepared", (long long)memory.prepared_bytes,
+                       "arena", (long long)memory.arena_bytes, "peak",
+                       (long long)memory.peak_bytes);
 }
 
 /* result_bytes(shapes: a tuple of tuples of int) -> int or None */
@@ -282,27 +283,26 @@ done:
 }
 
 static PyMethodDef model_type_methods[] = {
-    {"memory", model_memory, METH_NOARGS, NULL},
-    {"result_bytes", model_result_bytes, METH_O, NULL},
-    {"inputs", model_inputs, METH_NOARGS, NULL},
-    {"outputs", model_outputs, METH_NOARGS, NULL},
-    {"metadata", model_metadata, METH_NOARGS, NULL},
-    {"context", model_context, METH_NOARGS, NULL},
-    {NULL, NULL, 0, NULL},
+  {"memory", model_memory, METH_NOARGS, NULL},
+  {"result_bytes", model_result_bytes, METH_O, NULL},
+  {"inputs", model_inputs, METH_NOARGS, NULL},
+  {"outputs", model_outputs, METH_NOARGS, NULL},
+  {"metadata", model_metadata, METH_NOARGS, NULL},
+  {"context", model_context, METH_NOARGS, NULL},
+  {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot model_slots[] = {
-    {Py_tp_dealloc, model_dealloc},
-    {Py_tp_methods, model_type_methods},
-    {0, NULL},
+  {Py_tp_dealloc, model_dealloc},
+  {Py_tp_methods, model_type_methods},
+  {0, NULL},
 };
 
 PyType_Spec model_spec = {
-    .name = "martlet._martlet.LoadedModel",
-    .basicsize = sizeof(ModelObject),
-    .flags =
-        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = model_slots,
+  .name = "martlet._martlet.LoadedModel",
+  .basicsize = sizeof(ModelObject),
+  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+  .slots = model_slots,
 };
 
 /* ---- run contexts */
@@ -318,10 +318,10 @@ static void context_dealloc(PyObject *object) {
 /* The operands of one run, in arrays of C. */
 typedef struct {
   size_t input_count, output_count;
-  const char **names;        /* inputs, then outputs; NULL where nobody asks */
-  martlet_tensor **handles;  /* inputs, then result slots */
-  PyObject **objects;        /* Tensors of the inputs, then of the slots that the caller gave */
-  Py_buffer *later;          /* by output: see as_output() */
+  const char **names;       /* inputs, then outputs; NULL where nobody asks */
+  martlet_tensor **handles; /* inputs, then result slots */
+  PyObject **objects;       /* Tensors of the inputs, then of the slots that the caller gave */
+  Py_buffer *later;         /* by output: see as_output() */
 } Run;
 
 static void free_run(Run *run) {
@@ -358,8 +358,8 @@ static int fill(ModuleState *state, Run *run, size_t at, PyObject *names, PyObje
     if (value == Py_None && !are_inputs) continue;
     char what[160];
     PyOS_snprintf(what, sizeof what, "%s '%.120s'", kind, name == NULL ? "" : run->names[at]);
-    run->objects[at] =
-        are_inputs ? as_tensor(state, value, what) : as_output(state, value, what, &run->later[i]);
+    run->objects[at] = are_inputs ? as_tensor(state, value, what)
+                                  : as_output(state, value, what, &run->later[i]);
     if (run->objects[at] == NULL) return -1;
     run->handles[at] = ((TensorObject *)run->objects[at])->handle;
   }
@@ -399,8 +399,7 @@ static PyObject *results_of(ModuleState *state, Run *run) {
 }
 
 /* Runs without the GIL: by name, or all inputs and the first outputs by position. */
-static PyObject *run_unlocked(ModuleState *state, ContextObject *context, Run *run,
-                              int is_named) {
+static PyObject *run_unlocked(ModuleState *state, ContextObject *context, Run *run, int is_named) {
   Watch *watch = &context->watch;
   if (watch->thread != NULL) {
     PyErr_SetString(state->error, "another thread is using the context");
@@ -411,11 +410,11 @@ static PyObject *run_unlocked(ModuleState *state, ContextObject *context, Run *r
   watch->thread = PyEval_SaveThread();
   martlet_tensor **outputs = run->handles + run->input_count;
   martlet_status status =
-      is_named ? martlet_context_run_named(context->handle, run->names, run->handles,
-                                           run->input_count, run->names + run->input_count,
-                                           outputs, run->output_count)
-               : martlet_context_run(context->handle, run->handles, run->input_count, outputs,
-                                     run->output_count);
+    is_named
+      ? martlet_context_run_named(context->handle, run->names, run->handles, run->input_count,
+                                  run->names + run->input_count, outputs, run->output_count)
+      : martlet_context_run(context->handle, run->handles, run->input_count, outputs,
+                            run->output_count);
   PyEval_RestoreThread(watch->thread);
   watch->thread = NULL;
   if (status != MARTLET_OK) return watch->failed ? NULL : raise_status(state, status);
@@ -436,8 +435,8 @@ static PyObject *context_run(PyObject *self, PyObject *args) {
     return NULL;
   int is_named = output_names != Py_None;
   if (PyTuple_Size(input_names) != PyTuple_Size(inputs) ||
-      (is_named && (!PyTuple_Check(output_names) ||
-                    PyTuple_Size(output_names) != PyTuple_Size(outs)))) {
+      (is_named &&
+       (!PyTuple_Check(output_names) || PyTuple_Size(output_names) != PyTuple_Size(outs)))) {
     PyErr_SetString(PyExc_TypeError, "names must be tuples as long as what they name");
     return NULL;
   }
@@ -463,8 +462,7 @@ static PyObject *context_run(PyObject *self, PyObject *args) {
 static PyObject *context_set_option(PyObject *self, PyObject *args) {
   const char *name, *value;
   if (!PyArg_ParseTuple(args, "ss", &name, &value)) return NULL;
-  martlet_status status =
-      martlet_context_set_option(((ContextObject *)self)->handle, name, value);
+  martlet_status status = martlet_context_set_option(((ContextObject *)self)->handle, name, value);
   if (status != MARTLET_OK) return raise_status(state_of(self), status);
   Py_RETURN_NONE;
 }
@@ -499,7 +497,7 @@ static PyObject *context_run_values(PyObject *self, PyObject *args) {
     watch->failed = 0;
     watch->thread = PyEval_SaveThread();
     martlet_status status = martlet_context_run_values(
-        context->handle, handles, (size_t)PyTuple_Size(inputs), outputs, (size_t)count);
+      context->handle, handles, (size_t)PyTuple_Size(inputs), outputs, (size_t)count);
     PyEval_RestoreThread(watch->thread);
     watch->thread = NULL;
     if (status == MARTLET_OK) results = value_results(state, outputs, (size_t)count);
@@ -516,7 +514,7 @@ static PyObject *context_set_profiling(PyObject *self, PyObject *argument) {
   int enabled = PyObject_IsTrue(argument);
   if (enabled < 0) return NULL;
   martlet_status status =
-      martlet_context_set_profiling(((ContextObject *)self)->handle, enabled != 0);
+    martlet_context_set_profiling(((ContextObject *)self)->handle, enabled != 0);
   if (status != MARTLET_OK) return raise_status(state_of(self), status);
   Py_RETURN_NONE;
 }
@@ -561,27 +559,26 @@ static PyObject *context_profile(PyObject *self, PyObject *unused) {
 }
 
 static PyMethodDef context_methods[] = {
-    {"run", context_run, METH_VARARGS, NULL},
-    {"set_option", context_set_option, METH_VARARGS, NULL},
-    {"set_pool", context_set_pool, METH_O, NULL},
-    {"run_values", context_run_values, METH_VARARGS, NULL},
-    {"set_profiling", context_set_profiling, METH_O, NULL},
-    {"nodes", context_nodes, METH_NOARGS, NULL},
-    {"precision_report", context_precision_report, METH_NOARGS, NULL},
-    {"profile", context_profile, METH_NOARGS, NULL},
-    {NULL, NULL, 0, NULL},
+  {"run", context_run, METH_VARARGS, NULL},
+  {"set_option", context_set_option, METH_VARARGS, NULL},
+  {"set_pool", context_set_pool, METH_O, NULL},
+  {"run_values", context_run_values, METH_VARARGS, NULL},
+  {"set_profiling", context_set_profiling, METH_O, NULL},
+  {"nodes", context_nodes, METH_NOARGS, NULL},
+  {"precision_report", context_precision_report, METH_NOARGS, NULL},
+  {"profile", context_profile, METH_NOARGS, NULL},
+  {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot context_slots[] = {
-    {Py_tp_dealloc, context_dealloc},
-    {Py_tp_methods, context_methods},
-    {0, NULL},
+  {Py_tp_dealloc, context_dealloc},
+  {Py_tp_methods, context_methods},
+  {0, NULL},
 };
 
 PyType_Spec context_spec = {
-    .name = "martlet._martlet.Context",
-    .basicsize = sizeof(ContextObject),
-    .flags =
-        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = context_slots,
+  .name = "martlet._martlet.Context",
+  .basicsize = sizeof(ContextObject),
+  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+  .slots = context_slots,
 };

@@ -90,17 +90,17 @@ static PyObject *cpu_info(PyObject *module, PyObject *unused) {
 }
 
 static PyMethodDef setting_methods[] = {
-    {"set_mode", set_mode, METH_VARARGS, NULL},
-    {"get_mode", get_mode, METH_NOARGS, NULL},
-    {"mode_name", mode_name, METH_O, NULL},
-    {"push_mode", push_mode, METH_O, NULL},
-    {"pop_mode", pop_mode, METH_NOARGS, NULL},
-    {"set_threads", set_threads, METH_VARARGS, NULL},
-    {"get_threads", get_threads, METH_NOARGS, NULL},
-    {"memory_in_use", memory_in_use, METH_NOARGS, NULL},
-    {"set_isa", set_isa, METH_VARARGS, NULL},
-    {"cpu_info", cpu_info, METH_NOARGS, NULL},
-    {NULL, NULL, 0, NULL},
+  {"set_mode", set_mode, METH_VARARGS, NULL},
+  {"get_mode", get_mode, METH_NOARGS, NULL},
+  {"mode_name", mode_name, METH_O, NULL},
+  {"push_mode", push_mode, METH_O, NULL},
+  {"pop_mode", pop_mode, METH_NOARGS, NULL},
+  {"set_threads", set_threads, METH_VARARGS, NULL},
+  {"get_threads", get_threads, METH_NOARGS, NULL},
+  {"memory_in_use", memory_in_use, METH_NOARGS, NULL},
+  {"set_isa", set_isa, METH_VARARGS, NULL},
+  {"cpu_info", cpu_info, METH_NOARGS, NULL},
+  {NULL, NULL, 0, NULL},
 };
 
 /* ---- the module */
@@ -160,14 +160,14 @@ static void module_free(void *module) { module_clear(module); }
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec}, {0, NULL}};
 
 static PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "martlet._martlet",
-    .m_doc = "The C ABI of Martlet for the martlet package; use that instead.",
-    .m_size = sizeof(ModuleState),
-    .m_slots = module_slots,
-    .m_traverse = module_traverse,
-    .m_clear = module_clear,
-    .m_free = module_free,
+  PyModuleDef_HEAD_INIT,
+  .m_name = "martlet._martlet",
+  .m_doc = "The C ABI of Martlet for the martlet package; use that instead.",
+  .m_size = sizeof(ModuleState),
+  .m_slots = module_slots,
+  .m_traverse = module_traverse,
+  .m_clear = module_clear,
+  .m_free = module_free,
 };
 
 PyMODINIT_FUNC PyInit__martlet(void);

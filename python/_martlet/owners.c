@@ -8,7 +8,7 @@
  * this list, and whoever holds the GIL next, and is outside the library, empties it. */
 struct Owner {
   Owner *next;
-  Py_buffer view;      /* when release is NULL */
+  Py_buffer view; /* when release is NULL */
   void *pointer;
   void (*release)(void *);
 };

@@ -73,27 +73,27 @@ int pool_handle(ModuleState *state, PyObject *object, martlet_pool **handle) {
 }
 
 static PyGetSetDef pool_getset[] = {
-    {"threads", pool_threads, NULL,
-     "How many threads a computation uses at most, the caller's included.", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
+  {"threads", pool_threads, NULL,
+   "How many threads a computation uses at most, the caller's included.", NULL},
+  {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyType_Slot pool_slots[] = {
-    {Py_tp_new, pool_new},
-    {Py_tp_dealloc, pool_dealloc},
-    {Py_tp_getset, pool_getset},
-    {Py_tp_doc,
-     "ThreadPool(threads=0, *, cpus=None)\n--\n\n"
-     "Threads of one's own for `load` and `Model.run`.\n\n"
-     "threads counts the caller's own; 0: one for each of cpus, or as many as the process may use.\n"
-     "cpus are the processors that the pool's threads may run on (the caller's stays where it is).\n"
-     "Results are the same with every pool. The threads end once nothing uses the pool any more."},
-    {0, NULL},
+  {Py_tp_new, pool_new},
+  {Py_tp_dealloc, pool_dealloc},
+  {Py_tp_getset, pool_getset},
+  {Py_tp_doc,
+   "ThreadPool(threads=0, *, cpus=None)\n--\n\n"
+   "Threads of one's own for `load` and `Model.run`.\n\n"
+   "threads counts the caller's own; 0: one for each of cpus, or as many as the process may use.\n"
+   "cpus are the processors that the pool's threads may run on (the caller's stays where it is).\n"
+   "Results are the same with every pool. The threads end once nothing uses the pool any more."},
+  {0, NULL},
 };
 
 PyType_Spec pool_spec = {
-    .name = "martlet.ThreadPool",
-    .basicsize = sizeof(PoolObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
-    .slots = pool_slots,
+  .name = "martlet.ThreadPool",
+  .basicsize = sizeof(PoolObject),
+  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+  .slots = pool_slots,
 };

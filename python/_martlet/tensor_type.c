@@ -90,10 +90,8 @@ static PyObject *tensor_copy(PyObject *self, PyObject *unused) {
   (void)unused;
   martlet_tensor *copy = NULL;
   martlet_status status;
-  Py_BEGIN_ALLOW_THREADS
-  status = martlet_tensor_copy(((TensorObject *)self)->handle, &copy);
-  Py_END_ALLOW_THREADS
-  ModuleState *state = state_of(self);
+  Py_BEGIN_ALLOW_THREADS status = martlet_tensor_copy(((TensorObject *)self)->handle, &copy);
+  Py_END_ALLOW_THREADS ModuleState *state = state_of(self);
   return status == MARTLET_OK ? tensor_object(state, copy) : raise_status(state, status);
 }
 
@@ -103,10 +101,9 @@ static PyObject *tensor_astype(PyObject *self, PyObject *argument) {
   if (dtype == ((TensorObject *)self)->dtype) return Py_NewRef(self);
   martlet_tensor *converted = NULL;
   martlet_status status;
-  Py_BEGIN_ALLOW_THREADS
-  status = martlet_tensor_convert(((TensorObject *)self)->handle, dtype, &converted);
-  Py_END_ALLOW_THREADS
-  ModuleState *state = state_of(self);
+  Py_BEGIN_ALLOW_THREADS status =
+    martlet_tensor_convert(((TensorObject *)self)->handle, dtype, &converted);
+  Py_END_ALLOW_THREADS ModuleState *state = state_of(self);
   return status == MARTLET_OK ? tensor_object(state, converted) : raise_status(state, status);
 }
 
@@ -231,8 +228,9 @@ static int tensor_get_buffer(PyObject *object, Py_buffer *view, int flags) {
   if (self->dtype == MARTLET_STRING) {
     refusal = "strings have no buffer; use numpy() or tolist()";
   } else if (format == NULL) {
-    refusal = "the buffer protocol has no code for bfloat16 and floats or integers of 8 bits and "
-              "less; use numpy(), tobytes(), DLPack or astype()";
+    refusal =
+      "the buffer protocol has no code for bfloat16 and floats or integers of 8 bits and "
+      "less; use numpy(), tobytes(), DLPack or astype()";
   } else if ((flags & PyBUF_WRITABLE) && is_read_only) {
     refusal = "the tensor is read-only";
   } else if (((flags & PyBUF_STRIDES) != PyBUF_STRIDES ||
@@ -265,50 +263,52 @@ static int tensor_get_buffer(PyObject *object, Py_buffer *view, int flags) {
 /* ---- the type */
 
 static PyMethodDef methods[] = {
-    {"numpy", tensor_numpy, METH_NOARGS, "A NumPy array over the same memory."},
-    {"tolist", tensor_tolist, METH_NOARGS, "The elements as nested lists."},
-    {"item", tensor_item, METH_NOARGS, "The only element as a Python number."},
-    {"tobytes", tensor_tobytes, METH_NOARGS, "The elements' bytes, row-major and packed."},
-    {"copy", tensor_copy, METH_NOARGS, "A contiguous copy."},
-    {"astype", tensor_astype, METH_O, "The elements in another dtype."},
-    {"__array__", (PyCFunction)(void (*)(void))tensor_array, METH_VARARGS | METH_KEYWORDS,
-     "A NumPy array of the elements."},
-    {"__dlpack__", (PyCFunction)(void (*)(void))tensor_dlpack, METH_VARARGS | METH_KEYWORDS,
-     "A DLPack capsule over the same memory."},
-    {"__dlpack_device__", tensor_dlpack_device, METH_NOARGS, "The CPU, (1, 0)."},
-    {"__reduce__", tensor_reduce, METH_NOARGS, NULL},
-    {NULL, NULL, 0, NULL},
+  {"numpy", tensor_numpy, METH_NOARGS, "A NumPy array over the same memory."},
+  {"tolist", tensor_tolist, METH_NOARGS, "The elements as nested lists."},
+  {"item", tensor_item, METH_NOARGS, "The only element as a Python number."},
+  {"tobytes", tensor_tobytes, METH_NOARGS, "The elements' bytes, row-major and packed."},
+  {"copy", tensor_copy, METH_NOARGS, "A contiguous copy."},
+  {"astype", tensor_astype, METH_O, "The elements in another dtype."},
+  {"__array__", (PyCFunction)(void (*)(void))tensor_array, METH_VARARGS | METH_KEYWORDS,
+   "A NumPy array of the elements."},
+  {"__dlpack__", (PyCFunction)(void (*)(void))tensor_dlpack, METH_VARARGS | METH_KEYWORDS,
+   "A DLPack capsule over the same memory."},
+  {"__dlpack_device__", tensor_dlpack_device, METH_NOARGS, "The CPU, (1, 0)."},
+  {"__reduce__", tensor_reduce, METH_NOARGS, NULL},
+  {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef getters[] = {
-    {"shape", tensor_shape, NULL, "The extents, outermost first.", NULL},
-    {"strides", tensor_strides, NULL, "Bytes between neighbours along each axis; 0 where elements are less than a byte.", NULL},
-    {"dtype", tensor_dtype, NULL, "The name of the element type.", NULL},
-    {"ndim", tensor_ndim, NULL, "The number of axes.", NULL},
-    {"size", tensor_size, NULL, "The number of elements.", NULL},
-    {"nbytes", tensor_nbytes, NULL, "Bytes of the elements.", NULL},
-    {"is_read_only", tensor_is_read_only, NULL, "Whether the elements may not be written.", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
+  {"shape", tensor_shape, NULL, "The extents, outermost first.", NULL},
+  {"strides", tensor_strides, NULL,
+   "Bytes between neighbours along each axis; 0 where elements are less than a byte.", NULL},
+  {"dtype", tensor_dtype, NULL, "The name of the element type.", NULL},
+  {"ndim", tensor_ndim, NULL, "The number of axes.", NULL},
+  {"size", tensor_size, NULL, "The number of elements.", NULL},
+  {"nbytes", tensor_nbytes, NULL, "Bytes of the elements.", NULL},
+  {"is_read_only", tensor_is_read_only, NULL, "Whether the elements may not be written.", NULL},
+  {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, "Tensor(data, dtype=None)\n--\n\n"
-                "An n-dimensional array over the memory of data where its layout allows.\n\n"
-                "data is a Tensor, a NumPy array, anything with a buffer or __dlpack__, or a "
-                "number."},
-    {Py_tp_new, tensor_new},
-    {Py_tp_dealloc, tensor_dealloc},
-    {Py_tp_repr, tensor_repr},
-    {Py_tp_methods, methods},
-    {Py_tp_getset, getters},
-    {Py_sq_length, tensor_length},
-    {Py_bf_getbuffer, tensor_get_buffer},
-    {0, NULL},
+  {Py_tp_doc,
+   "Tensor(data, dtype=None)\n--\n\n"
+   "An n-dimensional array over the memory of data where its layout allows.\n\n"
+   "data is a Tensor, a NumPy array, anything with a buffer or __dlpack__, or a "
+   "number."},
+  {Py_tp_new, tensor_new},
+  {Py_tp_dealloc, tensor_dealloc},
+  {Py_tp_repr, tensor_repr},
+  {Py_tp_methods, methods},
+  {Py_tp_getset, getters},
+  {Py_sq_length, tensor_length},
+  {Py_bf_getbuffer, tensor_get_buffer},
+  {0, NULL},
 };
 
 PyType_Spec tensor_spec = {
-    .name = "martlet.Tensor",
-    .basicsize = sizeof(TensorObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
-    .slots = slots,
+  .name = "martlet.Tensor",
+  .basicsize = sizeof(TensorObject),
+  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+  .slots = slots,
 };

@@ -56,8 +56,7 @@ static PyObject *value_from_tensor(PyObject *module, PyObject *argument) {
   PyObject *tensor = as_tensor(state, argument, "value");
   if (tensor == NULL) return NULL;
   martlet_value *handle = NULL;
-  martlet_status status =
-      martlet_value_from_tensor(((TensorObject *)tensor)->handle, &handle);
+  martlet_status status = martlet_value_from_tensor(((TensorObject *)tensor)->handle, &handle);
   Py_DECREF(tensor);
   return made(state, status, handle);
 }
@@ -67,14 +66,13 @@ static PyObject *value_sequence(PyObject *module, PyObject *args) {
   PyObject *elements, *dtype_object;
   if (!PyArg_ParseTuple(args, "O!O", &PyTuple_Type, &elements, &dtype_object)) return NULL;
   martlet_dtype dtype = MARTLET_DTYPE_UNKNOWN;
-  if (dtype_object != Py_None &&
-      (dtype = dtype_from_object(dtype_object)) == MARTLET_DTYPE_UNKNOWN)
+  if (dtype_object != Py_None && (dtype = dtype_from_object(dtype_object)) == MARTLET_DTYPE_UNKNOWN)
     return NULL;
   martlet_value **handles = handles_of(state, elements);
   if (handles == NULL) return NULL;
   martlet_value *handle = NULL;
-  martlet_status status = martlet_value_create_sequence(
-      handles, (size_t)PyTuple_Size(elements), dtype, &handle);
+  martlet_status status =
+    martlet_value_create_sequence(handles, (size_t)PyTuple_Size(elements), dtype, &handle);
   free(handles);
   return made(state, status, handle);
 }
@@ -87,7 +85,7 @@ static PyObject *value_optional(PyObject *module, PyObject *argument) {
   }
   martlet_value *handle = NULL;
   martlet_status status = martlet_value_create_optional(
-      argument == Py_None ? NULL : ((ValueObject *)argument)->handle, &handle);
+    argument == Py_None ? NULL : ((ValueObject *)argument)->handle, &handle);
   return made(state, status, handle);
 }
 
@@ -119,8 +117,8 @@ static PyObject *value_state(PyObject *module, PyObject *args) {
   PyObject *initial = as_tensor(state, initial_object, "initial");
   if (initial == NULL) return NULL;
   martlet_value *handle = NULL;
-  martlet_status status = martlet_value_create_state(((TensorObject *)initial)->handle, axis,
-                                                     capacity, &handle);
+  martlet_status status =
+    martlet_value_create_state(((TensorObject *)initial)->handle, axis, capacity, &handle);
   Py_DECREF(initial);
   return made(state, status, handle);
 }
@@ -196,14 +194,14 @@ static PyObject *string_list(PyObject *module, PyObject *argument) {
 }
 
 PyMethodDef value_methods[] = {
-    {"value_from_tensor", value_from_tensor, METH_O, NULL},
-    {"value_sequence", value_sequence, METH_VARARGS, NULL},
-    {"value_optional", value_optional, METH_O, NULL},
-    {"value_map", value_map, METH_VARARGS, NULL},
-    {"value_state", value_state, METH_VARARGS, NULL},
-    {"from_strings", from_strings, METH_VARARGS, NULL},
-    {"string_list", string_list, METH_O, NULL},
-    {NULL, NULL, 0, NULL},
+  {"value_from_tensor", value_from_tensor, METH_O, NULL},
+  {"value_sequence", value_sequence, METH_VARARGS, NULL},
+  {"value_optional", value_optional, METH_O, NULL},
+  {"value_map", value_map, METH_VARARGS, NULL},
+  {"value_state", value_state, METH_VARARGS, NULL},
+  {"from_strings", from_strings, METH_VARARGS, NULL},
+  {"string_list", string_list, METH_O, NULL},
+  {NULL, NULL, 0, NULL},
 };
 
 /* ---- looking into one */
@@ -254,24 +252,24 @@ static PyObject *value_tensor(PyObject *self, PyObject *unused) {
 }
 
 static PyMethodDef methods[] = {
-    {"kind", value_kind, METH_NOARGS, NULL},
-    {"elements", value_elements, METH_NOARGS, NULL},
-    {"keys", value_keys, METH_NOARGS, NULL},
-    {"tensor", value_tensor, METH_NOARGS, NULL},
-    {NULL, NULL, 0, NULL},
+  {"kind", value_kind, METH_NOARGS, NULL},
+  {"elements", value_elements, METH_NOARGS, NULL},
+  {"keys", value_keys, METH_NOARGS, NULL},
+  {"tensor", value_tensor, METH_NOARGS, NULL},
+  {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_dealloc, value_dealloc},
-    {Py_tp_methods, methods},
-    {0, NULL},
+  {Py_tp_dealloc, value_dealloc},
+  {Py_tp_methods, methods},
+  {0, NULL},
 };
 
 PyType_Spec value_spec = {
-    .name = "martlet._martlet.Value",
-    .basicsize = sizeof(ValueObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = slots,
+  .name = "martlet._martlet.Value",
+  .basicsize = sizeof(ValueObject),
+  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+  .slots = slots,
 };
 
 /* ---- running */

@@ -19,10 +19,8 @@ static void run(char *line) {
   char *words[MAX_WORDS + 1];
   int count = 0;
   for (char *word = strtok(line, " \n"); word && count < MAX_WORDS; word = strtok(NULL, " \n")) {
-    if (count == 0 && strchr(word, '='))
-      putenv(word);
-    else
-      words[count++] = word;
+    if (count == 0 && strchr(word, '=')) putenv(word);
+    else words[count++] = word;
   }
   words[count] = NULL;
   execv(words[0], words);
@@ -62,8 +60,7 @@ int main(void) {
     if (WIFSIGNALED(status))
       printf("@status %d ended by signal %d (%s)\n", 128 + WTERMSIG(status), WTERMSIG(status),
              strsignal(WTERMSIG(status)));
-    else
-      printf("@status %d\n", WEXITSTATUS(status));
+    else printf("@status %d\n", WEXITSTATUS(status));
   }
   puts("@end");
   fflush(stdout);

@@ -28,7 +28,8 @@ enum { MR = 2, NR = 16, PANEL_VECTORS = NR / VL };
 #define TILES(M)                                                \
   INT8_TILE(M, 1, PANEL_VECTORS) INT8_TILE(M, 2, PANEL_VECTORS) \
   INT8_TILE(M, 3, PANEL_VECTORS) INT8_TILE(M, 4, PANEL_VECTORS)
-TILES(1) TILES(2)
+TILES(1)
+TILES(2)
 #define ROW(M) {int8_tile_##M##x1, int8_tile_##M##x2, int8_tile_##M##x3, int8_tile_##M##x4}
 static const int8_tile_fn tiles[MR][PANEL_VECTORS] = {ROW(1), ROW(2)};
 

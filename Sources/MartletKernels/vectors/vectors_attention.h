@@ -84,8 +84,8 @@ static float attention_adjust_row(const mk_attention_rows *a, float *scores, con
 }
 
 // Maxima of rows whose first `common` entries all count.
-MK_INLINE void attention_maxima(int rows, float *const *scores, const int64_t *kept,
-                                int64_t common, float *max) {
+MK_INLINE void attention_maxima(int rows, float *const *scores, const int64_t *kept, int64_t common,
+                                float *max) {
   vf top[SOFTMAX_ROWS];
   MK_UNROLL for (int r = 0; r < rows; r++) top[r] = vf_splat(-__builtin_inff());
   for (int64_t i = 0; i < common; i += LANES)
@@ -141,9 +141,8 @@ MK_INLINE void attention_row_maxima(int rows, const mk_attention_rows *a, int64_
     return;
   }
   for (int r = 0; r < rows; r++)
-    a->max[first + r] =
-        attention_adjust_row(a, scores[r], a->masks ? a->masks[first + r] : 0,
-                             a->hidden ? a->hidden[first + r] : 0, kept[r]);
+    a->max[first + r] = attention_adjust_row(a, scores[r], a->masks ? a->masks[first + r] : 0,
+                                             a->hidden ? a->hidden[first + r] : 0, kept[r]);
 }
 
 static void attention_softmax(const mk_attention_rows *a) {
@@ -157,8 +156,8 @@ static void attention_softmax(const mk_attention_rows *a) {
       float *scores = (float *)((char *)a->scores + row * a->stride);
       const float max = a->max[row];
       a->sum[row] = a->weights_bf16
-                        ? attention_weights(true, scores, a->kept[row], a->filled, max)
-                        : attention_weights(false, scores, a->kept[row], a->filled, max);
+                      ? attention_weights(true, scores, a->kept[row], a->filled, max)
+                      : attention_weights(false, scores, a->kept[row], a->filled, max);
     }
   }
 }
@@ -172,8 +171,8 @@ static void attention_merge(const mk_attention_union *u) {
     float base = attention_base(max);
     vf keep = vf_exp_weight(vf_splat(old - base)), take = vf_exp_weight(vf_splat(new - base));
     u->max[row] = max;
-    u->sum[row] = scalar_of(
-        vf_fma(keep, vf_splat(u->sum[row]), take * vf_splat(u->block_sum[row])));
+    u->sum[row] =
+      scalar_of(vf_fma(keep, vf_splat(u->sum[row]), take * vf_splat(u->block_sum[row])));
     for (int64_t i = 0; i < u->width; i += LANES) {
       int64_t count = u->width - i;
       vf x = count >= LANES ? vf_load(sums + i) : vf_load_part(sums + i, count, 0.0f);
@@ -263,17 +262,16 @@ MK_INLINE void attention_products_body(const int rows, const int blocks, const m
   const float *lhs[FEW_ROWS];
   few_rows_of(f, rows, row, lhs);
   vk c[4][FEW_ROWS];
-  MK_UNROLL for (int b = 0; b < blocks; b++)
-    MK_UNROLL for (int r = 0; r < rows; r++) c[b][r] = (vk){0};
+  MK_UNROLL for (int b = 0; b < blocks; b++) MK_UNROLL for (int r = 0; r < rows; r++)
+    c[b][r] = (vk){0};
   for (int64_t p = 0; p < f->k; p += BLOCK, rhs += BLOCK * 4) {
     const char *from = rhs;
     MK_UNROLL for (int b = 0; b < blocks; b++, from += BLOCK * stride) {
       __asm__ volatile("" : "+r"(from) : : "memory");  // one pointer and one block at a time
       vk turned[BLOCK];
       turn_keys(from, stride, turned);
-      MK_UNROLL for (int e = 0; e < BLOCK; e++)
-        MK_UNROLL for (int r = 0; r < rows; r++)
-          c[b][r] = vk_fma(lhs[r] + p + e, turned[e], c[b][r]);
+      MK_UNROLL for (int e = 0; e < BLOCK; e++) MK_UNROLL for (int r = 0; r < rows; r++)
+        c[b][r] = vk_fma(lhs[r] + p + e, turned[e], c[b][r]);
       if (p % 16 == 0) {  // a line of each key of the next blocks
         const char *ahead = from + blocks * BLOCK * stride;
         MK_UNROLL for (int i = 0; i < BLOCK; i++, ahead += stride) __builtin_prefetch(ahead, 0, 3);
@@ -363,10 +361,10 @@ MK_INLINE void attention_mixtures_body(const int rows, const int vectors, const 
   MK_UNROLL for (int r = 0; r < rows; r++) {
     const int64_t i = row + r < f->m ? row + r : f->m - 1;
     dst[r] = (float *)((char *)f->dst + i * f->dst_stride) + j;
-    MK_UNROLL for (int v = 0; v < vectors; v++)
-      c[r][v] = p0 == 0   ? vf_splat(0.0f)
-                : is_part ? vf_load_part(dst[r], left, 0.0f)
-                          : vf_load(dst[r] + v * LANES);
+    MK_UNROLL for (int v = 0; v < vectors; v++) c[r][v] = p0 == 0 ? vf_splat(0.0f)
+                                                          : is_part
+                                                            ? vf_load_part(dst[r], left, 0.0f)
+                                                            : vf_load(dst[r] + v * LANES);
   }
   const char *line = (const char *)(f->rhs + j) + p0 * f->rhs_stride;
   for (int64_t p = p0; p < p1; p++, line += f->rhs_stride) {
@@ -382,14 +380,13 @@ MK_INLINE void attention_mixtures_body(const int rows, const int vectors, const 
     if (rows > 1) __builtin_prefetch(line + MIXTURE_LINES * f->rhs_stride, 0, 3);
   }
   // A row that was taken twice is stored twice.
-  MK_UNROLL for (int r = 0; r < rows; r++)
-    MK_UNROLL for (int v = 0; v < vectors; v++) {
-      if (is_part) {
-        vf_store_part(dst[r], c[r][v], left);
-      } else {
-        vf_store(dst[r] + v * LANES, c[r][v]);
-      }
+  MK_UNROLL for (int r = 0; r < rows; r++) MK_UNROLL for (int v = 0; v < vectors; v++) {
+    if (is_part) {
+      vf_store_part(dst[r], c[r][v], left);
+    } else {
+      vf_store(dst[r] + v * LANES, c[r][v]);
     }
+  }
 }
 
 // Columns from j on in groups of vectors, then in single ones.

@@ -32,11 +32,10 @@ typedef struct depthwise_plane {
 } depthwise_plane;
 
 MK_INLINE depthwise_plane depthwise_plane_at(const mk_depthwise *d, int64_t plane) {
-  return (depthwise_plane){
-    .src = d->src + plane / d->multiplier * d->in_h * d->in_w,
-    .weight = d->weight + plane * d->ker_h * d->ker_w,
-    .dst = d->dst + (plane - d->first) * d->out_h * d->out_w,
-    .bias = d->bias ? d->bias[plane] : 0.0f};
+  return (depthwise_plane){.src = d->src + plane / d->multiplier * d->in_h * d->in_w,
+                           .weight = d->weight + plane * d->ker_h * d->ker_w,
+                           .dst = d->dst + (plane - d->first) * d->out_h * d->out_w,
+                           .bias = d->bias ? d->bias[plane] : 0.0f};
 }
 
 // Output by output: any shape, and the definition of the result.
@@ -69,10 +68,11 @@ typedef struct depthwise_end {
 MK_INLINE depthwise_end end_of(const mk_depthwise *d, float bias) {
   const float infinity = __builtin_inff();
   bool clamp = d->act == MK_ACT_CLAMP, relu = d->act == MK_ACT_RELU;
-  return (depthwise_end){
-    .bias = vf_splat(bias),
-    .lo = vf_splat(clamp ? d->lo : relu ? 0.0f : -infinity),
-    .hi = vf_splat(clamp ? d->hi : infinity)};
+  return (depthwise_end){.bias = vf_splat(bias),
+                         .lo = vf_splat(clamp  ? d->lo
+                                        : relu ? 0.0f
+                                               : -infinity),
+                         .hi = vf_splat(clamp ? d->hi : infinity)};
 }
 
 // What passes read and write: all columns of some output rows.
@@ -82,8 +82,8 @@ typedef struct depthwise_rows {
   const float *weight;
   depthwise_end end;
   float *dst;
-  int64_t dst_step, count;          // floats between output rows, and rows that exist
-  bool spills;                      // the output rows are neighbours
+  int64_t dst_step, count;  // floats between output rows, and rows that exist
+  bool spills;              // the output rows are neighbours
 } depthwise_rows;
 
 // The lanes of columns first, first + 1 ... that are inside the image.
@@ -97,8 +97,8 @@ MK_INLINE vf depthwise_load(const int stride, const bool masked, const float *fr
                             const vi masks[2]) {
   const vf first = masked ? vf_load_masked(from, masks[0]) : vf_load(from);
   if (stride == 1) return first;
-  return vf_even_mixed(
-      first, masked ? vf_load_masked(from + LANES, masks[1]) : vf_load(from + LANES));
+  return vf_even_mixed(first,
+                       masked ? vf_load_masked(from + LANES, masks[1]) : vf_load(from + LANES));
 }
 
 // The shape of a pass, constant where it is used: `vectors` is how many it has where no tap is
@@ -299,9 +299,10 @@ static void depthwise(const mk_depthwise *d) {
     for (int64_t plane = 0; plane < d->planes; plane++) depthwise_plain(d, d->first + plane);
     return;
   }
-  depthwise_rows rows = {
-    .row_step = plan.row_step, .tap_step = plan.tap_step, .dst_step = plan.apart * d->out_w,
-    .spills = plan.apart == 1};
+  depthwise_rows rows = {.row_step = plan.row_step,
+                         .tap_step = plan.tap_step,
+                         .dst_step = plan.apart * d->out_w,
+                         .spills = plan.apart == 1};
   for (int64_t i = 0; i < d->planes; i++) {
     const depthwise_plane plane = depthwise_plane_at(d, d->first + i);
     rows.weight = plane.weight;

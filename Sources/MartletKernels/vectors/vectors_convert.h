@@ -25,7 +25,7 @@ MK_INLINE vf f32_from_bf16(vh h) { return (vf)(__builtin_convertvector(h, vu) <<
 #if MK_HAS_F16
 typedef _Float16 vhalf __attribute__((vector_size(MK_VECTOR_BYTES / 2)));
 
-MK_INLINE vh f16_from_f32(vf x) { return (vh)__builtin_convertvector(x, vhalf); }
+MK_INLINE vh f16_from_f32(vf x) { return (vh) __builtin_convertvector(x, vhalf); }
 MK_INLINE vf f32_from_f16(vh h) { return __builtin_convertvector((vhalf)h, vf); }
 #else
 MK_INLINE vh f16_from_f32(vf x) {

@@ -189,7 +189,8 @@ static void pow_f32(int64_t n, const float *x, int64_t x_step, const float *y, i
   vf y_last = !y_step ? vf_splat(*y) : n < LANES ? vf_load_part(y, n, 1.0f) : vf_load(y + end);
   for (int64_t i = 0; i < n; i += LANES) {
     bool more = n - i > LANES;
-    vf r = vf_pow(more && x_step ? vf_load(x + i) : x_last, more && y_step ? vf_load(y + i) : y_last);
+    vf r =
+      vf_pow(more && x_step ? vf_load(x + i) : x_last, more && y_step ? vf_load(y + i) : y_last);
     if (n < LANES) {
       vf_store_part(dst, r, n);
     } else {

@@ -139,8 +139,7 @@ MK_INLINE vf vf_gelu(vf x) {
   g = vf_fma(g, t, vf_splat(-0x1.468824p-18f));
   // u^2/2 as an exact square of 12 bits and a rest
   vf high = (vf)((vi)u & ~0xfff);
-  exponential e =
-    exp_split_with(-0.5f * high * high, -0.5f * (u - high) * (u + high));
+  exponential e = exp_split_with(-0.5f * high * high, -0.5f * (u - high) * (u + high));
   vf product = u * g;
   vf tail = scale_by_power_of_two(vf_fma(product, e.fraction, product), e.exponent);
   // Like the formula, -Inf gives NaN (the product with zero adds it).

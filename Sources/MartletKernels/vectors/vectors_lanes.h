@@ -264,8 +264,7 @@ MK_INLINE vf vf_even(vf a, vf b) {
 #elif MK_VECTOR_BYTES == 32
   return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
 #else
-  return __builtin_shufflevector(
-    a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
 #endif
 }
 
@@ -292,8 +291,7 @@ MK_INLINE vf vf_odd(vf a, vf b) {
 #elif MK_VECTOR_BYTES == 32
   return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
 #else
-  return __builtin_shufflevector(
-    a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
 #endif
 }
 
@@ -314,8 +312,8 @@ MK_INLINE vf vf_upper_pairs(vf a, vf b) {
 #elif MK_VECTOR_BYTES == 32
   return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 #else
-  return __builtin_shufflevector(
-    a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
+                                 31);
 #endif
 }
 

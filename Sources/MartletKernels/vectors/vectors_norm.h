@@ -75,7 +75,8 @@ static void log_softmax(int64_t n, const float *src, float *dst) {
   }
 }
 
-MK_INLINE vf normalized(vf x, vf mean, vf factor, const float *scale, const float *bias, int64_t n) {
+MK_INLINE vf normalized(vf x, vf mean, vf factor, const float *scale, const float *bias,
+                        int64_t n) {
   vf y = (x - mean) * factor;
   if (scale) y = y * (n >= LANES ? vf_load(scale) : vf_load_part(scale, n, 0.0f));
   if (bias) y = y + (n >= LANES ? vf_load(bias) : vf_load_part(bias, n, 0.0f));
@@ -87,8 +88,8 @@ MK_INLINE void normalize_row(int64_t n, const float *src, vf mean, vf factor, co
                              const float *bias, float *dst) {
   int64_t i = 0;
   _Pragma(MK_LIGHT) for (; n - i >= LANES; i += LANES) {
-    vf y = normalized(vf_load(src + i), mean, factor, scale ? scale + i : 0, bias ? bias + i : 0,
-                      LANES);
+    vf y =
+      normalized(vf_load(src + i), mean, factor, scale ? scale + i : 0, bias ? bias + i : 0, LANES);
     vf_store(dst + i, y);
   }
   if (i < n) {

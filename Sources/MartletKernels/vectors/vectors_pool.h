@@ -9,8 +9,8 @@ enum { POOL_FLOATS = 4096, POOL_COLUMNS = 1024 };
 
 // How many taps of one axis count for an average: those inside the image, or, with padding
 // counted, those inside the padded extent.
-MK_INLINE int64_t counted_taps(int64_t o, int64_t stride, int64_t pad, int64_t pad_end,
-                               int64_t dil, int64_t ker, int64_t extent, bool padding) {
+MK_INLINE int64_t counted_taps(int64_t o, int64_t stride, int64_t pad, int64_t pad_end, int64_t dil,
+                               int64_t ker, int64_t extent, bool padding) {
   int64_t lo, hi;
   int64_t before = padding ? pad : 0, after = padding ? pad_end : 0;
   taps_inside(o, stride, pad - before, dil, ker, extent + before + after, &lo, &hi);
@@ -58,7 +58,9 @@ static MK_RARE void pool2d_plain(const mk_pool2d *p, int64_t plane, int64_t y0, 
 // Outside taps are neutral: nothing exceeds by -Inf, and a zero adds nothing.
 MK_INLINE float pool_neutral(bool is_max) { return is_max ? -__builtin_inff() : 0.0f; }
 
-MK_INLINE vf pool_join(const bool is_max, vf v, vf tap) { return is_max ? vf_larger(tap, v) : v + tap; }
+MK_INLINE vf pool_join(const bool is_max, vf v, vf tap) {
+  return is_max ? vf_larger(tap, v) : v + tap;
+}
 
 // `vectors` vectors down `rows` rows; NaNs, which comparisons pass over, are noted on the way.
 MK_INLINE void pool_down_vectors(const bool is_max, const int vectors, const float *from,
@@ -109,8 +111,7 @@ MK_INLINE void pool_down(const bool is_max, const mk_pool2d *p, const float *src
   const int64_t lo = max64(0, min64(length, -first));
   const int64_t hi = ky0 < ky1 ? max64(lo, min64(length, p->in_w - first)) : lo;
   const int64_t rows = ky1 - ky0, row_step = p->dil_h * p->in_w;
-  const float *from =
-      src + (y * p->stride_h - p->pad_h + ky0 * p->dil_h) * p->in_w + first;
+  const float *from = src + (y * p->stride_h - p->pad_h + ky0 * p->dil_h) * p->in_w + first;
   for (int64_t i = 0; i < lo; i += LANES) vf_store(dst + i, neutral);
   if (hi - lo >= LANES) {
     if (rows == 2) {
@@ -184,8 +185,8 @@ MK_INLINE void pool2d_columns(const bool is_max, const mk_pool2d *p, int64_t x0,
       const int64_t rows = min64(batch, p->out_h - y0);
       vi nan = vi_splat(0);
       for (int64_t r = 0; r < rows; r++)
-        pool_down(is_max, p, src, y0 + r, x0 * p->stride_w - p->pad_w, length,
-                  buffer + r * length, &nan);
+        pool_down(is_max, p, src, y0 + r, x0 * p->stride_w - p->pad_w, length, buffer + r * length,
+                  &nan);
       if (is_max && vi_any(nan)) {
         pool2d_plain(p, plane, y0, y0 + rows, x0, x0 + columns);
         continue;
@@ -199,7 +200,9 @@ MK_INLINE void pool2d_columns(const bool is_max, const mk_pool2d *p, int64_t x0,
         if (p->stride_w == 1) {
           p->ker_w == 3 ? POOL_ALONG(1, 3) : POOL_ALONG(1, p->ker_w);
         } else if (p->stride_w == 2) {
-          p->ker_w == 2 ? POOL_ALONG(2, 2) : p->ker_w == 3 ? POOL_ALONG(2, 3) : POOL_ALONG(2, p->ker_w);
+          p->ker_w == 2   ? POOL_ALONG(2, 2)
+          : p->ker_w == 3 ? POOL_ALONG(2, 3)
+                          : POOL_ALONG(2, p->ker_w);
         } else {
           POOL_ALONG(0, p->ker_w);
         }

@@ -247,8 +247,7 @@ MK_INLINE void winograd_output_body(const int m, const mk_winograd_output *p) {
           }
           const int64_t to = piece->image * p->image_step +
                              (c * t->out_h + piece->y * m + y) * t->out_w + x0;
-          winograd_finish(p, bias, line, width, p->residual ? p->residual + to : NULL,
-                          p->dst + to);
+          winograd_finish(p, bias, line, width, p->residual ? p->residual + to : NULL, p->dst + to);
         }
       }
     }

@@ -20,7 +20,10 @@ enum { NR = 2 * VL, PANEL_VECTORS = 2 };
 
 // Seven or eight rows, three panels at a time: four rows by three vectors have twelve chains of
 // multiply-adds where four by one panel have eight, too few to hide their latency.
-enum { TRIPLE = 3, TRIPLE_LINES = 128 };  // panels, and the lines of each that the passes take turns on
+enum {
+  TRIPLE = 3,
+  TRIPLE_LINES = 128
+};  // panels, and the lines of each that the passes take turns on
 
 // Where sums are kept between two slices: the caller's own where flags say so.
 typedef struct triple_sums {
@@ -37,9 +40,8 @@ MK_INLINE void triple_body(const int mr, const int first, const mk_gemm_stream *
   const v_tail whole = v_first(VL);
   vf c[GEMM_MAX_MR][GEMM_MAX_NV];
   char *acc = sums.acc + i * sums.stride + first * (int64_t)sizeof(vf);
-  MK_UNROLL for (int r = 0; r < mr; r++)
-    MK_UNROLL for (int v = 0; v < TRIPLE; v++)
-      c[r][v] = sums.starts ? vf_zero() : gemm_load(TRIPLE, v, acc + r * sums.stride, whole);
+  MK_UNROLL for (int r = 0; r < mr; r++) MK_UNROLL for (int v = 0; v < TRIPLE; v++)
+    c[r][v] = sums.starts ? vf_zero() : gemm_load(TRIPLE, v, acc + r * sums.stride, whole);
   const int64_t line = s->rhs_line_stride ? s->rhs_line_stride : NR * 4;
   const int64_t stride = s->lhs_stride, panel = s->rhs_panel_stride;
   const int64_t at[TRIPLE] = {

@@ -21,16 +21,26 @@ MK_INLINE vi int8_dot(vi c, vi a, vi b) { return _mm256_add_epi32(c, _mm256_madd
 enum { MR = 6, NR = 16, PANEL_VECTORS = NR / VL };
 
 #define TILES(M) INT8_TILE(M, 1, PANEL_VECTORS) INT8_TILE(M, 2, PANEL_VECTORS)
-TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
+TILES(1)
+TILES(2)
+TILES(3)
+TILES(4)
+TILES(5)
+TILES(6)
 #define ROW(M) {int8_tile_##M##x1, int8_tile_##M##x2}
 static const int8_tile_fn tiles[MR][PANEL_VECTORS] = {ROW(1), ROW(2), ROW(3),
                                                       ROW(4), ROW(5), ROW(6)};
 
 #define WIDE_TILES(M) INT8_WIDE_TILE(M, 1, PANEL_VECTORS) INT8_WIDE_TILE(M, 2, PANEL_VECTORS)
-WIDE_TILES(1) WIDE_TILES(2) WIDE_TILES(3) WIDE_TILES(4) WIDE_TILES(5) WIDE_TILES(6)
+WIDE_TILES(1)
+WIDE_TILES(2)
+WIDE_TILES(3)
+WIDE_TILES(4)
+WIDE_TILES(5)
+WIDE_TILES(6)
 #define WIDE_ROW(M) {int8_wide_tile_##M##x1, int8_wide_tile_##M##x2}
-static const int8_tile_fn wide_tiles[MR][PANEL_VECTORS] = {
-  WIDE_ROW(1), WIDE_ROW(2), WIDE_ROW(3), WIDE_ROW(4), WIDE_ROW(5), WIDE_ROW(6)};
+static const int8_tile_fn wide_tiles[MR][PANEL_VECTORS] = {WIDE_ROW(1), WIDE_ROW(2), WIDE_ROW(3),
+                                                           WIDE_ROW(4), WIDE_ROW(5), WIDE_ROW(6)};
 
 static void wide_tile(const mk_int8_tile *t) {
   if (t->m > 0 && t->n > 0) wide_tiles[t->m - 1][(t->n - 1) / VL](t);

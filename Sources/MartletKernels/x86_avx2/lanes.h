@@ -72,12 +72,10 @@ MK_INLINE vf vf_odd(vi pairs) {
 MK_INLINE vi vi_rounded_upper(vf v) {
   const __m256i bits = _mm256_castps_si256(v);
   const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-  const __m256i rounded =
-      _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+  const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
   const __m256i quieted = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
-  return _mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(rounded),
-                                              _mm256_castsi256_ps(quieted),
-                                              _mm256_cmp_ps(v, v, _CMP_UNORD_Q)));
+  return _mm256_castps_si256(_mm256_blendv_ps(
+    _mm256_castsi256_ps(rounded), _mm256_castsi256_ps(quieted), _mm256_cmp_ps(v, v, _CMP_UNORD_Q)));
 }
 MK_INLINE vi vi_pair_bf16(vf even, vf odd) {
   return _mm256_blend_epi16(_mm256_srli_epi32(vi_rounded_upper(even), 16), vi_rounded_upper(odd),
@@ -128,9 +126,7 @@ MK_INLINE v_span v_span_of(int64_t low, int64_t high) {
   return (v_span){v_between(low, high), v_between(2 * low, 2 * high - 1),
                   v_between(2 * low - 8, 2 * high - 9)};
 }
-MK_INLINE vf vf_load_span(const float *p, v_span span) {
-  return _mm256_maskload_ps(p, span.lanes);
-}
+MK_INLINE vf vf_load_span(const float *p, v_span span) { return _mm256_maskload_ps(p, span.lanes); }
 MK_INLINE vf vf_load_step(const float *p, int64_t step) {
   return _mm256_setr_ps(p[0], p[step], p[2 * step], p[3 * step], p[4 * step], p[5 * step],
                         p[6 * step], p[7 * step]);

@@ -27,8 +27,7 @@ static int64_t f32_stream_more(const mk_gemm_stream *s) {
 static void f32_conv_sums(const mk_conv_sums *s) {
   if (s->n <= VL / 2)  // half of every vector would be idle
     mk_isa_avx2.gemm_rows[0].conv->sums(s);
-  else
-    direct_sums(s);
+  else direct_sums(s);
 }
 // clang-format off
 static const mk_conv_kernels f32_conv = {

@@ -34,9 +34,7 @@ MK_INLINE void vf_store(void *p, vf v) { _mm512_storeu_ps(p, v); }
 MK_INLINE vf vf_load_tail(const void *p, v_tail tail) {
   return _mm512_maskz_loadu_ps(tail.mask, p);
 }
-MK_INLINE void vf_store_tail(void *p, v_tail tail, vf v) {
-  _mm512_mask_storeu_ps(p, tail.mask, v);
-}
+MK_INLINE void vf_store_tail(void *p, v_tail tail, vf v) { _mm512_mask_storeu_ps(p, tail.mask, v); }
 MK_INLINE vf vf_set1(float x) { return _mm512_set1_ps(x); }
 MK_INLINE vf vf_zero(void) { return _mm512_setzero_ps(); }
 MK_INLINE vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
@@ -54,8 +52,7 @@ MK_INLINE vf vf_odd(vi pairs) {
 MK_INLINE vi vi_rounded_upper(vf v) {
   const __m512i bits = _mm512_castps_si512(v);
   const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  const __m512i rounded =
-      _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+  const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
   return _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), bits,
                               _mm512_set1_epi32(0x400000));
 }
@@ -98,8 +95,7 @@ MK_INLINE vf vf_load_step(const float *p, int64_t step) {
                         q[4 * step], q[5 * step], q[6 * step], q[7 * step]);
 }
 MK_INLINE vf vf_load_even_span(const float *p, v_span span) {
-  const __m512i even =
-      _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
   return _mm512_permutex2var_ps(_mm512_maskz_loadu_ps(span.even_first, p), even,
                                 _mm512_maskz_loadu_ps(span.even_second, p + 16));
 }

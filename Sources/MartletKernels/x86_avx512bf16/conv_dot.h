@@ -8,11 +8,11 @@
 #define MARTLET_KERNELS_AVX512BF16_CONV_DOT_H
 
 enum {
-  DOT_PIXELS = 6,            // by four vectors of channels: 24 sums, as many as a tile of the product
+  DOT_PIXELS = 6,  // by four vectors of channels: 24 sums, as many as a tile of the product
   DOT_VECTORS = 4,
-  DOT_GROUPED_PIXELS = 7,    // by one vector
-  DOT_GROUPED_CHANNELS = 16, // of a pixel, eight pairs: what vi_pick reads
-  DOT_SPANS = 16             // areas along an axis at a time
+  DOT_GROUPED_PIXELS = 7,     // by one vector
+  DOT_GROUPED_CHANNELS = 16,  // of a pixel, eight pairs: what vi_pick reads
+  DOT_SPANS = 16              // areas along an axis at a time
 };
 
 // ---------------------------------------------------------------------------- tiles
@@ -23,21 +23,20 @@ typedef struct dot_area {
   const char *src, *weights;
   const mk_conv_place *pixels, *taps;
   int64_t pixel_count, tap_count;
-  int64_t pairs;       // of channels a tap
-  bool accumulates;    // sums go on from what they hold, else from zero
+  int64_t pairs;     // of channels a tap
+  bool accumulates;  // sums go on from what they hold, else from zero
   float *sums;
   // What comes next, fetched evenly by all tiles: `ahead_step` bytes a pair.
   const char *ahead;
   int64_t ahead_step;
-  const vi *picks;     // grouped: which pair of a pixel each lane takes, for each pair of a group
+  const vi *picks;  // grouped: which pair of a pixel each lane takes, for each pair of a group
 } dot_area;
 
 MK_INLINE void dot_tile(const int count, const dot_area *s, const mk_conv_place *pixels,
                         const char *ahead) {
   vf c[DOT_PIXELS][DOT_VECTORS];
-  MK_UNROLL for (int i = 0; i < count; i++)
-    MK_UNROLL for (int v = 0; v < DOT_VECTORS; v++)
-      c[i][v] = s->accumulates ? vf_load(s->sums + pixels[i].other + v * VL) : vf_zero();
+  MK_UNROLL for (int i = 0; i < count; i++) MK_UNROLL for (int v = 0; v < DOT_VECTORS; v++)
+    c[i][v] = s->accumulates ? vf_load(s->sums + pixels[i].other + v * VL) : vf_zero();
   const int64_t bytes = s->pairs * 4;
   for (const mk_conv_place *tap = s->taps, *end = tap + s->tap_count; tap < end; tap++) {
     const char *from = s->src + tap->src + bytes, *weights = s->weights + tap->other;
@@ -61,9 +60,8 @@ MK_INLINE void dot_tile(const int count, const dot_area *s, const mk_conv_place 
       ahead += s->ahead_step;
     }
   }
-  MK_UNROLL for (int i = 0; i < count; i++)
-    MK_UNROLL for (int v = 0; v < DOT_VECTORS; v++)
-      vf_store(s->sums + pixels[i].other + v * VL, c[i][v]);
+  MK_UNROLL for (int i = 0; i < count; i++) MK_UNROLL for (int v = 0; v < DOT_VECTORS; v++)
+    vf_store(s->sums + pixels[i].other + v * VL, c[i][v]);
 }
 
 // `pairs` of 8 are all of a pixel: its lanes belong to one group.
@@ -211,8 +209,8 @@ MK_INLINE void dot_grids(void (*run)(const mk_conv_dot *, const dot_grid *, mk_c
   dot_grid grid = {.pixel_bytes = s->channels * 2, .tap_bytes = pairs * lanes * 4};
   grid.row_bytes = s->width * grid.pixel_bytes;
   for (int64_t y = 0, y_end; y < s->rows; y = y_end) {
-    grid.vertical = dot_spans(y, s->rows, s->h, s->in_h, s->ker_h, s->stride_h, s->dil_h,
-                              grid.down, &y_end);
+    grid.vertical =
+      dot_spans(y, s->rows, s->h, s->in_h, s->ker_h, s->stride_h, s->dil_h, grid.down, &y_end);
     for (int64_t x = 0, x_end; x < s->columns; x = x_end) {
       grid.horizontal = dot_spans(x, s->columns, s->w, s->in_w, s->ker_w, s->stride_w, s->dil_w,
                                   grid.across, &x_end);
@@ -249,16 +247,21 @@ static void dot_sums_of(const mk_conv_dot *s, const dot_grid *grid, mk_conv_plac
       const bool is_last = stop == count && c + depth == s->channels;
       const char *weights = (const char *)s->weights + c / 2 * LANES * 4;
       // The weights that follow, and the pairs of all tiles that share in fetching them.
-      const char *next = is_last                   ? (const char *)s->next
-                         : c + depth < s->channels ? weights + depth / 2 * LANES * 4
-                                                   : (const char *)s->weights + stop * grid->tap_bytes;
+      const char *next = is_last ? (const char *)s->next
+                         : c + depth < s->channels
+                           ? weights + depth / 2 * LANES * 4
+                           : (const char *)s->weights + stop * grid->tap_bytes;
       int64_t pairs = 0;
       for (int v = 0; v < grid->vertical; v++)
         for (int h = 0; h < grid->horizontal; h++)
           pairs += dot_tile_count(dot_pixels(&grid->down[v], &grid->across[h]), DOT_PIXELS) *
                    dot_taps(s, grid, t, stop, &grid->down[v], &grid->across[h], NULL) * (depth / 2);
-      dot_area area = {.src = (const char *)s->src + c * 2, .weights = weights,
-                       .pixels = s->places, .taps = taps, .pairs = depth / 2, .sums = s->sums,
+      dot_area area = {.src = (const char *)s->src + c * 2,
+                       .weights = weights,
+                       .pixels = s->places,
+                       .taps = taps,
+                       .pairs = depth / 2,
+                       .sums = s->sums,
                        .ahead = next ? next : weights};
       if (next && pairs > 0)
         area.ahead_step = ((stop - t) * (depth / 2) * LANES * 4 + pairs - 1) / pairs;
@@ -288,21 +291,24 @@ static void dot_grouped_of(const mk_conv_dot *s, const dot_grid *grid, mk_conv_p
   vi picks[DOT_GROUPED_CHANNELS / 2];
   for (int64_t p = 0; p < s->group_pairs; p++) {
     uint32_t lanes[VL];
-    for (int64_t i = 0; i < VL; i++)
-      lanes[i] = (uint32_t)(i / s->group_lanes * s->group_pairs + p);
+    for (int64_t i = 0; i < VL; i++) lanes[i] = (uint32_t)(i / s->group_lanes * s->group_pairs + p);
     picks[p] = vi_load(lanes);
   }
   const dot_tile_fn *const tiles = s->group_pairs == 8   ? dot_grouped_8
                                    : s->group_pairs == 4 ? dot_grouped_4
                                    : s->group_pairs == 2 ? dot_grouped_2
                                                          : dot_grouped_1;
-  dot_area area = {.src = (const char *)s->src, .weights = (const char *)s->weights,
-                   .pixels = s->places, .taps = taps, .pairs = s->group_pairs, .sums = s->sums,
+  dot_area area = {.src = (const char *)s->src,
+                   .weights = (const char *)s->weights,
+                   .pixels = s->places,
+                   .taps = taps,
+                   .pairs = s->group_pairs,
+                   .sums = s->sums,
                    .picks = picks};
   for (int v = 0; v < grid->vertical; v++) {
     for (int h = 0; h < grid->horizontal; h++) {
-      area.tap_count = dot_taps(s, grid, 0, s->ker_h * s->ker_w, &grid->down[v],
-                                &grid->across[h], taps);
+      area.tap_count =
+        dot_taps(s, grid, 0, s->ker_h * s->ker_w, &grid->down[v], &grid->across[h], taps);
       area.pixel_count = dot_pixels(&grid->down[v], &grid->across[h]);
       dot_run(tiles, DOT_GROUPED_PIXELS, &area);
       area.pixels += area.pixel_count;
@@ -354,8 +360,7 @@ MK_INLINE void window_block(const int step, const float *src, int64_t plane, int
     MK_ROLLED for (int64_t i = 0; i < pairs; i++)
       exact[i] = vi_pair_bf16(window_load(step, src + 2 * i * plane, tail, even),
                               window_load(step, src + (2 * i + 1) * plane, tail, even));
-    MK_UNROLL for (int i = 0; i < VL; i++)
-      if (i < pairs) block[i] = exact[i];
+    MK_UNROLL for (int i = 0; i < VL; i++) if (i < pairs) block[i] = exact[i];
   }
   vi_transpose(block);
   if (width == VL && pixels == VL) {
@@ -385,10 +390,8 @@ MK_INLINE void window_body(const int step, const mk_conv_window *w) {
 }
 
 static void dot_window(const mk_conv_window *w) {
-  if (w->step == 2)
-    window_body(2, w);
-  else
-    window_body(1, w);
+  if (w->step == 2) window_body(2, w);
+  else window_body(1, w);
 }
 
 // clang-format off

@@ -80,8 +80,8 @@ MK_INLINE vi vi_pick(const void *p, vi index) {
   for (int i = 0; i < VL; i++) lanes[i] = from[at[i] & 7];
   return vi_load(lanes);
 #else
-  return _mm512_permutexvar_epi32(
-      index, _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)p)));
+  return _mm512_permutexvar_epi32(index,
+                                  _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)p)));
 #endif
 }
 

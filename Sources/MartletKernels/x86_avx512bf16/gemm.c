@@ -22,7 +22,12 @@ enum { BF16_MR = 6, NR = 64, PANEL_VECTORS = NR / VL };
   GEMM_TILE(bf16_tile, GEMM_BF16_DOT, M, 2, PANEL_VECTORS) \
   GEMM_TILE(bf16_tile, GEMM_BF16_DOT, M, 3, PANEL_VECTORS) \
   GEMM_TILE(bf16_tile, GEMM_BF16_DOT, M, 4, PANEL_VECTORS)
-BF16(1) BF16(2) BF16(3) BF16(4) BF16(5) BF16(6)
+BF16(1)
+BF16(2)
+BF16(3)
+BF16(4)
+BF16(5)
+BF16(6)
 
 #define ROW(PREFIX, M) {PREFIX##_##M##x1, PREFIX##_##M##x2, PREFIX##_##M##x3, PREFIX##_##M##x4}
 static const gemm_tile_fn bf16_tiles[BF16_MR][PANEL_VECTORS] = {
@@ -44,10 +49,14 @@ static void bf16_stream(const mk_gemm_stream *s, bool dst_bf16) {
 static void bf16_stream_to_f32(const mk_gemm_stream *s) { bf16_stream(s, false); }
 static void bf16_stream_to_bf16(const mk_gemm_stream *s) { bf16_stream(s, true); }
 
-IN_PLACE_COLUMNS(bf16_columns_1, 1) IN_PLACE_COLUMNS(bf16_columns_2, 2)
-IN_PLACE_COLUMNS(bf16_columns_3, 3) IN_PLACE_COLUMNS(bf16_columns_4, 4)
-IN_PLACE_LINES(bf16_lines_1, 1) IN_PLACE_LINES(bf16_lines_2, 2)
-IN_PLACE_LINES(bf16_lines_3, 3) IN_PLACE_LINES(bf16_lines_4, 4)
+IN_PLACE_COLUMNS(bf16_columns_1, 1)
+IN_PLACE_COLUMNS(bf16_columns_2, 2)
+IN_PLACE_COLUMNS(bf16_columns_3, 3)
+IN_PLACE_COLUMNS(bf16_columns_4, 4)
+IN_PLACE_LINES(bf16_lines_1, 1)
+IN_PLACE_LINES(bf16_lines_2, 2)
+IN_PLACE_LINES(bf16_lines_3, 3)
+IN_PLACE_LINES(bf16_lines_4, 4)
 
 static void bf16_columns(const mk_gemm_stream *s) {
   static int64_t (*const whole[IN_PLACE_ROWS])(const mk_gemm_stream *, int64_t, float *) = {
@@ -55,8 +64,8 @@ static void bf16_columns(const mk_gemm_stream *s) {
   in_place_columns(whole, s);
 }
 static void bf16_lines(const mk_gemm_stream *s) {
-  static void (*const rows[IN_PLACE_ROWS])(const mk_gemm_stream *) = {
-    bf16_lines_1, bf16_lines_2, bf16_lines_3, bf16_lines_4};
+  static void (*const rows[IN_PLACE_ROWS])(const mk_gemm_stream *) = {bf16_lines_1, bf16_lines_2,
+                                                                      bf16_lines_3, bf16_lines_4};
   rows[s->m - 1](s);
 }
 

@@ -8,8 +8,8 @@ enum {
   COLUMN_VECTORS = 2,  // whose chains take turns
   LINE_VECTORS = 4,
   IN_PLACE_WIDTH = LINE_VECTORS * VL,  // elements between rows of sums
-  IN_PLACE_AHEAD = 512,  // bytes, of a long column or line
-  LINES_AHEAD = 32       // of short ones
+  IN_PLACE_AHEAD = 512,                // bytes, of a long column or line
+  LINES_AHEAD = 32                     // of short ones
 };
 
 // Sums on their way out: `columns` of them from j on, of all rows.
@@ -34,11 +34,11 @@ MK_INLINE int64_t in_place_columns_body(const int mr, const mk_gemm_stream *s, i
   const int64_t stride = s->rhs_line_stride;
   const char *lhs = (const char *)s->lhs;
   const char *rhs = (const char *)s->rhs + j * stride;
-  const int64_t ahead =
-      s->k * 4 > 2 * IN_PLACE_AHEAD ? IN_PLACE_AHEAD : COLUMN_VECTORS * VL * stride;
+  const int64_t ahead = s->k * 4 > 2 * IN_PLACE_AHEAD ? IN_PLACE_AHEAD
+                                                      : COLUMN_VECTORS * VL * stride;
   vf c[GEMM_MAX_MR][COLUMN_VECTORS];
-  MK_UNROLL for (int r = 0; r < mr; r++)
-    MK_UNROLL for (int b = 0; b < COLUMN_VECTORS; b++) c[r][b] = vf_zero();
+  MK_UNROLL for (int r = 0; r < mr; r++) MK_UNROLL for (int b = 0; b < COLUMN_VECTORS; b++)
+    c[r][b] = vf_zero();
   int64_t k = 0;
   for (; k + 2 * VL <= s->k; k += 2 * VL, lhs += 4 * VL, rhs += 8 * VL) {
     const char *column = rhs;
@@ -67,9 +67,8 @@ MK_INLINE int64_t in_place_columns_body(const int mr, const mk_gemm_stream *s, i
       }
     }
   }
-  MK_UNROLL for (int r = 0; r < mr; r++)
-    MK_UNROLL for (int b = 0; b < COLUMN_VECTORS; b++)
-      vf_store(sums + r * IN_PLACE_WIDTH + b * VL, c[r][b]);
+  MK_UNROLL for (int r = 0; r < mr; r++) MK_UNROLL for (int b = 0; b < COLUMN_VECTORS; b++)
+    vf_store(sums + r * IN_PLACE_WIDTH + b * VL, c[r][b]);
   return k;
 }
 
@@ -93,8 +92,8 @@ static void in_place_rest(const mk_gemm_stream *s, int64_t j, int64_t columns, i
       }
       const char *column = rhs + i * s->rhs_line_stride + k * 4;
       block[i] = vi_pairs_of_row(
-          vf_load_tail(column, v_first(low)),
-          depth > low ? vf_load_tail(column + 4 * VL, v_first(depth - low)) : vf_zero());
+        vf_load_tail(column, v_first(low)),
+        depth > low ? vf_load_tail(column + 4 * VL, v_first(depth - low)) : vf_zero());
     }
     vi_transpose(block);
     for (int64_t r = 0; r < s->m; r++) {
@@ -173,8 +172,7 @@ MK_INLINE void in_place_lines_body(const int mr, const int nv, const mk_gemm_str
   const char *rhs = (const char *)s->rhs + j * 4;
   const int64_t ahead = s->n * 4 > 2 * IN_PLACE_AHEAD ? IN_PLACE_AHEAD : LINES_AHEAD * stride;
   vf c[GEMM_MAX_MR][LINE_VECTORS];
-  MK_UNROLL for (int r = 0; r < mr; r++)
-    MK_UNROLL for (int v = 0; v < nv; v++) c[r][v] = vf_zero();
+  MK_UNROLL for (int r = 0; r < mr; r++) MK_UNROLL for (int v = 0; v < nv; v++) c[r][v] = vf_zero();
   for (int64_t pairs = s->k / 2; pairs > 0; pairs--, lhs += 4, rhs += 2 * stride) {
     MK_UNROLL for (int v = 0; v < nv; v++) {
       v_prefetch(rhs + ahead + v * 64);
@@ -184,8 +182,8 @@ MK_INLINE void in_place_lines_body(const int mr, const int nv, const mk_gemm_str
   }
   if (s->k & 1) in_place_line(false, mr, nv, lhs, s->lhs_stride, rhs, stride, tail, c);
   float sums[IN_PLACE_ROWS * IN_PLACE_WIDTH];
-  MK_UNROLL for (int r = 0; r < mr; r++)
-    MK_UNROLL for (int v = 0; v < nv; v++) vf_store(sums + r * IN_PLACE_WIDTH + v * VL, c[r][v]);
+  MK_UNROLL for (int r = 0; r < mr; r++) MK_UNROLL for (int v = 0; v < nv; v++)
+    vf_store(sums + r * IN_PLACE_WIDTH + v * VL, c[r][v]);
   in_place_finish(s, j, s->n - j < nv * VL ? s->n - j : nv * VL, sums);
 }
 

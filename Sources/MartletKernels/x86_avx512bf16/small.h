@@ -5,7 +5,7 @@
 #define MARTLET_KERNELS_AVX512BF16_SMALL_H
 
 enum {
-  SMALL_K = 1024,                // of an lhs that is rounded, at most
+  SMALL_K = 1024,                 // of an lhs that is rounded, at most
   SMALL_ROUNDED_BYTES = 16 << 10  // of rounded rows at a time: a tile's at least; half of L1
 };
 
@@ -17,10 +17,12 @@ static void small_product(const mk_gemm_stream *s, bool dst_bf16) {
   }
   const int64_t tiles = (s->m + BF16_MR - 1) / BF16_MR;
   for (int64_t j = 0; j < s->n; j += NR) {
-    mk_gemm_tile t = {
-      .n = s->n - j < NR ? s->n - j : NR, .k = s->k, .lhs_stride = s->lhs_stride,
-      .rhs = (const char *)s->rhs + j / NR * s->rhs_panel_stride, .dst_stride = s->dst_stride,
-      .flags = MK_FIRST_K | MK_LAST_K};
+    mk_gemm_tile t = {.n = s->n - j < NR ? s->n - j : NR,
+                      .k = s->k,
+                      .lhs_stride = s->lhs_stride,
+                      .rhs = (const char *)s->rhs + j / NR * s->rhs_panel_stride,
+                      .dst_stride = s->dst_stride,
+                      .flags = MK_FIRST_K | MK_LAST_K};
     for (int64_t index = 0, i = 0; index < tiles; index++) {
       mk_epilogue moved;
       t.m = s->m / tiles + (index < s->m % tiles);

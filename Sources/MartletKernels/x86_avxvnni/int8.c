@@ -14,7 +14,12 @@ MK_INLINE vi int8_dot(vi c, vi a, vi b) { return _mm256_dpbusd_avx_epi32(c, a, b
 enum { MR = 6, NR = 16, PANEL_VECTORS = NR / VL };
 
 #define TILES(M) INT8_TILE(M, 1, PANEL_VECTORS) INT8_TILE(M, 2, PANEL_VECTORS)
-TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
+TILES(1)
+TILES(2)
+TILES(3)
+TILES(4)
+TILES(5)
+TILES(6)
 #define ROW(M) {int8_tile_##M##x1, int8_tile_##M##x2}
 static const int8_tile_fn tiles[MR][PANEL_VECTORS] = {ROW(1), ROW(2), ROW(3),
                                                       ROW(4), ROW(5), ROW(6)};
