@@ -3,7 +3,7 @@ import MartletCore
 import MartletPlatform
 import Synchronization
 
-/// The way to every matrix product: takes the first backend that supports the problem.
+/// The way to matrix products, convolutions, attention, integer products and recurrent layers.
 ///
 /// Native kernels run everything unless another backend is asked for, by `use` or by
 /// `MARTLET_BACKEND` in the environment; a problem that it does not support stays native.
@@ -19,7 +19,9 @@ package enum Backends {
   package static func run(
     _ problem: GEMMProblem, pool: ThreadPool = .shared
   ) throws(MartletError) -> Execution {
-    if let preferred = try preferredBackend(), preferred.supports(problem) {
+    if let backend = try preferredBackend(), let preferred = backend as? any ProductProvider,
+      preferred.supports(problem)
+    {
       return try preferred.run(problem, pool: pool)
     }
     return try native.run(problem, pool: pool)

@@ -54,6 +54,7 @@ private final class BoundConvolution: BoundWork {
   }
 
   func run(on pool: ThreadPool) throws(MartletError) -> Execution {
+    if try Backends.preferredBackend() != nil { return try Backends.convolve(problem, pool: pool) }
     if threads != pool.threadCount {
       route = try Backends.native.route(problem, pool: pool)
       threads = pool.threadCount

@@ -133,6 +133,52 @@ package struct IntegerConvolution {
   }
 }
 
+extension IntegerProblem {
+  /// Throws `invalidShape` or `invalidDType` for what no backend can run.
+  func validate() throws(MartletError) {
+    guard m >= 0, n >= 0, k >= 0 else {
+      throw MartletError(.invalidShape, "integer matmul: an extent is negative")
+    }
+    func isByte(_ dtype: DType) -> Bool { dtype == .int8 || dtype == .uint8 }
+    guard isByte(lhs.dtype) else {
+      throw .dtype("integer matmul", "lhs", expected: "int8 or uint8", actual: lhs.dtype)
+    }
+    guard isByte(rhs.dtype) else {
+      throw .dtype("integer matmul", "rhs", expected: "int8 or uint8", actual: rhs.dtype)
+    }
+    guard isByte(dst.dtype) || dst.dtype == .int32 || dst.dtype == .float32 else {
+      throw .dtype(
+        "integer matmul", "dst", expected: "int32, float32, int8 or uint8", actual: dst.dtype)
+    }
+    guard dst.columnStride == 1 || n <= 1 else {
+      throw MartletError(.invalidShape, "integer matmul: dst's columns are not contiguous")
+    }
+  }
+}
+
+extension IntegerConvolution {
+  /// Throws `invalidShape` or `invalidDType` for what no backend can run.
+  func validate() throws(MartletError) {
+    func isByte(_ dtype: DType) -> Bool { dtype == .int8 || dtype == .uint8 }
+    guard isByte(srcType) else {
+      throw .dtype("integer conv", "src", expected: "int8 or uint8", actual: srcType)
+    }
+    guard isByte(weightType) else {
+      throw .dtype("integer conv", "weights", expected: "int8 or uint8", actual: weightType)
+    }
+    guard isByte(dstType) || dstType == .int32 || dstType == .float32 else {
+      throw .dtype(
+        "integer conv", "dst", expected: "int32, float32, int8 or uint8", actual: dstType)
+    }
+    guard groups > 0, batch >= 0, inChannels >= 0, outChannels >= 0, inChannels % groups == 0,
+      outChannels % groups == 0, kernel.count > 0
+    else {
+      throw MartletError(
+        .invalidShape, "integer conv: channels do not divide into \(groups) groups")
+    }
+  }
+}
+
 extension Backends {
   /// Multiplies each of `problems`, which must not depend on each other.
   ///
@@ -141,7 +187,12 @@ extension Backends {
   package static func multiply(
     _ problems: [IntegerProblem], pool: ThreadPool = .shared
   ) throws(MartletError) -> Execution {
-    try native.multiply(problems, pool: pool)
+    if let backend = try preferredBackend(), let preferred = backend as? any IntegerProvider,
+      problems.allSatisfy(preferred.supports)
+    {
+      return try preferred.multiply(problems, pool: pool)
+    }
+    return try native.multiply(problems, pool: pool)
   }
 
   /// Packs `rhs` (k by n, int8 or uint8) once for many integer products.
@@ -155,6 +206,9 @@ extension Backends {
   package static func convolve(
     _ problem: IntegerConvolution, pool: ThreadPool = .shared
   ) throws(MartletError) -> Execution {
-    try native.convolve(problem, pool: pool)
+    if let backend = try preferredBackend(), let preferred = backend as? any IntegerProvider {
+      return try preferred.convolve(problem, pool: pool)
+    }
+    return try native.convolve(problem, pool: pool)
   }
 }

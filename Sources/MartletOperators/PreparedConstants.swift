@@ -10,9 +10,7 @@ package protocol PreparedForm: AnyObject, Sendable {
 
 extension PackedMatrix: PreparedForm {}
 extension PackedIntegerMatrix: PreparedForm {}
-extension RoundedWeights: PreparedForm {}
-extension WinogradWeights: PreparedForm {}
-extension DirectWeights: PreparedForm {}
+extension ConvolutionWeights: PreparedForm {}
 
 /// A constant in another type or another order of its elements.
 package final class PreparedTensor: PreparedForm {

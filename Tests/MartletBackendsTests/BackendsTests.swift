@@ -115,6 +115,61 @@ private final class Matrix<Element> {
     #expect(try Backends.run(biased).backend == "native")
   }
 
+  @Test("a backend that is asked for gets every kind of problem that it provides")
+  func kinds() throws {
+    defer { try? Backends.use("native") }
+    let ones = Matrix<Float>(8, 8, .float32) { Float($0 % 3) }
+    let result = Matrix<Float>(8, 8, .float32) { _ in 0 }
+    let bytes = Matrix<Int8>(8, 8, .int8) { Int8($0 % 5) }
+    let sums = Matrix<Int32>(8, 8, .int32) { _ in 0 }
+    let extents = SpatialExtents(d: 1, h: 4, w: 4)
+    let point = SpatialExtents(d: 1, h: 1, w: 1)
+    let convolution = ConvolutionProblem(
+      batch: 1, groups: 1, inChannels: 4, outChannels: 2, input: extents, kernel: point,
+      output: extents, src: ones.values, weights: ones.values, dst: result.values, mode: .fp32)
+    func heads(_ matrix: Matrix<Float>) -> HeadsView {
+      HeadsView(matrix.values, batchStride: 0, headStride: 0, rowStride: 4)
+    }
+    let attention = AttentionProblem(
+      batch: 1, queryHeads: 1, keyHeads: 1, queries: 4, keys: 4, width: 4, valueWidth: 4,
+      query: heads(ones), key: heads(ones), value: heads(ones), dst: heads(result), scale: 1,
+      mode: .fp32)
+    let product = IntegerProblem(
+      m: 8, n: 8, k: 8, lhs: bytes.view, rhs: bytes.view, dst: sums.view)
+    var packed = product
+    packed.packedRHS = try Backends.packIntegers(bytes.view, k: 8, n: 8)
+    let image = try Tensor(uninitialized: .int8, [1, 4, 4, 4])
+    image.typed(Int8.self).update(repeating: 2, count: image.count)
+    let pixels = try Tensor(uninitialized: .int32, [1, 2, 4, 4])
+    let integers = IntegerConvolution(
+      batch: 1, groups: 1, inChannels: 4, outChannels: 2, input: extents, kernel: point,
+      output: extents, src: image, weights: image, dst: pixels)
+    func zeros(_ shape: [Int]) throws -> Tensor {
+      let tensor = try Tensor(uninitialized: .float32, shape)
+      tensor.typed(Float.self).update(repeating: 0, count: tensor.count)
+      return tensor
+    }
+    let layer = RecurrentProblem(
+      cell: .simple, activations: [[.tanh]], gates: try zeros([2, 3, 4]),
+      weights: [.init(matrix: try zeros([4, 4]), packed: nil)], hidden: try zeros([3, 4]),
+      mode: .fp32)
+    let workspace = Workspace(pool: .shared, memory: RunMemory())
+    for (name, packedName) in [("reference", "native"), ("native", "native")] {
+      try Backends.use(name)
+      #expect(try Backends.convolve(convolution).backend == name)
+      #expect(try Backends.bind(convolution, pool: .shared).run(on: .shared).backend == name)
+      #expect(try Backends.form(of: convolution) == nil || name == "native")
+      #expect(try Backends.attend(attention).backend == name)
+      #expect(try Backends.multiply([product]).backend == name)
+      let expected = (0..<64).map { sums.values[$0] }
+      #expect(try Backends.multiply([product, packed]).backend == packedName)
+      #expect(expected == (0..<64).map { sums.values[$0] })
+      #expect(try Backends.convolve(integers).backend == name)
+      #expect((0..<32).allSatisfy { pixels.typed(Int32.self)[$0] == 16 })
+      #expect(try Backends.run(layer, workspace)?.backend == name)
+    }
+  }
+
   @Test("a packed rhs serves the modes that it was packed for") func packedModes() throws {
     let a = Matrix<Float>(5, 6, .float32) { Float($0) / 8 }
     let b = Matrix<Float>(6, 7, .float32) { Float($0) / 8 }

@@ -99,3 +99,7 @@ func martletError(
   Issue.record("nothing was thrown", sourceLocation: sourceLocation)
   return nil
 }
+
+/// Whether no other backend was asked for by MARTLET_BACKEND: `scripts/test` has these suites run on
+/// the reference too.
+var runsNatively: Bool { (try? Backends.readsPackedMatrices()) ?? false }

@@ -1,7 +1,9 @@
 import MartletCore
 
 /// Martlet's own kernels, driven on the thread pool.
-struct NativeBackend: Backend {
+struct NativeBackend: ProductProvider, AttentionProvider, ConvolutionProvider, IntegerProvider,
+  RecurrentProvider
+{
   let kernels: KernelSet
   /// Takes the place of the cost model and the tuning table in products of f32 and bf16.
   let forced: GEMMChoice?

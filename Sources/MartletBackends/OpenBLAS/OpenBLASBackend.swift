@@ -4,7 +4,7 @@ import MartletCore
 /// The system's OpenBLAS, found at run time and only when asked for: FP32 products of f32, one thread.
 ///
 /// @unchecked Sendable: two constant function pointers of a library that is never unloaded.
-struct OpenBLASBackend: Backend, @unchecked Sendable {
+struct OpenBLASBackend: ProductProvider, @unchecked Sendable {
   private typealias Product =
     @convention(c) (
       Int32, Int32, Int32, Int32, Int32, Int32, Float, UnsafePointer<Float>?, Int32,

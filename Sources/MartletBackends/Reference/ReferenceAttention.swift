@@ -1,7 +1,7 @@
 import Glibc
 import MartletCore
 
-extension ReferenceBackend {
+extension ReferenceBackend: AttentionProvider {
   /// Attention by its definition in float64: the elements of dst, row-major [B, Hq, L, Ev].
   ///
   /// Where magnitudes are summed, each element is the sum of weight * |value|.
@@ -52,7 +52,7 @@ extension ReferenceBackend {
 
   package func attend(
     _ problem: AttentionProblem, pool: ThreadPool
-  ) throws(MartletError) -> Execution? {
+  ) throws(MartletError) -> Execution {
     try problem.validate()
     var rest = attention(problem)[...]
     for b in 0..<problem.batch {
@@ -64,10 +64,7 @@ extension ReferenceBackend {
         }
       }
     }
-    let rounds = roundsToBF16 && problem.mode.permitsBF16
-    return Execution(
-      backend: name, kernel: "loops", precision: rounds ? "bf16" : "fp64",
-      reason: problem.mode.permitsBF16 && !rounds ? "the reference computes in fp64" : "")
+    return execution(rounds: roundsToBF16 && problem.mode.permitsBF16, problem.mode)
   }
 
   /// A score with the cap and the mask.

@@ -1,8 +1,8 @@
 import MartletCore
 
-extension ReferenceBackend {
+extension ReferenceBackend: ConvolutionProvider {
   /// The convolution by its definition, summed in float64: all of dst, in its layout.
-  package func convolve(_ problem: ConvolutionProblem) -> [Double] {
+  package func convolution(_ problem: ConvolutionProblem) -> [Double] {
     let p = problem
     let rounds = roundsToBF16 && p.mode.permitsBF16 && p.reasonForFP32 == nil
     let groupIn = p.inChannels / p.groups
@@ -50,5 +50,23 @@ extension ReferenceBackend {
       }
     }
     return result
+  }
+
+  /// It reads weights as they are.
+  package func form(of problem: ConvolutionProblem) -> ConvolutionForm? { nil }
+
+  package func prepare(
+    _ problem: ConvolutionProblem, _ form: ConvolutionForm, pool: ThreadPool
+  ) throws(MartletError) -> ConvolutionWeights {
+    throw MartletError(.internalError, "the reference reads weights as they are")
+  }
+
+  package func convolve(
+    _ problem: ConvolutionProblem, pool: ThreadPool
+  ) throws(MartletError) -> Execution {
+    try problem.validate()
+    for (index, value) in convolution(problem).enumerated() { problem.dst[index] = Float(value) }
+    let rounds = roundsToBF16 && problem.mode.permitsBF16 && problem.reasonForFP32 == nil
+    return execution(rounds: rounds, problem.mode)
   }
 }

@@ -1,10 +1,10 @@
 import Glibc
 import MartletCore
 
-/// The oracle: the definition of every product as loops, summed in float64.
+/// The oracle: the definition of every problem as loops, summed in float64, or exactly in integers.
 ///
 /// Under a mode that permits bf16, f32 inputs are rounded to bf16 first where `roundsToBF16` says so.
-package struct ReferenceBackend: Backend {
+package struct ReferenceBackend: ProductProvider {
   /// Whether f32 inputs are rounded to bf16 under a mode that permits it.
   package let roundsToBF16: Bool
 
@@ -27,10 +27,14 @@ package struct ReferenceBackend: Backend {
     guard supports(problem) else {
       throw MartletError(.unsupported, "reference: packed or integer operands")
     }
-    let rounds = compute(problem)
-    return Execution(
+    return execution(rounds: compute(problem), problem.mode)
+  }
+
+  /// What work under `mode` ran as whose inputs were rounded to bf16 or not.
+  func execution(rounds: Bool, _ mode: MathMode) -> Execution {
+    Execution(
       backend: name, kernel: "loops", precision: rounds ? "bf16" : "fp64",
-      reason: problem.mode.permitsBF16 && !rounds ? "the reference computes in fp64" : "")
+      reason: mode.permitsBF16 && !rounds ? "the reference computes in fp64" : "")
   }
 
   /// The product without its checks: dst may be of any floating-point type. Returns whether the

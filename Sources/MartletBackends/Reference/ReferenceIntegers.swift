@@ -1,8 +1,8 @@
 import MartletCore
 
-extension ReferenceBackend {
+extension ReferenceBackend: IntegerProvider {
   /// The integer sums of a product by their definition, row-major, wrapped to int32: exact.
-  package func multiply(_ problem: IntegerProblem) -> [Int32] {
+  package func sums(_ problem: IntegerProblem) -> [Int32] {
     let p = problem
     var result: [Int32] = []
     result.reserveCapacity(p.m * p.n)
@@ -20,7 +20,7 @@ extension ReferenceBackend {
   }
 
   /// The sums of a convolution by their definition, in dst's layout.
-  package func convolve(_ problem: IntegerConvolution) -> [Int32] {
+  package func sums(_ problem: IntegerConvolution) -> [Int32] {
     let p = problem
     let groupIn = p.inChannels / p.groups
     let groupOut = p.outChannels / p.groups
@@ -56,6 +56,68 @@ extension ReferenceBackend {
       }
     }
     return result
+  }
+}
+
+extension ReferenceBackend {
+  package func supports(_ problem: IntegerProblem) -> Bool { problem.packedRHS == nil }
+
+  package func multiply(
+    _ problems: [IntegerProblem], pool: ThreadPool
+  ) throws(MartletError) -> Execution {
+    for problem in problems {
+      try problem.validate()
+      guard supports(problem) else {
+        throw MartletError(.unsupported, "reference: packed operands")
+      }
+      for (index, sum) in sums(problem).enumerated() {
+        let (i, j) = index.quotientAndRemainder(dividingBy: problem.n)
+        problem.epilogue.store(
+          sum, row: i, column: j, problem.dst.pointer, problem.dst.dtype,
+          at: i * problem.dst.rowStride + j)
+      }
+    }
+    return Execution(backend: name, kernel: "loops", precision: "int8")
+  }
+
+  package func convolve(
+    _ problem: IntegerConvolution, pool: ThreadPool
+  ) throws(MartletError) -> Execution {
+    try problem.validate()
+    let pixels = problem.output.count
+    for (index, sum) in sums(problem).enumerated() {
+      problem.epilogue.store(
+        sum, row: index / pixels % problem.outChannels, column: index % pixels, problem.dst,
+        problem.dstType, at: index)
+    }
+    return Execution(backend: name, kernel: "loops", precision: "int8")
+  }
+}
+
+extension IntegerEpilogue {
+  /// What becomes of one sum, as element `index` of `dst`.
+  fileprivate func store(
+    _ sum: Int32, row: Int, column: Int, _ dst: UnsafeMutableRawPointer, _ dtype: DType,
+    at index: Int
+  ) {
+    let value = sum &+ (rowBias?[row] ?? 0) &+ (columnBias?[column] ?? 0)
+    var factor = scale
+    if let rowScale { factor *= rowScale[row] }
+    if let columnScale { factor *= columnScale[column] }
+    var scaled = Float(value) * factor
+    func saturated(_ range: ClosedRange<Float>) -> Float {
+      let rounded = scaled.rounded(.toNearestOrEven) + Float(zero)
+      return rounded >= range.lowerBound ? min(rounded, range.upperBound) : range.lowerBound
+    }
+    switch dtype {
+    case .int32: dst.assumingMemoryBound(to: Int32.self)[index] = value
+    case .float32:
+      if let rowAddend { scaled += rowAddend[row] }
+      if let columnAddend { scaled += columnAddend[column] }
+      dst.assumingMemoryBound(to: Float.self)[index] = scaled
+    case .int8: dst.assumingMemoryBound(to: Int8.self)[index] = Int8(saturated(-128...127))
+    default: dst.assumingMemoryBound(to: UInt8.self)[index] = UInt8(saturated(0...255))
+    }
   }
 }
 

@@ -71,10 +71,8 @@ package struct FloatConvolution: SharedWork {
     let pointer = weight.typed(Float.self)
     var problem = problem(
       extents, src: pointer, weights: pointer, dst: pointer, mode: preparation.mode)
-    if problem.isDepthwise { return [] }
-    let isPrepared = try constant.prepare(
-      &problem, weight, permitsWinograd: preparation.options.permitsWinograd, preparation.pool)
-    return isPrepared ? [1] : []
+    problem.permitsWinograd = preparation.options.permitsWinograd
+    return try constant.prepare(&problem, weight, preparation.pool) ? [1] : []
   }
 
   private func problem(
@@ -140,10 +138,8 @@ package struct FloatConvolution: SharedWork {
     problem.bias = b.map { UnsafePointer($0.typed(Float.self)) }
     problem.residual = residual.map { UnsafePointer($0.typed(Float.self)) }
     problem.activation = activation
-    if input.dtype == .float32, !problem.isDepthwise {
-      try constant?.prepare(
-        &problem, weight, permitsWinograd: context.options.permitsWinograd, context.pool)
-    }
+    problem.permitsWinograd = context.options.permitsWinograd
+    if input.dtype == .float32 { try constant?.prepare(&problem, weight, context.pool) }
     context.note(try Backends.convolve(problem, pool: context.pool))
     context.deliver(try context.finish(output, as: input.dtype))
   }
@@ -168,11 +164,9 @@ package struct FloatConvolution: SharedWork {
     problem.bias = inputs.optional(2).map { UnsafePointer($0.typed(Float.self)) }
     problem.residual = inputs.optional(3).map { UnsafePointer($0.typed(Float.self)) }
     problem.activation = activation
+    problem.permitsWinograd = preparation.options.permitsWinograd
     do throws(MartletError) {
-      if !problem.isDepthwise {
-        try constant.prepare(
-          &problem, w, permitsWinograd: preparation.options.permitsWinograd, preparation.pool)
-      }
+      try constant.prepare(&problem, w, preparation.pool)
       return try Backends.bind(problem, pool: preparation.pool)
     } catch {
       // The run itself says what is wrong.

@@ -199,9 +199,10 @@ final class PackedIntegerWeight: Sendable {
 
   init(_ prepared: PreparedConstants) { self.prepared = prepared }
 
-  /// `weight` ([K, N], any strides, always the same tensor) packed.
-  func matrix(_ weight: Tensor, _ pool: ThreadPool) throws(MartletError) -> PackedIntegerMatrix {
-    try held { () throws(MartletError) in
+  /// `weight` ([K, N], any strides, always the same tensor) packed; nil where packing serves nothing.
+  func matrix(_ weight: Tensor, _ pool: ThreadPool) throws(MartletError) -> PackedIntegerMatrix? {
+    guard try Backends.readsPackedMatrices() else { return nil }
+    return try held { () throws(MartletError) in
       try prepared.form("integer panels", of: weight) { () throws(MartletError) in
         try Backends.packIntegers(
           MatrixView(
@@ -221,8 +222,7 @@ extension PackedIntegerWeight? {
     guard let self, let weight, weight.rank == 2, weight.count > 0,
       weight.dtype == .int8 || weight.dtype == .uint8
     else { return [] }
-    _ = try self.matrix(weight, preparation.pool)
-    return [index]
+    return try self.matrix(weight, preparation.pool) == nil ? [] : [index]
   }
 }
 

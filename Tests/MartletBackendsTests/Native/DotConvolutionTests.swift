@@ -127,8 +127,8 @@ private final class DotCase {
   func failure() -> String? {
     // Where the residual was dst it is gone.
     if problem.residual == UnsafePointer(problem.dst) { return nil }
-    let expected = ReferenceBackend(roundsToBF16: true).convolve(problem)
-    let magnitude = ReferenceBackend(roundsToBF16: true, sumsMagnitudes: true).convolve(problem)
+    let expected = ReferenceBackend(roundsToBF16: true).convolution(problem)
+    let magnitude = ReferenceBackend(roundsToBF16: true, sumsMagnitudes: true).convolution(problem)
     for index in 0..<dstCount {
       let bound = Tolerance.product(
         k: problem.groupDepth, magnitude: magnitude[index], terms: 2,
@@ -191,7 +191,7 @@ private final class DotCase {
           let offset = image * whole.outChannels * whole.output.count
           one.dst += offset
           one.residual = whole.residual.map { $0 + offset }
-          one.directWeights = weights
+          one.prepared = .init(.direct(weights))
           _ = try backend.convolve(one, pool: pool)
         }
       }
@@ -216,8 +216,8 @@ private final class DotCase {
       dst: dst, mode: .bf16)
     problem.dilation = SpatialExtents(d: 1, h: 1500, w: 1500)
     problem.padding = SpatialExtents(d: 0, h: 1500, w: 1500)
-    problem.directWeights = try backend.directWeights(problem, pool: .shared)
-    #expect(problem.directWeights?.dtype == .bfloat16)
+    problem.prepared = .init(.direct(try backend.directWeights(problem, pool: .shared)))
+    #expect(problem.prepared?.directType == .bfloat16)
     let geometry = try #require(DotConvolution.Geometry(problem, kernels))
     let window = geometry.windowExtents(rows: 4, columns: 4)
     #expect(window.rows == 4 && window.columns == 4)
@@ -275,8 +275,8 @@ private final class DotCase {
       weights: memory.rhs.elements(32 * 16 * 3, filledWith: Float(1)),
       dst: memory.dst.elements(32 * 16, filledWith: Float.nan), mode: .bf16)
     problem.dilation = reach
-    problem.directWeights = try backend.directWeights(problem, pool: .shared)
-    #expect(problem.directWeights?.dtype == .bfloat16)
+    problem.prepared = .init(.direct(try backend.directWeights(problem, pool: .shared)))
+    #expect(problem.prepared?.directType == .bfloat16)
     // The window holds 64 MiB, the process may have 16 more.
     var limit = rlimit()
     #expect(getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0)
@@ -303,5 +303,12 @@ private final class DotCase {
     var bytes = [UInt8](repeating: 0, count: 256)
     let count = fread(&bytes, 1, bytes.count, file)
     return Array(bytes[..<count])
+  }
+}
+
+extension ConvolutionWeights {
+  /// What weights are multiplied as that are packed for convolution without an im2col matrix.
+  fileprivate var directType: DType? {
+    if case .direct(let weights) = form { weights.dtype } else { nil }
   }
 }

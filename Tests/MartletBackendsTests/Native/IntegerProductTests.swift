@@ -108,7 +108,7 @@ private final class IntegerCase {
 
   /// What dst must hold, bit by bit.
   func expected() -> [UInt32] {
-    let sums = ReferenceBackend().multiply(problem)
+    let sums = ReferenceBackend().sums(problem)
     let e = problem.epilogue
     return sums.indices.map { index in
       let (i, j) = index.quotientAndRemainder(dividingBy: problem.n)
@@ -162,6 +162,8 @@ private func testedIntegerKernels() -> [KernelSet] {
       let example = IntegerCase(seed: seed, memory: memory)
       let expected = example.expected()
       try pool.setThreadCount(index % 3 + 1)
+      let reference = try example.actual { _ = try ReferenceBackend().multiply([$0], pool: pool) }
+      #expect(reference == expected, "seed \(seed), the reference")
       for kernels in testedIntegerKernels() {
         let backend = NativeBackend(kernels: kernels)
         let plain = try example.actual { _ = try backend.multiply([$0], pool: pool) }
@@ -203,7 +205,7 @@ private func testedIntegerKernels() -> [KernelSet] {
         problem.rhsZero = .one(-3)
         problem.epilogue.scale = 1 / 4096
         problem.epilogue.zero = 128
-        let sums = ReferenceBackend().multiply(problem)
+        let sums = ReferenceBackend().sums(problem)
         for kernels in testedIntegerKernels() {
           let backend = NativeBackend(kernels: kernels)
           for threads in 1...2 {
@@ -277,12 +279,16 @@ private func testedIntegerKernels() -> [KernelSet] {
       let hasZeros = random.chance(50)
       zeros.withUnsafeBufferPointer { buffer in
         if hasZeros, let base = buffer.baseAddress { problem.weightZero = .each(base) }
-        let expected = ReferenceBackend().convolve(problem)
+        let expected = ReferenceBackend().sums(problem)
         for kernels in testedIntegerKernels() {
           let isDone = (try? NativeBackend(kernels: kernels).convolve(problem, pool: pool)) != nil
           let isEqual = expected.indices.allSatisfy { dst.typed(Int32.self)[$0] == expected[$0] }
           #expect(isDone && isEqual, "case \(index), \(kernels.name)")
         }
+        for index in 0..<dst.count { dst.typed(Int32.self)[index] = 99 }
+        let isDone = (try? ReferenceBackend().convolve(problem, pool: pool)) != nil
+        let isEqual = expected.indices.allSatisfy { dst.typed(Int32.self)[$0] == expected[$0] }
+        #expect(isDone && isEqual, "case \(index), the reference")
       }
     }
   }

@@ -83,14 +83,14 @@ private final class ConvolutionCase {
 
   func failure(_ backend: NativeBackend, _ pool: ThreadPool) throws -> String? {
     let rounds = backend.kernels.precision(for: problem.mode).usesBF16
-    let expected = ReferenceBackend(roundsToBF16: rounds).convolve(problem)
+    let expected = ReferenceBackend(roundsToBF16: rounds).convolution(problem)
     let magnitude = ReferenceBackend(roundsToBF16: rounds, sumsMagnitudes: true)
-      .convolve(problem)
+      .convolution(problem)
     let execution = try backend.convolve(problem, pool: pool)
     let largest = magnitude.max() ?? 0
     for index in 0..<dstCount {
       // Winograd's errors go by what the whole tile holds.
-      let m = Double(problem.winogradWeights?.m ?? 0)
+      let m = Double(problem.prepared?.winogradTile ?? 0)
       let bound = Tolerance.product(
         k: problem.groupDepth, magnitude: m > 0 ? m * largest : magnitude[index], terms: 2,
         activation: problem.activation, result: expected[index], roundsTo16: false)
@@ -105,13 +105,13 @@ private final class ConvolutionCase {
 
   /// Has the case run by Winograd's algorithm F(m x m, 3 x 3).
   func useWinograd(_ m: Int, _ backend: NativeBackend, _ pool: ThreadPool) throws {
-    problem.winogradWeights = try backend.winogradWeights(problem, m: m, pool: pool)
+    problem.prepared = .init(.winograd(try backend.winogradWeights(problem, m: m, pool: pool)))
   }
 
   /// Has the case run without an im2col matrix, where it can.
   func useDirect(_ backend: NativeBackend, _ pool: ThreadPool) throws -> Bool {
     guard backend.canConvolveDirectly(problem) else { return false }
-    problem.directWeights = try backend.directWeights(problem, pool: pool)
+    problem.prepared = .init(.direct(try backend.directWeights(problem, pool: pool)))
     return true
   }
 
@@ -145,7 +145,9 @@ private final class ConvolutionCase {
         let offset = image * whole.outChannels * whole.output.count
         one.dst += offset
         one.residual = whole.residual.map { $0 + offset }
-        one.roundedWeights = try backend.roundedWeights(whole, pool: pool)
+        if one.prepared == nil {
+          one.prepared = .init(.rounded(try backend.roundedWeights(whole, pool: pool)))
+        }
         _ = try backend.convolve(one, pool: pool)
       }
     }
@@ -165,6 +167,27 @@ private final class ConvolutionCase {
           Issue.record("\(kernels.name): \(failure)")
           return
         }
+      }
+    }
+  }
+
+  @Test("the reference backend writes what its oracle says, over a residual in dst too")
+  func referenceWrites() throws {
+    let memory = try GEMMCase.Memory()
+    for index in 0..<300 {
+      let example = ConvolutionCase(
+        seed: UInt64(23) << 32 | UInt64(index), memory: memory,
+        mode: index % 2 == 0 ? .fp32 : .bf16)
+      for rounds in [false, true] {
+        let backend = ReferenceBackend(roundsToBF16: rounds)
+        var expected: [Double] = []
+        let bits = try example.bits {
+          expected = backend.convolution($0)
+          let execution = try backend.convolve($0, pool: .shared)
+          let isRounded = rounds && index % 2 == 1 && $0.reasonForFP32 == nil
+          #expect(execution.precision == (isRounded ? "bf16" : "fp64"))
+        }
+        #expect(bits == expected.map { Float($0).bitPattern }, "case \(index)")
       }
     }
   }
@@ -328,10 +351,10 @@ private final class ConvolutionCase {
       for kernels in testedKernels {
         let backend = NativeBackend(kernels: kernels)
         try pool.setThreadCount(1)
-        problem.directWeights = nil
+        problem.prepared = nil
         _ = try backend.convolve(problem, pool: pool)
         let product = (0..<count).map { problem.dst[$0] }
-        problem.directWeights = try backend.directWeights(problem, pool: pool)
+        problem.prepared = .init(.direct(try backend.directWeights(problem, pool: pool)))
         for threads in [1, 2, 3] {
           try pool.setThreadCount(threads)
           for index in 0..<count { problem.dst[index] = .nan }
@@ -359,7 +382,7 @@ private final class ConvolutionCase {
       problem.weights = UnsafePointer(weights)
       problem.dst = memory.dst.elements(8, filledWith: Float.nan)
       #expect(backend.directWeightsType(problem) == .float32)
-      problem.directWeights = try backend.directWeights(problem, pool: .shared)
+      problem.prepared = .init(.direct(try backend.directWeights(problem, pool: .shared)))
       _ = try backend.convolve(problem, pool: .shared)
       for channel in 0..<8 { #expect(problem.dst[channel] == 14) }
     }
@@ -473,7 +496,7 @@ private final class ConvolutionCase {
       problem.src = UnsafePointer(src)
       problem.weights = UnsafePointer(weights)
       problem.dst = memory.dst.elements(counts.0, filledWith: Float.nan)
-      let expected = ReferenceBackend(roundsToBF16: false).convolve(problem)
+      let expected = ReferenceBackend(roundsToBF16: false).convolution(problem)
       func error(_ problem: ConvolutionProblem, _ backend: NativeBackend) throws -> Double {
         _ = try backend.convolve(problem, pool: .shared)
         var squares = 0.0
@@ -486,10 +509,18 @@ private final class ConvolutionCase {
         let backend = NativeBackend(kernels: kernels)
         let direct = try error(problem, backend)
         var fast = problem
-        fast.winogradWeights = try backend.winogradWeights(problem, m: 2, pool: .shared)
+        fast.prepared = .init(
+          .winograd(try backend.winogradWeights(problem, m: 2, pool: .shared)))
         let winograd = try error(fast, backend)
         #expect(winograd <= 4 * direct, "\(kernels.name), \(zeros)% zeros")
       }
     }
+  }
+}
+
+extension ConvolutionWeights {
+  /// The m of Winograd's F(m x m, 3 x 3).
+  fileprivate var winogradTile: Int? {
+    if case .winograd(let weights) = form { weights.m } else { nil }
   }
 }

@@ -74,7 +74,9 @@ import Testing
     #expect(alone == Array(expected[(expected.count / 2)...]))
   }
 
-  @Test("a constant 3x3 weight may run by Winograd's algorithm, unless it is turned off")
+  @Test(
+    "a constant 3x3 weight may run by Winograd's algorithm, unless it is turned off",
+    .enabled(if: runsNatively))
   func winograd() throws {
     func wave(_ shape: [Int], _ step: Float) throws -> Tensor {
       let count = shape.reduce(1, *)

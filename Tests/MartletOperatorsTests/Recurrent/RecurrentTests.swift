@@ -69,7 +69,9 @@ import Testing
     }
   }
 
-  @Test("in BF16 mode both products are bf16 where the processor has it", arguments: names)
+  @Test(
+    "in BF16 mode both products are bf16 where the processor has it", .enabled(if: runsNatively),
+    arguments: names)
   func bf16(_ name: String) throws {
     var random = RecurrentRandom(5)
     var call = RecurrentCase(name)

@@ -5,14 +5,12 @@ import MartletKernels
 /// (bfloat16): per group the panels of their transposed matrix [K, OC / g].
 ///
 /// @unchecked Sendable: immutable after init.
-package final class DirectWeights: @unchecked Sendable {
+final class DirectWeights: @unchecked Sendable {
   let storage: Storage
   let dtype: DType
   let panelBytes: Int
   /// Panels of one group; of all channels where a panel holds several groups.
   let panels: Int
-
-  package var byteCount: Int { storage.byteCount }
 
   init(storage: Storage, dtype: DType, panelBytes: Int, panels: Int) {
     self.storage = storage
@@ -35,7 +33,8 @@ extension NativeBackend {
   /// No offset within a block exceeds this, in elements: kernels know them in 32 bits.
   private static let mostElements = 1 << 27
 
-  /// See `Backends.directWeightsType`.
+  /// The type in which constant weights of this shape are to be packed by `directWeights`; nil where
+  /// they are not to be. A function of the layer's shape without its batch, and of the mode.
   func directWeightsType(_ problem: ConvolutionProblem) -> DType? {
     if usesBF16(problem) {
       return DotConvolution.Geometry(problem, kernels) == nil ? nil : .bfloat16
@@ -76,7 +75,7 @@ extension NativeBackend {
     return max(band, weights, Double(output.count)) <= Double(NativeBackend.mostElements)
   }
 
-  /// See `Backends.directWeights`.
+  /// The problem's weights packed for convolution without an im2col matrix.
   func directWeights(
     _ problem: ConvolutionProblem, pool: ThreadPool
   ) throws(MartletError) -> DirectWeights {
@@ -109,7 +108,7 @@ extension NativeBackend {
       storage: storage, dtype: .float32, panelBytes: panelBytes, panels: panels)
   }
 
-  /// See `Backends.roundedWeights`.
+  /// The problem's weights rounded for products in bf16.
   func roundedWeights(
     _ problem: ConvolutionProblem, pool: ThreadPool
   ) throws(MartletError) -> RoundedWeights {

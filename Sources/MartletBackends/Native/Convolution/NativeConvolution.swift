@@ -16,10 +16,11 @@ extension NativeBackend {
     _ problem: ConvolutionProblem, pool: ThreadPool
   ) throws(MartletError) -> ConvolutionRoute {
     if problem.isDepthwise { return .depthwise(DepthwiseConvolution(problem, kernels)) }
-    if let weights = problem.winogradWeights {
+    var rounded: RoundedWeights?
+    switch problem.prepared?.form {
+    case .winograd(let weights)?:
       return .winograd(try WinogradConvolution(problem, weights, kernels))
-    }
-    if let weights = problem.directWeights {
+    case .direct(let weights)?:
       if let dot = DotConvolution(problem, weights, kernels, threads: pool.threadCount) {
         return .dot(dot)
       }
@@ -28,12 +29,44 @@ extension NativeBackend {
           DirectConvolution(
             problem, weights, row, convolution, kernels, threads: pool.threadCount))
       }
+    case .rounded(let weights)?: rounded = weights
+    case nil: break
     }
-    var problem = problem
-    if problem.roundedWeights == nil, usesBF16(problem) {
-      problem.roundedWeights = try roundedWeights(problem, pool: pool)
+    if rounded == nil, usesBF16(problem) { rounded = try roundedWeights(problem, pool: pool) }
+    return .product(try ImplicitProduct(problem, rounded, kernels))
+  }
+
+  func form(of problem: ConvolutionProblem) -> ConvolutionForm? {
+    if problem.permitsWinograd, let m = winogradTile(problem) {
+      return ConvolutionForm(m == 2 ? .winograd2 : .winograd4, problem)
     }
-    return .product(try ImplicitProduct(problem, kernels))
+    if let type = directWeightsType(problem) {
+      return ConvolutionForm(type == .float32 ? .directFloat32 : .directBFloat16, problem)
+    }
+    return usesBF16(problem) ? ConvolutionForm(.rounded, problem) : nil
+  }
+
+  func prepare(
+    _ problem: ConvolutionProblem, _ form: ConvolutionForm, pool: ThreadPool
+  ) throws(MartletError) -> ConvolutionWeights {
+    switch form.kind {
+    case .rounded: .init(.rounded(try roundedWeights(problem, pool: pool)))
+    case .winograd2: .init(.winograd(try winogradWeights(problem, m: 2, pool: pool)))
+    case .winograd4: .init(.winograd(try winogradWeights(problem, m: 4, pool: pool)))
+    case .directFloat32, .directBFloat16:
+      .init(.direct(try directWeights(problem, pool: pool)))
+    }
+  }
+}
+
+/// Convolution weights rounded to bf16 once, as products in bf16 sum them: [OC, kernel, C / groups].
+///
+/// @unchecked Sendable: immutable after init.
+final class RoundedWeights: @unchecked Sendable {
+  let storage: Storage
+
+  init(storage: Storage) {
+    self.storage = storage
   }
 }
 
@@ -60,11 +93,17 @@ enum ConvolutionRoute {
 /// each, the channels: so do the rounded weights and the im2col matrix of a bf16 row.
 struct ImplicitProduct {
   private let problem: ConvolutionProblem
+  /// Owns what the loop's left operand points into.
+  private let rounded: RoundedWeights?
   private let loop: TileLoop
   private let execution: Execution
 
-  init(_ problem: ConvolutionProblem, _ kernels: KernelSet) throws(MartletError) {
+  /// `rounded`: the problem's weights, where products are taken in bf16.
+  init(
+    _ problem: ConvolutionProblem, _ rounded: RoundedWeights?, _ kernels: KernelSet
+  ) throws(MartletError) {
     self.problem = problem
+    self.rounded = rounded
     let (permitsBF16, refusal) = kernels.precision(for: problem.mode)
     let usesBF16 = permitsBF16 && problem.reasonForFP32 == nil
     let reason = permitsBF16 ? problem.reasonForFP32 ?? refusal : refusal
@@ -77,7 +116,7 @@ struct ImplicitProduct {
 
     let k = problem.groupDepth
     let weights: MatrixView =
-      if usesBF16, let rounded = problem.roundedWeights {
+      if usesBF16, let rounded {
         MatrixView(rounded.storage.base, .bfloat16, rowStride: k)
       } else {
         MatrixView(UnsafeMutableRawPointer(mutating: problem.weights), .float32, rowStride: k)
@@ -99,6 +138,7 @@ struct ImplicitProduct {
   }
 
   func run(on pool: ThreadPool) throws(MartletError) -> Execution {
+    defer { withExtendedLifetime(rounded) {} }
     let matrices = problem.batch * problem.groups
     let pixels = problem.output.count
     guard matrices > 0, pixels > 0, problem.groupRows > 0 else { return execution }

@@ -238,7 +238,8 @@ extension NativeBackend {
   private static let leastChannels = 8
   private static let fewChannels = 16
 
-  /// See `Backends.winogradTile`.
+  /// The m of Winograd's F(m x m, 3 x 3) for constant weights of this shape, or nil where the direct
+  /// algorithm is to run. A function of the layer's shape without its batch, and of the mode.
   func winogradTile(_ problem: ConvolutionProblem) -> Int? {
     let ones = SpatialExtents(d: 1, h: 1, w: 1)
     let depth = problem.inChannels / max(problem.groups, 1)
@@ -265,7 +266,7 @@ extension NativeBackend {
     return fits(2, 16) ? 2 : nil
   }
 
-  /// See `Backends.winogradWeights`.
+  /// The problem's weights for that algorithm.
   func winogradWeights(
     _ problem: ConvolutionProblem, m: Int, pool: ThreadPool
   ) throws(MartletError) -> WinogradWeights {
@@ -282,5 +283,22 @@ extension NativeBackend {
         Int64(pointStride))
     }
     return WinogradWeights(m: m, storage: storage, pointStride: pointStride)
+  }
+}
+
+/// Convolution weights at the points of Winograd's algorithm F(m x m, 3 x 3): (m + 2)^2 matrices
+/// [OC, C / groups].
+///
+/// @unchecked Sendable: immutable after init.
+final class WinogradWeights: @unchecked Sendable {
+  let m: Int
+  let storage: Storage
+  /// Bytes from one point's matrix to the next.
+  let pointStride: Int
+
+  init(m: Int, storage: Storage, pointStride: Int) {
+    self.m = m
+    self.storage = storage
+    self.pointStride = pointStride
   }
 }

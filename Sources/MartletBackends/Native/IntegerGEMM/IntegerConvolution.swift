@@ -31,26 +31,6 @@ extension NativeBackend {
 }
 
 extension IntegerConvolution {
-  fileprivate func validate() throws(MartletError) {
-    func isByte(_ dtype: DType) -> Bool { dtype == .int8 || dtype == .uint8 }
-    guard isByte(srcType) else {
-      throw .dtype("integer conv", "src", expected: "int8 or uint8", actual: srcType)
-    }
-    guard isByte(weightType) else {
-      throw .dtype("integer conv", "weights", expected: "int8 or uint8", actual: weightType)
-    }
-    guard isByte(dstType) || dstType == .int32 || dstType == .float32 else {
-      throw .dtype(
-        "integer conv", "dst", expected: "int32, float32, int8 or uint8", actual: dstType)
-    }
-    guard groups > 0, batch >= 0, inChannels >= 0, outChannels >= 0, inChannels % groups == 0,
-      outChannels % groups == 0, kernel.count > 0
-    else {
-      throw MartletError(
-        .invalidShape, "integer conv: channels do not divide into \(groups) groups")
-    }
-  }
-
   /// Image `index / groups`, group `index % groups`.
   fileprivate func product(_ index: Int, _ row: IntegerRow) -> IntegerProduct {
     let (image, group) = index.quotientAndRemainder(dividingBy: groups)

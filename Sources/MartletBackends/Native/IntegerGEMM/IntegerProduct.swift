@@ -3,6 +3,8 @@ import MartletKernels
 import Synchronization
 
 extension NativeBackend {
+  func supports(_ problem: IntegerProblem) -> Bool { true }
+
   func multiply(
     _ problems: [IntegerProblem], pool: ThreadPool
   ) throws(MartletError) -> Execution {
@@ -56,25 +58,9 @@ extension NativeBackend {
 }
 
 extension IntegerProblem {
-  /// Throws `invalidShape` or `invalidDType` for what cannot run.
+  /// Throws `invalidShape` or `invalidDType` for what cannot run on `row`.
   fileprivate func validate(_ row: IntegerRow) throws(MartletError) {
-    guard m >= 0, n >= 0, k >= 0 else {
-      throw MartletError(.invalidShape, "integer matmul: an extent is negative")
-    }
-    func isByte(_ dtype: DType) -> Bool { dtype == .int8 || dtype == .uint8 }
-    guard isByte(lhs.dtype) else {
-      throw .dtype("integer matmul", "lhs", expected: "int8 or uint8", actual: lhs.dtype)
-    }
-    guard isByte(rhs.dtype) else {
-      throw .dtype("integer matmul", "rhs", expected: "int8 or uint8", actual: rhs.dtype)
-    }
-    guard isByte(dst.dtype) || dst.dtype == .int32 || dst.dtype == .float32 else {
-      throw .dtype(
-        "integer matmul", "dst", expected: "int32, float32, int8 or uint8", actual: dst.dtype)
-    }
-    guard dst.columnStride == 1 || n <= 1 else {
-      throw MartletError(.invalidShape, "integer matmul: dst's columns are not contiguous")
-    }
+    try validate()
     guard let packedRHS else { return }
     guard packedRHS.k == k, packedRHS.n == n, packedRHS.dtype == rhs.dtype else {
       throw .shape(

@@ -1,5 +1,17 @@
 import MartletCore
 
+extension NativeBackend {
+  func run(
+    _ problem: RecurrentProblem, _ workspace: Workspace
+  ) throws(MartletError) -> Execution? {
+    try problem.validate()
+    if problem.gates.dtype == .float64 {
+      return try RecurrentLayer(problem, DoubleRows(problem)).run(workspace)
+    }
+    return try RecurrentLayer(problem, FloatRows(problem)).run(workspace)
+  }
+}
+
 /// The walk over a layer's steps: each one's product of the states and the weights, then the cells row
 /// by row. Nothing is allocated and nothing planned anew from one step to the next.
 struct RecurrentLayer<Rows: RecurrentRows> {
@@ -172,13 +184,5 @@ private struct RepeatedProduct {
     }
     let ran = try Backends.run(problem, pool: pool)
     if execution == nil { execution = ran }
-  }
-}
-
-extension RecurrentProblem {
-  /// Whatever a pointer is taken of.
-  fileprivate var tensors: [Tensor] {
-    [gates, hidden] + weights.map(\.matrix)
-      + [productBias, peepholes, cells, output].compactMap { $0 }
   }
 }

@@ -160,10 +160,8 @@ extension Backends {
   package static func attend(
     _ problem: AttentionProblem, pool: ThreadPool = .shared
   ) throws(MartletError) -> Execution {
-    if let preferred = try preferredBackend(),
-      let execution = try preferred.attend(problem, pool: pool)
-    {
-      return execution
+    if let backend = try preferredBackend(), let preferred = backend as? any AttentionProvider {
+      return try preferred.attend(problem, pool: pool)
     }
     return try native.attend(problem, pool: pool)
   }

@@ -40,21 +40,17 @@ package struct ConvolutionProblem {
   package var padding = SpatialExtents(d: 0, h: 0, w: 0)
   package var src: UnsafePointer<Float>
   package var weights: UnsafePointer<Float>
-  /// The same weights as `Backends.roundedWeights` made them; read in their place where products run
-  /// in bf16.
-  package var roundedWeights: RoundedWeights?
-  /// The same weights as `Backends.winogradWeights` made them for this shape and mode: then the
-  /// convolution runs by Winograd's algorithm.
-  package var winogradWeights: WinogradWeights?
-  /// The same weights as `Backends.directWeights` packed them: then the convolution runs without an
-  /// im2col matrix.
-  package var directWeights: DirectWeights?
+  /// The same weights as `Backends.prepare` made them for this shape and mode: what a convolution of
+  /// constant weights runs on.
+  package var prepared: ConvolutionWeights?
   package var bias: UnsafePointer<Float>?
   /// In dst's layout; may be dst itself.
   package var residual: UnsafePointer<Float>?
   package var activation: UnaryFunction?
   package var dst: UnsafeMutablePointer<Float>
   package var mode: MathMode
+  /// Whether constant weights may run by Winograd's algorithm, whose bits are others.
+  package var permitsWinograd = true
 
   package init(
     batch: Int, groups: Int, inChannels: Int, outChannels: Int, input: SpatialExtents,
@@ -112,35 +108,52 @@ package struct ConvolutionProblem {
   }
 }
 
-/// Convolution weights rounded to bf16 once, as products in bf16 sum them: [OC, kernel, C / groups].
-///
-/// @unchecked Sendable: immutable after init.
-package final class RoundedWeights: @unchecked Sendable {
-  package let storage: Storage
-
-  package var byteCount: Int { storage.byteCount }
-
-  init(storage: Storage) {
-    self.storage = storage
+/// A form of constant weights, and with it the algorithm that a layer runs by. Only the provider that
+/// chose it knows what it is.
+package struct ConvolutionForm: Sendable {
+  enum Kind: Int, CaseIterable {
+    /// Rounded to bf16.
+    case rounded
+    /// At the points of Winograd's F(2 x 2, 3 x 3) and F(4 x 4, 3 x 3).
+    case winograd2, winograd4
+    /// Packed for convolution without an im2col matrix, by the type that is multiplied.
+    case directFloat32, directBFloat16
   }
+
+  let kind: Kind
+  private let groups: Int
+
+  init(_ kind: Kind, _ problem: ConvolutionProblem) {
+    self.kind = kind
+    groups = problem.groups
+  }
+
+  /// The forms of one convolution are told apart by these numbers, 0 ..< `slots`.
+  package var slot: Int { kind.rawValue }
+  package static var slots: Int { Kind.allCases.count }
+
+  /// Says all that the form depends on beside the weights.
+  package var name: String { "\(kind) in \(groups) groups" }
 }
 
-/// Convolution weights at the points of Winograd's algorithm F(m x m, 3 x 3): (m + 2)^2 matrices
-/// [OC, C / groups].
-///
-/// @unchecked Sendable: immutable after init.
-package final class WinogradWeights: @unchecked Sendable {
-  let m: Int
-  let storage: Storage
-  /// Bytes from one point's matrix to the next.
-  let pointStride: Int
+/// Convolution weights in some form.
+package final class ConvolutionWeights: Sendable {
+  enum Form: Sendable {
+    case rounded(RoundedWeights)
+    case winograd(WinogradWeights)
+    case direct(DirectWeights)
+  }
 
-  package var byteCount: Int { storage.byteCount }
+  let form: Form
 
-  init(m: Int, storage: Storage, pointStride: Int) {
-    self.m = m
-    self.storage = storage
-    self.pointStride = pointStride
+  init(_ form: Form) { self.form = form }
+
+  package var byteCount: Int {
+    switch form {
+    case .rounded(let weights): weights.storage.byteCount
+    case .winograd(let weights): weights.storage.byteCount
+    case .direct(let weights): weights.storage.byteCount
+    }
   }
 }
 
@@ -153,50 +166,31 @@ extension Backends {
   package static func convolve(
     _ problem: ConvolutionProblem, pool: ThreadPool = .shared
   ) throws(MartletError) -> Execution {
-    try native.convolve(problem, pool: pool)
+    if let backend = try preferredBackend(), let preferred = backend as? any ConvolutionProvider {
+      return try preferred.convolve(problem, pool: pool)
+    }
+    return try native.convolve(problem, pool: pool)
   }
 
-  /// Whether the problem's products are taken in bf16, as its mode and shape have it.
-  package static func roundsWeights(_ problem: ConvolutionProblem) -> Bool {
-    native.usesBF16(problem)
+  /// The form in which constant weights of this shape are read, if it is not their own.
+  package static func form(
+    of problem: ConvolutionProblem
+  ) throws(MartletError) -> ConvolutionForm? {
+    if let backend = try preferredBackend(), let preferred = backend as? any ConvolutionProvider {
+      return preferred.form(of: problem)
+    }
+    return native.form(of: problem)
   }
 
-  /// The problem's weights rounded for products in bf16.
+  /// The problem's weights in that form.
   ///
   /// - Throws: `outOfMemory`.
-  package static func roundedWeights(
-    _ problem: ConvolutionProblem, pool: ThreadPool
-  ) throws(MartletError) -> RoundedWeights {
-    try native.roundedWeights(problem, pool: pool)
-  }
-
-  /// The m of Winograd's F(m x m, 3 x 3) for constant weights of this shape, or nil where the
-  /// direct algorithm is to run. A function of the layer's shape without its batch, and of the mode.
-  package static func winogradTile(_ problem: ConvolutionProblem) -> Int? {
-    native.winogradTile(problem)
-  }
-
-  /// The problem's weights for that algorithm.
-  ///
-  /// - Throws: `outOfMemory`.
-  package static func winogradWeights(
-    _ problem: ConvolutionProblem, m: Int, pool: ThreadPool
-  ) throws(MartletError) -> WinogradWeights {
-    try native.winogradWeights(problem, m: m, pool: pool)
-  }
-
-  /// The type in which constant weights of this shape are to be packed by `directWeights`; nil where
-  /// they are not to be. A function of the layer's shape without its batch, and of the mode.
-  package static func directWeightsType(_ problem: ConvolutionProblem) -> DType? {
-    native.directWeightsType(problem)
-  }
-
-  /// The problem's weights packed for convolution without an im2col matrix.
-  ///
-  /// - Throws: `outOfMemory`.
-  package static func directWeights(
-    _ problem: ConvolutionProblem, pool: ThreadPool
-  ) throws(MartletError) -> DirectWeights {
-    try native.directWeights(problem, pool: pool)
+  package static func prepare(
+    _ problem: ConvolutionProblem, _ form: ConvolutionForm, pool: ThreadPool
+  ) throws(MartletError) -> ConvolutionWeights {
+    if let backend = try preferredBackend(), let preferred = backend as? any ConvolutionProvider {
+      return try preferred.prepare(problem, form, pool: pool)
+    }
+    return try native.prepare(problem, form, pool: pool)
   }
 }

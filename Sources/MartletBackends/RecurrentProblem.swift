@@ -103,18 +103,17 @@ extension Backends {
   package static func run(
     _ problem: RecurrentProblem, _ workspace: Workspace
   ) throws(MartletError) -> Execution? {
-    try problem.validate()
-    if problem.gates.dtype == .float64 {
-      return try RecurrentLayer(problem, DoubleRows(problem)).run(workspace)
+    if let backend = try preferredBackend(), let preferred = backend as? any RecurrentProvider {
+      return try preferred.run(problem, workspace)
     }
-    return try RecurrentLayer(problem, FloatRows(problem)).run(workspace)
+    return try native.run(problem, workspace)
   }
 }
 
 extension RecurrentProblem {
   /// Throws where the loops would leave a tensor; operators have found and named a caller's faults
   /// before.
-  fileprivate func validate() throws(MartletError) {
+  func validate() throws(MartletError) {
     let shape = gates.shape
     let width = hidden.shape.last ?? 0
     let products = cell.products
