@@ -23,28 +23,23 @@ extension ISASelection {
 
   /// The kernels in use: one row per combination of dtypes of matrix products, then the rest.
   package var kernelRows: [KernelRow] {
-    let products = kernels.rows.map { row in
-      let isa = owner(of: row.name)
-      let inputs = row.lhs == row.rhs ? "\(row.lhs)" : "\(row.lhs) by \(row.rhs)"
-      return KernelRow(
-        name: row.name, isa: isa, purpose: "\(inputs) matrix products to \(row.dst)",
-        reason: isa == name
+    func reported(_ row: any KernelFamily, _ purpose: String) -> KernelRow {
+      KernelRow(
+        name: row.name, isa: row.isa, purpose: purpose,
+        reason: row.isa == name
           ? "the chosen instruction set's own" : "\(name) has none of these types, inherited")
+    }
+    let products = kernels.preferred.map { row in
+      let inputs = row.lhs == row.rhs ? "\(row.lhs)" : "\(row.lhs) by \(row.rhs)"
+      return reported(row, "\(inputs) matrix products to \(row.dst)")
+    }
+    let integers = kernels.integers.prefix(1).map {
+      reported($0, "products of 8-bit integers, quantising")
     }
     let vectors = KernelRow(
       name: "vectors_\(name)", isa: name,
       purpose: "elementwise functions, reductions, normalisations, conversions, pooling",
       reason: "the chosen instruction set's own")
-    return products + [vectors]
-  }
-
-  /// The most capable usable instruction set with a GEMM row of this name.
-  private func owner(of row: String) -> String {
-    let isa = Machine.shared.usable.last { isa in
-      (0..<Int(isa.pointee.gemm_row_count)).contains { index in
-        String(cString: isa.pointee.gemm_rows[index].name) == row
-      }
-    }
-    return isa.map(Machine.name) ?? name
+    return products + integers + [vectors]
   }
 }

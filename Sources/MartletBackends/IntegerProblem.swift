@@ -62,15 +62,14 @@ package final class PackedIntegerMatrix: @unchecked Sendable {
   package let n: Int
   /// The source's type.
   package let dtype: DType
-  /// Names the panel layout.
-  let layout: String
+  let layout: PanelLayout
   let panelStride: Int
   /// Panels, then one int32 per column of them.
   let storage: Storage
   let sumsOffset: Int
 
   init(
-    k: Int, n: Int, dtype: DType, layout: String, panelStride: Int, storage: Storage,
+    k: Int, n: Int, dtype: DType, layout: PanelLayout, panelStride: Int, storage: Storage,
     sumsOffset: Int
   ) {
     self.k = k

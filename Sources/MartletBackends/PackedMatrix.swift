@@ -13,8 +13,7 @@ package final class PackedMatrix: @unchecked Sendable {
   package let matrices: Int
   /// The type of the panels' elements.
   package let dtype: DType
-  /// Names the panel layout; rows of the same layout read it.
-  package let layout: String
+  package let layout: PanelLayout
   package let storage: Storage
   /// Bytes from one panel to the next.
   let panelStride: Int
@@ -22,7 +21,7 @@ package final class PackedMatrix: @unchecked Sendable {
   let matrixStride: Int
 
   init(
-    k: Int, n: Int, matrices: Int, dtype: DType, layout: String, panelStride: Int,
+    k: Int, n: Int, matrices: Int, dtype: DType, layout: PanelLayout, panelStride: Int,
     matrixStride: Int, storage: Storage
   ) {
     self.k = k

@@ -287,11 +287,17 @@ typedef struct mk_gemm_row {
   void (*round)(int64_t n, const float *src, uint16_t *dst);
   const mk_conv_kernels *conv;                  // null but in f32 rows
   const mk_conv_dot_kernels *conv_dot;          // null but in rows of bf16 units
+  // Called on a thread before and after it calls `tile` or `stream` some times, as for the configuration
+  // of a tile unit; both or neither are null. A row that has them has neither columns, lines, small,
+  // conv nor conv_dot.
+  void (*begin)(void);
+  void (*end)(void);
 } mk_gemm_row;
 
 // ------------------------------------------------------------ integer products, quantising
 
-// Products of 8-bit integers of either sign on either side, exact modulo 2^32, on kernels that know
+// Products of 8-bit integers of either sign on either side, exact modulo 2^32 (so that all rows yield the
+// same bits), on kernels that know
 // one combination only: whatever the signs, the rhs is packed as s8 (128 subtracted from u8) and the
 // lhs as the row's own type (`lhs`): s16 as it is, or u8 with 128 added to s8. Zero points move along,
 // and `finish` takes them out of the sums:
@@ -382,6 +388,9 @@ typedef struct mk_int8_row {
   void (*finish)(const mk_int8_finish *);
   void (*quantize)(const mk_quantize *);
   void (*dequantize)(const mk_dequantize *);
+  // As in mk_gemm_row, around `tile` and `wide_tile`.
+  void (*begin)(void);
+  void (*end)(void);
 } mk_int8_row;
 
 // Rows k0..k0+k by columns n0..n0+n of the im2col matrix of one image and group of 8-bit elements,

@@ -147,7 +147,7 @@ private final class IntegerCase {
 
 private func testedIntegerKernels() -> [KernelSet] {
   ISASelection.current.found.compactMap { ISASelection.kernels(cappedAt: $0) }
-    .filter { set in set.integer != nil }
+    .filter { set in !set.integers.isEmpty }
 }
 
 @Suite(.serialized) struct IntegerProductTests {

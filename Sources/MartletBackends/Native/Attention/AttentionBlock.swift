@@ -91,6 +91,10 @@ struct AttentionBlock {
   }
 
   private func forEachStrip(_ body: (Range<Int>, Bool) -> Void) {
+    attention.row.configured { visitStrips(body) }
+  }
+
+  private func visitStrips(_ body: (Range<Int>, Bool) -> Void) {
     if !attention.readsInPlace, most > 0 { pack() }
     let separatesRows =
       !attention.readsInPlace && fewest < most && !valuesAreFinite(fewest..<most)

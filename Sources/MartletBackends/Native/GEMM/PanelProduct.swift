@@ -28,7 +28,16 @@ struct PanelProduct {
     // A strip's activation works on f32: bf16 results are rounded after it.
     let isBF16Strip = problem.dst.dtype == .bfloat16 && hasStrip
     let dstType: DType = isBF16Strip ? .float32 : problem.dst.dtype
-    guard let row = kernels.row(dst: dstType, lhs: choice.type, rhs: choice.type) else {
+    guard
+      let row = kernels.row(
+        dst: dstType, lhs: choice.type, rhs: choice.type, reading: problem.packedRHS)
+    else {
+      if let packed = problem.packedRHS {
+        throw MartletError(
+          .invalidState, "matmul: rhs was packed for other kernels",
+          expected: kernels.row(dst: dstType, lhs: choice.type, rhs: choice.type)
+            .map { "\($0.layout)" } ?? "", actual: "\(packed.layout)")
+      }
       throw MartletError(
         .internalError, "no GEMM kernel multiplies \(choice.type) into \(dstType)")
     }

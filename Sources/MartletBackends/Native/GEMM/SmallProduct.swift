@@ -115,7 +115,8 @@ enum SmallProduct {
   private static func row(_ problem: GEMMProblem, kernels: KernelSet, threads: Int) -> GEMMRow? {
     if suits(problem, kernels: kernels, threads: threads) { return kernels.float32 }
     guard let packed = problem.packedRHS, packed.dtype == .bfloat16, let row = kernels.bfloat16,
-      row.small != nil, problem.dst.dtype == .float32 || problem.lhs.dtype == .bfloat16
+      row.small != nil, packed.layout == row.layout,
+      problem.dst.dtype == .float32 || problem.lhs.dtype == .bfloat16
     else { return nil }
     let (m, n, k) = (problem.m, problem.n, problem.k)
     guard m > 0, n > 0, k > 0, isSmall(m, n, k, row), problem.batch.isEmpty,
@@ -225,7 +226,7 @@ enum SmallProduct {
 
   /// Whether `row` does best to read the right matrix of `problem` as it is at hand.
   private static func readsRHS(_ problem: GEMMProblem, _ row: GEMMRow) -> Bool {
-    if let packed = problem.packedRHS { return packed.dtype == .float32 }
+    if let packed = problem.packedRHS { return packed.layout == row.layout }
     guard problem.rhs.columnStride == 1, problem.rhs.rowStride != 0 else { return false }
     if problem.m <= row.mr { return true }
     // Rows a power of two apart share their cache sets.

@@ -74,6 +74,12 @@ struct TileLoop {
 
   /// Computes rows × columns of dst. `columns` starts at a multiple of nr.
   func run(rows: Range<Int>, columns: Range<Int>, scratch: UnsafeMutableRawPointer) {
+    row.configured { compute(rows: rows, columns: columns, scratch: scratch) }
+  }
+
+  private func compute(
+    rows: Range<Int>, columns: Range<Int>, scratch: UnsafeMutableRawPointer
+  ) {
     let layout = ScratchLayout(self, rows: rows.count, columns: columns.count)
     let stripStride = columns.count * 4
     var epilogue = self.epilogue.tile

@@ -81,6 +81,12 @@ struct IntegerLoop {
 
   /// Computes rows × columns of dst; `columns` starts at a multiple of nr.
   func run(rows: Range<Int>, columns: Range<Int>, scratch: UnsafeMutableRawPointer) {
+    row.configured { compute(rows: rows, columns: columns, scratch: scratch) }
+  }
+
+  private func compute(
+    rows: Range<Int>, columns: Range<Int>, scratch: UnsafeMutableRawPointer
+  ) {
     let layout = Layout(self, rows: rows.count, columns: columns.count)
     func words(_ offset: Int) -> UnsafeMutablePointer<Int32> {
       (scratch + offset).assumingMemoryBound(to: Int32.self)

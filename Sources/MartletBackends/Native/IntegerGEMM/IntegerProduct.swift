@@ -8,13 +8,15 @@ extension NativeBackend {
   func multiply(
     _ problems: [IntegerProblem], pool: ThreadPool
   ) throws(MartletError) -> Execution {
-    let row = try integerRow()
-    for problem in problems { try problem.validate(row) }
+    let preferred = try integerRow()
+    for problem in problems { try problem.validate(kernels) }
     // Enough matrices for all threads: one each; else each is divided.
     let isSplit = problems.count < 2 * pool.threadCount
     let failures = Atomic<Int>(0)
     func run(_ index: Int, threads: Int) {
-      let product = IntegerProduct(problems[index], row)
+      let problem = problems[index]
+      let row = kernels.integerRow(reading: problem.packedRHS) ?? preferred
+      let product = IntegerProduct(problem, row)
       if !product.run(on: pool, threads: threads) { failures.add(1, ordering: .relaxed) }
     }
     if isSplit || pool.threadCount == 1 {
@@ -25,6 +27,7 @@ extension NativeBackend {
     guard failures.load(ordering: .relaxed) == 0 else {
       throw MartletError(.outOfMemory, "integer matmul: no memory for packing operands")
     }
+    let row = kernels.integerRow(reading: problems.last?.packedRHS) ?? preferred
     return Execution(backend: name, kernel: row.name, precision: "int8")
   }
 
@@ -50,7 +53,7 @@ extension NativeBackend {
   }
 
   func integerRow() throws(MartletError) -> IntegerRow {
-    guard let row = kernels.integer else {
+    guard let row = kernels.integerRow() else {
       throw MartletError(.internalError, "no kernel multiplies int8")
     }
     return row
@@ -58,8 +61,8 @@ extension NativeBackend {
 }
 
 extension IntegerProblem {
-  /// Throws `invalidShape` or `invalidDType` for what cannot run on `row`.
-  fileprivate func validate(_ row: IntegerRow) throws(MartletError) {
+  /// Throws what `validate` does, and `invalidState` for a rhs that no row of `kernels` reads.
+  fileprivate func validate(_ kernels: KernelSet) throws(MartletError) {
     try validate()
     guard let packedRHS else { return }
     guard packedRHS.k == k, packedRHS.n == n, packedRHS.dtype == rhs.dtype else {
@@ -67,10 +70,11 @@ extension IntegerProblem {
         "integer matmul", "packed rhs", expected: "\(rhs.dtype) [\(k), \(n)]",
         actual: "\(packedRHS.dtype) [\(packedRHS.k), \(packedRHS.n)]")
     }
-    guard packedRHS.layout == row.layout else {
+    guard kernels.integerRow(reading: packedRHS) != nil else {
       throw MartletError(
         .invalidState, "integer matmul: rhs was packed for other kernels",
-        expected: row.layout, actual: packedRHS.layout)
+        expected: kernels.integers.map { "\($0.layout)" }.joined(separator: " or "),
+        actual: "\(packedRHS.layout)")
     }
   }
 }

@@ -4,8 +4,12 @@ import MartletKernels
 /// The integer kernels of one instruction set: their tile and their functions.
 ///
 /// @unchecked Sendable: constants of MartletKernels.
-final class IntegerRow: @unchecked Sendable {
+final class IntegerRow: KernelFamily, @unchecked Sendable {
   let name: String
+  let isa: String
+  let layout: PanelLayout
+  let begin: (@convention(c) () -> Void)?
+  let end: (@convention(c) () -> Void)?
   let mr: Int
   let nr: Int
   let kr: Int
@@ -24,12 +28,16 @@ final class IntegerRow: @unchecked Sendable {
   let dequantize: @convention(c) (UnsafePointer<mk_dequantize>?) -> Void
 
   /// Nil for an incomplete row.
-  init?(_ row: mk_int8_row) {
+  init?(_ row: mk_int8_row, isa: String) {
     guard let tile = row.tile, let packLHS = row.pack_lhs, let packRHS = row.pack_rhs,
       let finish = row.finish, let quantize = row.quantize, let dequantize = row.dequantize,
       row.mr > 0, row.nr > 0, row.kr > 0
     else { return nil }
     name = String(cString: row.name)
+    self.isa = isa
+    layout = PanelLayout(dtype: .int8, kr: Int(row.kr), nr: Int(row.nr))
+    begin = row.begin
+    end = row.end
     mr = Int(row.mr)
     nr = Int(row.nr)
     kr = Int(row.kr)
@@ -45,9 +53,6 @@ final class IntegerRow: @unchecked Sendable {
     self.quantize = quantize
     self.dequantize = dequantize
   }
-
-  /// Names the panel layout; rows of equal layout read each other's packed matrices.
-  var layout: String { "int8 \(kr)x\(nr)" }
 
   /// Bytes of one panel of `k` rows.
   func panelBytes(_ k: Int) -> Int { (k + kr - 1) / kr * kr * nr }

@@ -36,7 +36,7 @@ package enum Quantizing {
     _ src: UnsafePointer<Float>, into dst: UnsafeMutableRawPointer, _ dtype: DType,
     _ parameters: Parameters, pool: ThreadPool
   ) {
-    guard let kernel = KernelSet.current.integer?.quantize else { return }
+    guard let kernel = KernelSet.current.integerRow()?.quantize else { return }
     let bytes = dtype.wholeByteCount
     run(parameters, pool) { first, count, entry, varies in
       var job = mk_quantize()
@@ -59,7 +59,7 @@ package enum Quantizing {
     _ src: UnsafeRawPointer, _ dtype: DType, into dst: UnsafeMutablePointer<Float>,
     _ parameters: Parameters, pool: ThreadPool
   ) {
-    guard let kernel = KernelSet.current.integer?.dequantize else { return }
+    guard let kernel = KernelSet.current.integerRow()?.dequantize else { return }
     let bytes = dtype.wholeByteCount
     run(parameters, pool) { first, count, entry, varies in
       var job = mk_dequantize()

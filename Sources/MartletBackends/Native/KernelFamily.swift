@@ -1,0 +1,34 @@
+import MartletCore
+
+/// How a right-hand matrix lies in panels; rows of equal layout read each other's packed matrices.
+package struct PanelLayout: Sendable, Equatable, CustomStringConvertible {
+  /// Of the panels' elements.
+  package let dtype: DType
+  /// Elements of K that lie together, and columns of a panel.
+  package let kr: Int
+  package let nr: Int
+
+  package var description: String { "\(dtype) \(kr)x\(nr)" }
+}
+
+/// What is known of every row of the registry, whatever it multiplies.
+protocol KernelFamily: AnyObject, Sendable {
+  var name: String { get }
+  /// The instruction set that it was written for.
+  var isa: String { get }
+  /// Of the right-hand matrices that it reads.
+  var layout: PanelLayout { get }
+  /// Called on a thread before and after it calls tiles; see mk_gemm_row.
+  var begin: (@convention(c) () -> Void)? { get }
+  var end: (@convention(c) () -> Void)? { get }
+}
+
+extension KernelFamily {
+  /// Runs `body`, which calls tiles on this thread.
+  @inline(__always)
+  func configured<Result>(_ body: () -> Result) -> Result {
+    begin?()
+    defer { end?() }
+    return body()
+  }
+}
