@@ -1,43 +1,12 @@
 import MartletCore
 
-/// Extents of up to three spatial axes; axes that a 1-D or 2-D problem lacks are 1 (0 for padding).
-package struct SpatialExtents: Sendable, Equatable {
-  package var d: Int
-  package var h: Int
-  package var w: Int
-
-  package init(d: Int, h: Int, w: Int) {
-    self.d = d
-    self.h = h
-    self.w = w
-  }
-
-  /// The trailing axes from `values`, the missing leading ones `fill`.
-  package init(_ values: [Int], fill: Int) {
-    let padded = [Int](repeating: fill, count: max(0, 3 - values.count)) + values
-    self.init(d: padded[0], h: padded[1], w: padded[2])
-  }
-
-  package var count: Int { d * h * w }
-}
-
 /// dst[N, OC, out] = activation(bias[OC] + residual + sum over taps of weights * src[N, C, in]).
 ///
 /// All matrices are contiguous f32; weights are [OC, C / groups, kernel]. Sums run over
 /// (channel, kd, kh, kw) in ascending order, in bf16 over (kd, kh, kw, channel), those of depthwise
 /// convolution over (kw, kh).
-package struct ConvolutionProblem {
-  package var batch: Int
-  package var groups: Int
-  package var inChannels: Int
-  package var outChannels: Int
-  package var input: SpatialExtents
-  package var kernel: SpatialExtents
-  package var output: SpatialExtents
-  package var stride = SpatialExtents(d: 1, h: 1, w: 1)
-  package var dilation = SpatialExtents(d: 1, h: 1, w: 1)
-  /// Leading padding; the trailing one follows from the output's extents.
-  package var padding = SpatialExtents(d: 0, h: 0, w: 0)
+package struct ConvolutionProblem: ConvolutionShaped {
+  package var geometry: ConvolutionGeometry
   package var src: UnsafePointer<Float>
   package var weights: UnsafePointer<Float>
   /// The same weights as `Backends.prepare` made them for this shape and mode: what a convolution of
@@ -53,31 +22,14 @@ package struct ConvolutionProblem {
   package var permitsWinograd = true
 
   package init(
-    batch: Int, groups: Int, inChannels: Int, outChannels: Int, input: SpatialExtents,
-    kernel: SpatialExtents, output: SpatialExtents, src: UnsafePointer<Float>,
-    weights: UnsafePointer<Float>, dst: UnsafeMutablePointer<Float>, mode: MathMode
+    _ geometry: ConvolutionGeometry, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    dst: UnsafeMutablePointer<Float>, mode: MathMode
   ) {
-    self.batch = batch
-    self.groups = groups
-    self.inChannels = inChannels
-    self.outChannels = outChannels
-    self.input = input
-    self.kernel = kernel
-    self.output = output
+    self.geometry = geometry
     self.src = src
     self.weights = weights
     self.dst = dst
     self.mode = mode
-  }
-
-  /// Rows of one group's product, and its depth.
-  var groupRows: Int { outChannels / groups }
-  package var groupDepth: Int { inChannels / groups * kernel.count }
-
-  /// One filter per channel: no matrix work.
-  package var isDepthwise: Bool {
-    groups == inChannels && groups > 1 && input.d == 1 && kernel.d == 1 && output.d == 1
-      && padding.d == 0
   }
 
   /// Why this convolution stays in fp32 under a mode that permits bf16; nil where it is lowered.
@@ -94,18 +46,6 @@ package struct ConvolutionProblem {
   }
 
   private static let gateWeights = 1 << 20
-
-  /// Throws `invalidShape` where groups do not divide the channels.
-  func validate() throws(MartletError) {
-    guard groups > 0, inChannels % groups == 0, outChannels % groups == 0 else {
-      throw .shape(
-        "conv", "channels", expected: "multiples of \(groups) groups",
-        actual: "\(inChannels) in, \(outChannels) out")
-    }
-    guard batch >= 0, input.count >= 0, output.count >= 0, kernel.count > 0 else {
-      throw MartletError(.invalidShape, "conv: an extent is negative or the kernel is empty")
-    }
-  }
 }
 
 /// A form of constant weights, and with it the algorithm that a layer runs by. Only the provider that

@@ -90,17 +90,8 @@ package final class PackedIntegerMatrix: @unchecked Sendable {
 ///
 /// Contiguous: src [N, C, in], weights [OC, C / groups, kernel], dst [N, OC, out]; types as in
 /// `IntegerProblem`. Taps outside the image count as srcZero.
-package struct IntegerConvolution {
-  package var batch: Int
-  package var groups: Int
-  package var inChannels: Int
-  package var outChannels: Int
-  package var input: SpatialExtents
-  package var kernel: SpatialExtents
-  package var output: SpatialExtents
-  package var stride = SpatialExtents(d: 1, h: 1, w: 1)
-  package var dilation = SpatialExtents(d: 1, h: 1, w: 1)
-  package var padding = SpatialExtents(d: 0, h: 0, w: 0)
+package struct IntegerConvolution: ConvolutionShaped {
+  package var geometry: ConvolutionGeometry
   package var src: UnsafeMutableRawPointer
   package var srcType: DType
   package var srcZero: Int32 = 0
@@ -112,17 +103,8 @@ package struct IntegerConvolution {
   package var dstType: DType
   package var epilogue = IntegerEpilogue()
 
-  package init(
-    batch: Int, groups: Int, inChannels: Int, outChannels: Int, input: SpatialExtents,
-    kernel: SpatialExtents, output: SpatialExtents, src: Tensor, weights: Tensor, dst: Tensor
-  ) {
-    self.batch = batch
-    self.groups = groups
-    self.inChannels = inChannels
-    self.outChannels = outChannels
-    self.input = input
-    self.kernel = kernel
-    self.output = output
+  package init(_ geometry: ConvolutionGeometry, src: Tensor, weights: Tensor, dst: Tensor) {
+    self.geometry = geometry
     self.src = src.pointer
     srcType = src.dtype
     self.weights = weights.pointer
@@ -169,12 +151,7 @@ extension IntegerConvolution {
       throw .dtype(
         "integer conv", "dst", expected: "int32, float32, int8 or uint8", actual: dstType)
     }
-    guard groups > 0, batch >= 0, inChannels >= 0, outChannels >= 0, inChannels % groups == 0,
-      outChannels % groups == 0, kernel.count > 0
-    else {
-      throw MartletError(
-        .invalidShape, "integer conv: channels do not divide into \(groups) groups")
-    }
+    try geometry.validate("integer conv")
   }
 }
 

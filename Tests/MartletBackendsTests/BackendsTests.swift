@@ -125,8 +125,10 @@ private final class Matrix<Element> {
     let extents = SpatialExtents(d: 1, h: 4, w: 4)
     let point = SpatialExtents(d: 1, h: 1, w: 1)
     let convolution = ConvolutionProblem(
-      batch: 1, groups: 1, inChannels: 4, outChannels: 2, input: extents, kernel: point,
-      output: extents, src: ones.values, weights: ones.values, dst: result.values, mode: .fp32)
+      ConvolutionGeometry(
+        batch: 1, groups: 1, inChannels: 4, outChannels: 2, input: extents, kernel: point,
+        output: extents),
+      src: ones.values, weights: ones.values, dst: result.values, mode: .fp32)
     func heads(_ matrix: Matrix<Float>) -> HeadsView {
       HeadsView(matrix.values, batchStride: 0, headStride: 0, rowStride: 4)
     }
@@ -142,8 +144,10 @@ private final class Matrix<Element> {
     image.typed(Int8.self).update(repeating: 2, count: image.count)
     let pixels = try Tensor(uninitialized: .int32, [1, 2, 4, 4])
     let integers = IntegerConvolution(
-      batch: 1, groups: 1, inChannels: 4, outChannels: 2, input: extents, kernel: point,
-      output: extents, src: image, weights: image, dst: pixels)
+      ConvolutionGeometry(
+        batch: 1, groups: 1, inChannels: 4, outChannels: 2, input: extents, kernel: point,
+        output: extents),
+      src: image, weights: image, dst: pixels)
     func zeros(_ shape: [Int]) throws -> Tensor {
       let tensor = try Tensor(uninitialized: .float32, shape)
       tensor.typed(Float.self).update(repeating: 0, count: tensor.count)

@@ -76,13 +76,8 @@ package struct ConvTranspose: PreparingOperator {
     let output =
       try input.dtype == type ? context.output(0, type, shape) : context.scratch(type, shape)
     let layer = TransposedConvolution(
-      batch: shape[0], groups: groups, inChannels: input.shape[1], outChannels: shape[1],
-      input: SpatialExtents(Array(input.shape.dropFirst(2)), fill: 1),
-      kernel: SpatialExtents(extents.kernel, fill: 1),
-      output: SpatialExtents(extents.output, fill: 1),
-      stride: SpatialExtents(extents.strides, fill: 1),
-      dilation: SpatialExtents(extents.dilations, fill: 1),
-      padding: SpatialExtents(extents.begin, fill: 0), dtype: type, src: x.pointer,
+      ConvolutionGeometry(input.shape, channels: shape[1], groups: groups, extents), dtype: type,
+      src: x.pointer,
       weights: MatrixView(
         w.pointer, type, rowStride: w.strides[1], columnStride: w.strides[2]),
       bias: b?.pointer, dst: output.pointer, mode: context.mode)

@@ -7,51 +7,21 @@ import MartletCore
 /// f32 runs the native kernels in the mode's precision, 16-bit floats the same in f32 with one
 /// rounding at the end, f64 plain loops.
 package struct FloatConvolution: SharedWork {
-  static let attributes = SlidingWindow.attributes.merging([
-    "group": "Groups that the channels are divided into (1)."
-  ]) { first, _ in first }
+  static let attributes = ConvolutionShape.attributes
 
   private let operatorName: String
-  private let window: SlidingWindow
-  private let groups: Int
+  private let shape: ConvolutionShape
   var activation: UnaryFunction?
   private let constant: ConstantWeights?
 
   init(_ node: OperatorNode) throws(MartletError) {
     operatorName = node.attributes.operatorName
-    window = try SlidingWindow(node.attributes)
-    groups = try node.attributes.int("group", default: 1)
-    guard groups > 0 else {
-      throw MartletError(
-        .invalidArgument, "\(operatorName): group is \(groups)", operatorName: operatorName,
-        input: "group",
-        expected: ">= 1", actual: "\(groups)")
-    }
+    shape = try ConvolutionShape(node.attributes, x: "X", w: "W")
     constant = node.constant(1).map { _ in ConstantWeights(node.prepared) }
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
-    let dtype = inputs.type(0)?.dtype
-    guard let x = inputs.type(0)?.shape else { return [.unknown(dtype)] }
-    guard let w = inputs.type(1)?.shape else {
-      return [ValueType(dtype: dtype, shape: Inference.unknownShape(rank: x.count))]
-    }
-    guard x.count == w.count, x.count >= 3 else {
-      throw .shape(
-        operatorName, "ranks of X and W", expected: "equal and at least 3",
-        actual: "\(x.count) and \(w.count)")
-    }
-    let extents = w.dropFirst(2).map { if case .known(let value) = $0 { value } else { 0 } }
-    let kernel = window.kernelShape ?? extents
-    guard !kernel.contains(0) else {
-      return [
-        ValueType(
-          dtype: dtype,
-          shape: [x[0], w[0]] + Inference.unknownShape(rank: x.count - 2))
-      ]
-    }
-    let output = try window.infer(input: Array(x.dropFirst(2)), kernel: kernel)
-    return [ValueType(dtype: dtype, shape: [x[0], w[0]] + output)]
+    try shape.infer(inputs.type(0), inputs.type(1), inputs.type(0)?.dtype)
   }
 
   package func prepare(
@@ -61,32 +31,18 @@ package struct FloatConvolution: SharedWork {
       weight.isContiguous, weight.count > 0, let x = inputs.type(0)?.shape, x.count == weight.rank
     else { return [] }
     // Forms do not depend on the batch; they may on the image, which must be known.
-    var shape = [1]
+    var image = [1]
     for dimension in x.dropFirst() {
       guard case .known(let extent) = dimension else { return [] }
-      shape.append(extent)
+      image.append(extent)
     }
-    let extents = try resolve(shape, weight.shape)
+    let extents = try shape.resolve(image, weight.shape)
     if extents.isEmpty { return [] }
     let pointer = weight.typed(Float.self)
-    var problem = problem(
-      extents, src: pointer, weights: pointer, dst: pointer, mode: preparation.mode)
+    var problem = ConvolutionProblem(
+      extents.geometry, src: pointer, weights: pointer, dst: pointer, mode: preparation.mode)
     problem.permitsWinograd = preparation.options.permitsWinograd
     return try constant.prepare(&problem, weight, preparation.pool) ? [1] : []
-  }
-
-  private func problem(
-    _ extents: ConvolutionExtents, src: UnsafeMutablePointer<Float>,
-    weights: UnsafeMutablePointer<Float>, dst: UnsafeMutablePointer<Float>, mode: MathMode
-  ) -> ConvolutionProblem {
-    var problem = ConvolutionProblem(
-      batch: extents.shape[0], groups: groups, inChannels: extents.source[1],
-      outChannels: extents.shape[1], input: extents.input, kernel: extents.kernel,
-      output: extents.output, src: src, weights: weights, dst: dst, mode: mode)
-    problem.stride = extents.stride
-    problem.dilation = extents.dilation
-    problem.padding = extents.padding
-    return problem
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
@@ -119,12 +75,12 @@ package struct FloatConvolution: SharedWork {
       residual?.keepAlive()
       output.keepAlive()
     }
-    var problem = problem(
-      extents, src: x.typed(Float.self), weights: w.typed(Float.self),
+    var problem = ConvolutionProblem(
+      extents.geometry, src: x.typed(Float.self), weights: w.typed(Float.self),
       dst: output.typed(Float.self), mode: context.mode)
     if type == .float64 {
       let plain = PlainConvolution(
-        geometry: problem, src: x.typed(Double.self), weights: w.typed(Double.self),
+        extents.geometry, src: x.typed(Double.self), weights: w.typed(Double.self),
         bias: b.map { UnsafePointer($0.typed(Double.self)) }, dst: output.typed(Double.self))
       context.note(try plain.run(on: context.pool))
       if let residual {
@@ -158,8 +114,8 @@ package struct FloatConvolution: SharedWork {
       guard tensor.dtype == .float32, tensor.isContiguous, index != 3 || tensor.shape == place.shape
       else { return nil }
     }
-    var problem = problem(
-      extents, src: x.typed(Float.self), weights: w.typed(Float.self),
+    var problem = ConvolutionProblem(
+      extents.geometry, src: x.typed(Float.self), weights: w.typed(Float.self),
       dst: place.typed(Float.self), mode: preparation.mode)
     problem.bias = inputs.optional(2).map { UnsafePointer($0.typed(Float.self)) }
     problem.residual = inputs.optional(3).map { UnsafePointer($0.typed(Float.self)) }
@@ -184,7 +140,7 @@ package struct FloatConvolution: SharedWork {
     {
       current = last
     } else {
-      current = try resolve(x.shape, w.shape)
+      current = try shape.resolve(x.shape, w.shape)
       inputs.kept = current
     }
     if let b, b.rank != 1 || b.shape[0] != current.shape[1] {
@@ -193,59 +149,5 @@ package struct FloatConvolution: SharedWork {
         input: "B")
     }
     return current
-  }
-
-  private func resolve(_ x: [Int], _ w: [Int]) throws(MartletError) -> ConvolutionExtents {
-    guard x.count == w.count, x.count >= 3 else {
-      throw .shape(
-        operatorName, "ranks of X and W", expected: "equal and at least 3",
-        actual: "\(x.count) and \(w.count)")
-    }
-    let (channels, outputs) = (x[1], w[0])
-    guard channels % groups == 0, outputs % groups == 0, w[1] == channels / groups else {
-      throw .shape(
-        operatorName, "W's shape for \(channels) channels in \(groups) groups",
-        expected: "[a multiple of \(groups), \(channels / groups), ...]",
-        actual: Shape.text(w), input: "W")
-    }
-    let kernel = Array(w.dropFirst(2))
-    guard (window.kernelShape ?? kernel) == kernel else {
-      throw .shape(
-        operatorName, "kernel_shape", expected: "W's \(Shape.text(kernel))",
-        actual: Shape.text(window.kernelShape ?? []), input: "kernel_shape")
-    }
-    return try ConvolutionExtents(
-      source: x, weights: w, try window.resolve(input: Array(x.dropFirst(2)), kernel: kernel))
-  }
-}
-
-/// What the shapes of X and W come to.
-private final class ConvolutionExtents: Sendable {
-  let source: [Int]
-  let weights: [Int]
-  /// Of Y.
-  let shape: [Int]
-  /// Whether Y has no elements; then products of other extents may not fit.
-  let isEmpty: Bool
-  let input: SpatialExtents
-  let kernel: SpatialExtents
-  let output: SpatialExtents
-  let stride: SpatialExtents
-  let dilation: SpatialExtents
-  let padding: SpatialExtents
-
-  init(
-    source: [Int], weights: [Int], _ window: SlidingWindow.Resolved
-  ) throws(MartletError) {
-    self.source = source
-    self.weights = weights
-    shape = [source[0], weights[0]] + window.output
-    isEmpty = try Shape.byteCount(shape, .float64) == 0
-    input = SpatialExtents(Array(source.dropFirst(2)), fill: 1)
-    kernel = SpatialExtents(window.kernel, fill: 1)
-    output = SpatialExtents(window.output, fill: 1)
-    stride = SpatialExtents(window.strides, fill: 1)
-    dilation = SpatialExtents(window.dilations, fill: 1)
-    padding = SpatialExtents(window.begin, fill: 0)
   }
 }

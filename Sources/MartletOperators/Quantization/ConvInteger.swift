@@ -10,12 +10,12 @@ import MartletCore
 package struct ConvInteger: Operator {
   package static let schema = OperatorSchema(
     name: "ConvInteger", inputs: ["x", "w", "x_zero_point", "w_zero_point"], requiredInputs: 2,
-    outputs: ["y"], attributes: IntegerConvolutionShape.attributes)
+    outputs: ["y"], attributes: ConvolutionShape.attributes)
 
-  private let shape: IntegerConvolutionShape
+  private let shape: ConvolutionShape
 
   package init(_ node: OperatorNode) throws(MartletError) {
-    shape = try IntegerConvolutionShape(node.attributes)
+    shape = try ConvolutionShape(node.attributes, x: "x", w: "w")
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
@@ -25,9 +25,9 @@ package struct ConvInteger: Operator {
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let x = try context.contiguous(try inputs.byte(0))
     let w = try context.contiguous(try inputs.byte(1))
-    let (outputShape, window) = try shape.resolve(x, w)
-    let output = try context.output(0, .int32, outputShape)
-    var problem = shape.problem(x, w, into: output, window)
+    let extents = try shape.resolve(x.shape, w.shape)
+    let output = try context.output(0, .int32, extents.shape)
+    var problem = IntegerConvolution(extents.geometry, src: x, weights: w, dst: output)
     if try inputs.optional(2, like: x.dtype) != nil {
       problem.srcZero = Int32(try inputs.integer(2))
     }

@@ -13,12 +13,12 @@ package struct QLinearConv: Operator {
     inputs: [
       "x", "x_scale", "x_zero_point", "w", "w_scale", "w_zero_point", "y_scale", "y_zero_point",
       "B",
-    ], requiredInputs: 8, outputs: ["y"], attributes: IntegerConvolutionShape.attributes)
+    ], requiredInputs: 8, outputs: ["y"], attributes: ConvolutionShape.attributes)
 
-  private let shape: IntegerConvolutionShape
+  private let shape: ConvolutionShape
 
   package init(_ node: OperatorNode) throws(MartletError) {
-    shape = try IntegerConvolutionShape(node.attributes)
+    shape = try ConvolutionShape(node.attributes, x: "x", w: "w")
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
@@ -29,7 +29,7 @@ package struct QLinearConv: Operator {
     let x = try context.contiguous(try inputs.byte(0))
     let w = try context.contiguous(try inputs.byte(3))
     let channels = w.rank > 0 ? w.shape[0] : 0
-    let (outputShape, window) = try shape.resolve(x, w)
+    let extents = try shape.resolve(x.shape, w.shape)
     _ = try inputs.required(2, like: x.dtype)
     let zero = try inputs.required(5, like: w.dtype)
     let scale = try inputs.float(4)
@@ -45,8 +45,8 @@ package struct QLinearConv: Operator {
       }
       return try context.contiguous(bias)
     }
-    let output = try context.output(0, try inputs.byte(7).dtype, outputShape)
-    var problem = shape.problem(x, w, into: output, window)
+    let output = try context.output(0, try inputs.byte(7).dtype, extents.shape)
+    var problem = IntegerConvolution(extents.geometry, src: x, weights: w, dst: output)
     problem.srcZero = Int32(try inputs.integer(2))
     let zeroPointer = UnsafePointer(zeros.typed(Int32.self))
     problem.weightZero = zeros.count == 1 ? .one(zeroPointer.pointee) : .each(zeroPointer)

@@ -78,8 +78,10 @@ private final class DotCase {
     dstCount = batch * outChannels * outExtents.count
     let dst = memory.dst.elements(dstCount, filledWith: Float.nan)
     problem = ConvolutionProblem(
-      batch: batch, groups: groups, inChannels: groups * groupIn, outChannels: outChannels,
-      input: inExtents, kernel: kernelExtents, output: outExtents, src: src, weights: weights,
+      ConvolutionGeometry(
+        batch: batch, groups: groups, inChannels: groups * groupIn, outChannels: outChannels,
+        input: inExtents, kernel: kernelExtents, output: outExtents),
+      src: src, weights: weights,
       dst: dst, mode: .bf16)
     problem.stride = SpatialExtents(steps, fill: 1)
     problem.dilation = SpatialExtents(dilation, fill: 1)
@@ -211,8 +213,10 @@ private final class DotCase {
     let weights = memory.rhs.elements(32 * 16 * 9, filledWith: Float(2))
     let dst = memory.dst.elements(32 * 16, filledWith: Float.nan)
     var problem = ConvolutionProblem(
-      batch: 1, groups: 1, inChannels: 16, outChannels: 32, input: extents,
-      kernel: SpatialExtents(d: 1, h: 3, w: 3), output: extents, src: src, weights: weights,
+      ConvolutionGeometry(
+        batch: 1, groups: 1, inChannels: 16, outChannels: 32, input: extents,
+        kernel: SpatialExtents(d: 1, h: 3, w: 3), output: extents),
+      src: src, weights: weights,
       dst: dst, mode: .bf16)
     problem.dilation = SpatialExtents(d: 1, h: 1500, w: 1500)
     problem.padding = SpatialExtents(d: 0, h: 1500, w: 1500)
@@ -240,8 +244,10 @@ private final class DotCase {
     for filter in 0..<32 * 16 { weights[filter * 21] = .infinity }
     let dst = memory.dst.elements(32 * 240, filledWith: Float.nan)
     var problem = ConvolutionProblem(
-      batch: 1, groups: 1, inChannels: 16, outChannels: 32, input: extents,
-      kernel: SpatialExtents(d: 1, h: 21, w: 1), output: extents, src: src, weights: weights,
+      ConvolutionGeometry(
+        batch: 1, groups: 1, inChannels: 16, outChannels: 32, input: extents,
+        kernel: SpatialExtents(d: 1, h: 21, w: 1), output: extents),
+      src: src, weights: weights,
       dst: dst, mode: .bf16)
     problem.padding = SpatialExtents(d: 0, h: 10, w: 0)
     let packed = try backend.directWeights(problem, pool: pool)
@@ -268,9 +274,10 @@ private final class DotCase {
     let memory = try GEMMCase.Memory()
     let reach = SpatialExtents(d: 1, h: 1, w: 1 << 20)
     var problem = ConvolutionProblem(
-      batch: 1, groups: 1, inChannels: 16, outChannels: 32,
-      input: SpatialExtents(d: 1, h: 1, w: width), kernel: SpatialExtents(d: 1, h: 1, w: 3),
-      output: SpatialExtents(d: 1, h: 1, w: 16),
+      ConvolutionGeometry(
+        batch: 1, groups: 1, inChannels: 16, outChannels: 32,
+        input: SpatialExtents(d: 1, h: 1, w: width), kernel: SpatialExtents(d: 1, h: 1, w: 3),
+        output: SpatialExtents(d: 1, h: 1, w: 16)),
       src: image.elements(16, filledWith: Float(0)) - 16 * (width - 1),
       weights: memory.rhs.elements(32 * 16 * 3, filledWith: Float(1)),
       dst: memory.dst.elements(32 * 16, filledWith: Float.nan), mode: .bf16)

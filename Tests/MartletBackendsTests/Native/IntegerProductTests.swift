@@ -268,8 +268,10 @@ private func testedIntegerKernels() -> [KernelSet] {
       let weights = try bytes(outChannels * inChannels / groups * kernel.count)
       let dst = try Tensor(uninitialized: .int32, [batch * outChannels * output.count])
       var problem = IntegerConvolution(
-        batch: batch, groups: groups, inChannels: inChannels, outChannels: outChannels,
-        input: input, kernel: kernel, output: output, src: src, weights: weights, dst: dst)
+        ConvolutionGeometry(
+          batch: batch, groups: groups, inChannels: inChannels, outChannels: outChannels,
+          input: input, kernel: kernel, output: output),
+        src: src, weights: weights, dst: dst)
       problem.stride = stride
       problem.dilation = dilation
       problem.padding = padding

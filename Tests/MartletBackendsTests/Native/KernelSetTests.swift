@@ -161,8 +161,10 @@ import Testing
         let result = product.dst.base.assumingMemoryBound(to: Float.self)
         let extents = SpatialExtents(d: 1, h: 6, w: 6)
         let convolution = ConvolutionProblem(
-          batch: 1, groups: 1, inChannels: 8, outChannels: 16, input: extents,
-          kernel: SpatialExtents(d: 1, h: 1, w: 1), output: extents, src: values,
+          ConvolutionGeometry(
+            batch: 1, groups: 1, inChannels: 8, outChannels: 16, input: extents,
+            kernel: SpatialExtents(d: 1, h: 1, w: 1), output: extents),
+          src: values,
           weights: values, dst: result, mode: .fp32)
         func heads(_ pointer: UnsafeMutablePointer<Float>) -> HeadsView {
           HeadsView(pointer, batchStride: 0, headStride: 0, rowStride: 16)

@@ -62,8 +62,10 @@ private final class ConvolutionCase {
     dstCount = batch * outChannels * outExtents.count
     let dst = memory.dst.elements(dstCount, filledWith: Float.nan)
     problem = ConvolutionProblem(
-      batch: batch, groups: groups, inChannels: groups * inPerGroup, outChannels: outChannels,
-      input: inExtents, kernel: kernelExtents, output: outExtents, src: src, weights: weights,
+      ConvolutionGeometry(
+        batch: batch, groups: groups, inChannels: groups * inPerGroup, outChannels: outChannels,
+        input: inExtents, kernel: kernelExtents, output: outExtents),
+      src: src, weights: weights,
       dst: dst, mode: mode)
     problem.stride = SpatialExtents(stride, fill: 1)
     problem.dilation = SpatialExtents(dilation, fill: 1)
@@ -214,7 +216,8 @@ private final class ConvolutionCase {
     values.initialize(repeating: 1, count: 96 + 12 + 8)
     defer { values.deallocate() }
     var gate = ConvolutionProblem(
-      batch: 1, groups: 1, inChannels: 12, outChannels: 8, input: one, kernel: one, output: one,
+      ConvolutionGeometry(
+        batch: 1, groups: 1, inChannels: 12, outChannels: 8, input: one, kernel: one, output: one),
       src: values, weights: values + 12, dst: values + 108, mode: .bf16)
     for kernels in testedKernels {
       let execution = try NativeBackend(kernels: kernels).convolve(gate, pool: .shared)
@@ -340,8 +343,10 @@ private final class ConvolutionCase {
       let count = layer[1] * output.count
       let depth = layer[0] / layer[2]
       var problem = ConvolutionProblem(
-        batch: 1, groups: layer[2], inChannels: layer[0], outChannels: layer[1], input: input,
-        kernel: kernel, output: output, src: filled(memory.lhs, layer[0] * input.count),
+        ConvolutionGeometry(
+          batch: 1, groups: layer[2], inChannels: layer[0], outChannels: layer[1], input: input,
+          kernel: kernel, output: output),
+        src: filled(memory.lhs, layer[0] * input.count),
         weights: filled(memory.rhs, layer[1] * depth * kernel.count),
         dst: memory.dst.elements(count, filledWith: Float.nan), mode: .fp32)
       problem.stride = SpatialExtents(d: 1, h: layer[6], w: layer[6])
@@ -447,8 +452,10 @@ private final class ConvolutionCase {
     let floats = memory.base.assumingMemoryBound(to: Float.self)
     let extents = SpatialExtents(d: 1, h: size, w: size)
     var problem = ConvolutionProblem(
-      batch: 1, groups: groups, inChannels: channels, outChannels: channels, input: extents,
-      kernel: SpatialExtents(d: 1, h: 3, w: 3), output: extents, src: floats, weights: floats,
+      ConvolutionGeometry(
+        batch: 1, groups: groups, inChannels: channels, outChannels: channels, input: extents,
+        kernel: SpatialExtents(d: 1, h: 3, w: 3), output: extents),
+      src: floats, weights: floats,
       dst: floats, mode: mode)
     problem.padding = SpatialExtents(d: 0, h: 1, w: 1)
     change(&problem)

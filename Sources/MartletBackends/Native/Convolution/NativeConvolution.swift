@@ -7,7 +7,7 @@ extension NativeBackend {
   func convolve(
     _ problem: ConvolutionProblem, pool: ThreadPool
   ) throws(MartletError) -> Execution {
-    try problem.validate()
+    try problem.geometry.validate("conv")
     return try route(problem, pool: pool).run(on: pool)
   }
 
@@ -219,8 +219,16 @@ struct ImplicitProduct {
 extension ConvolutionProblem {
   /// The first image and group as the packing kernels take it.
   fileprivate var image: mk_pack_conv {
-    var image = mk_pack_conv()
+    var image = packing
     image.src = src
+    return image
+  }
+}
+
+extension ConvolutionShaped {
+  /// One image and group as the packing kernels take it, without its source.
+  var packing: mk_pack_conv {
+    var image = mk_pack_conv()
     image.channels = Int64(inChannels / groups)
     (image.in_d, image.in_h, image.in_w) = input.int64s
     (image.ker_d, image.ker_h, image.ker_w) = kernel.int64s

@@ -2,15 +2,14 @@ import MartletCore
 
 /// Convolution of float64 in plain loops, one output plane per work item.
 package struct PlainConvolution {
-  /// Extents, strides and channels; the f32 pointers are not read.
-  package let geometry: ConvolutionProblem
+  package let geometry: ConvolutionGeometry
   package let src: UnsafePointer<Double>
   package let weights: UnsafePointer<Double>
   package let bias: UnsafePointer<Double>?
   package let dst: UnsafeMutablePointer<Double>
 
   package init(
-    geometry: ConvolutionProblem, src: UnsafePointer<Double>, weights: UnsafePointer<Double>,
+    _ geometry: ConvolutionGeometry, src: UnsafePointer<Double>, weights: UnsafePointer<Double>,
     bias: UnsafePointer<Double>?, dst: UnsafeMutablePointer<Double>
   ) {
     self.geometry = geometry
@@ -21,7 +20,7 @@ package struct PlainConvolution {
   }
 
   package func run(on pool: ThreadPool) throws(MartletError) -> Execution {
-    try geometry.validate()
+    try geometry.validate("conv")
     pool.parallelFor(geometry.batch * geometry.outChannels) { runPlane($0) }
     return Execution(backend: "native", kernel: "plain loops", precision: "fp64")
   }
@@ -30,8 +29,9 @@ package struct PlainConvolution {
     let g = geometry
     let (image, channel) = plane.quotientAndRemainder(dividingBy: g.outChannels)
     let groupIn = g.inChannels / g.groups
-    let firstIn = image * g.inChannels + channel / g.groupRows * groupIn
-    let filter = weights + channel * g.groupDepth
+    let groupRows = g.outChannels / g.groups
+    let firstIn = image * g.inChannels + channel / groupRows * groupIn
+    let filter = weights + channel * groupIn * g.kernel.count
     var target = dst + plane * g.output.count
     for od in 0..<g.output.d {
       for oh in 0..<g.output.h {

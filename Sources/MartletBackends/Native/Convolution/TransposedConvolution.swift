@@ -8,18 +8,9 @@ import MartletCore
 /// adds its taps in ascending order. Both orders are functions of the layer's shape alone.
 ///
 /// All matrices but the weights are contiguous, and none is empty.
-package struct TransposedConvolution {
-  package var batch: Int
-  package var groups: Int
-  package var inChannels: Int
-  package var outChannels: Int
-  package var input: SpatialExtents
-  package var kernel: SpatialExtents
-  package var output: SpatialExtents
-  package var stride: SpatialExtents
-  package var dilation: SpatialExtents
-  /// Leading padding; the trailing one follows from the output's extents.
-  package var padding: SpatialExtents
+package struct TransposedConvolution: ConvolutionShaped {
+  /// src and dst in their own roles: `input` are the pixels that are spread, `output` where they fall.
+  package var geometry: ConvolutionGeometry
   /// float32 or float64: the type of all matrices.
   package var dtype: DType
   package var src: UnsafeMutableRawPointer
@@ -31,22 +22,11 @@ package struct TransposedConvolution {
   package var mode: MathMode
 
   package init(
-    batch: Int, groups: Int, inChannels: Int, outChannels: Int, input: SpatialExtents,
-    kernel: SpatialExtents, output: SpatialExtents, stride: SpatialExtents,
-    dilation: SpatialExtents, padding: SpatialExtents, dtype: DType,
-    src: UnsafeMutableRawPointer, weights: MatrixView, bias: UnsafeMutableRawPointer?,
-    dst: UnsafeMutableRawPointer, mode: MathMode
+    _ geometry: ConvolutionGeometry, dtype: DType, src: UnsafeMutableRawPointer,
+    weights: MatrixView, bias: UnsafeMutableRawPointer?, dst: UnsafeMutableRawPointer,
+    mode: MathMode
   ) {
-    self.batch = batch
-    self.groups = groups
-    self.inChannels = inChannels
-    self.outChannels = outChannels
-    self.input = input
-    self.kernel = kernel
-    self.output = output
-    self.stride = stride
-    self.dilation = dilation
-    self.padding = padding
+    self.geometry = geometry
     self.dtype = dtype
     self.src = src
     self.weights = weights
@@ -59,11 +39,10 @@ package struct TransposedConvolution {
   /// MiB of float32, except where one output channel needs more. A bound, not tuned.
   private static let blockElements = 1 << 22
 
-  private var groupRows: Int { outChannels / groups }
-  private var groupDepth: Int { inChannels / groups }
+  private var groupChannels: Int { inChannels / groups }
 
   /// One filter per channel: no sums, so no matrix work.
-  private var isDepthwise: Bool { groups == inChannels && groups > 1 }
+  private var hasNoSums: Bool { groups == inChannels && groups > 1 }
 
   /// The output channels whose taps one product makes: all of several groups, or some of one.
   private var block: (groups: Int, channels: Int) {
@@ -101,7 +80,7 @@ package struct TransposedConvolution {
         }
       }
     }
-    if isDepthwise, mode != .fp32 { execution.reason = "depthwise convolution is no matrix work" }
+    if hasNoSums, mode != .fp32 { execution.reason = "depthwise convolution is no matrix work" }
     return execution
   }
 
@@ -113,20 +92,20 @@ package struct TransposedConvolution {
     let size = dtype.wholeByteCount
     let pixels = input.count
     let rows = channels.count * kernel.count
-    let groupWeights = groupRows * kernel.count * groupDepth
+    let groupWeights = groupRows * kernel.count * groupChannels
     let firstWeight =
       groups.lowerBound * groupWeights + channels.lowerBound * kernel.count * weights.rowStride
-    let firstChannel = image * inChannels + groups.lowerBound * groupDepth
+    let firstChannel = image * inChannels + groups.lowerBound * groupChannels
     var lhs = weights
     lhs.pointer += firstWeight * size
     var problem = GEMMProblem(
-      m: rows, n: pixels, k: groupDepth, lhs: lhs,
+      m: rows, n: pixels, k: groupChannels, lhs: lhs,
       rhs: MatrixView(src + firstChannel * pixels * size, dtype, rowStride: pixels),
-      dst: MatrixView(taps, dtype, rowStride: pixels), mode: isDepthwise ? .fp32 : mode)
+      dst: MatrixView(taps, dtype, rowStride: pixels), mode: hasNoSums ? .fp32 : mode)
     if groups.count > 1 {
       problem.batch = [
         BatchAxis(
-          count: groups.count, lhsStride: groupWeights, rhsStride: groupDepth * pixels,
+          count: groups.count, lhsStride: groupWeights, rhsStride: groupChannels * pixels,
           dstStride: rows * pixels)
       ]
     }

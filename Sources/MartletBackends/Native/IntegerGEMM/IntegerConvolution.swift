@@ -47,7 +47,7 @@ extension IntegerConvolution {
       isPointwise
       ? .strided(UnsafeRawPointer(plane), kStride: pixels, nStride: 1)
       : .image(
-        geometry, UnsafePointer(plane.assumingMemoryBound(to: UInt8.self)),
+        packing, UnsafePointer(plane.assumingMemoryBound(to: UInt8.self)),
         fill: UInt8(truncatingIfNeeded: srcZero))
     var epilogue = self.epilogue
     epilogue.rowBias = epilogue.rowBias.map { $0 + firstOut }
@@ -61,19 +61,5 @@ extension IntegerConvolution {
       dst: dst + (image * outChannels + firstOut) * pixels * dstBytes, dstType: dstType,
       dstStride: pixels * dstBytes, epilogue: epilogue)
     return IntegerProduct(m: groupOut, n: pixels, row: row, loop: loop)
-  }
-
-  private var geometry: mk_pack_conv {
-    func int64s(_ extents: SpatialExtents) -> (Int64, Int64, Int64) {
-      (Int64(extents.d), Int64(extents.h), Int64(extents.w))
-    }
-    var image = mk_pack_conv()
-    (image.in_d, image.in_h, image.in_w) = int64s(input)
-    (image.ker_d, image.ker_h, image.ker_w) = int64s(kernel)
-    (image.out_d, image.out_h, image.out_w) = int64s(output)
-    (image.stride_d, image.stride_h, image.stride_w) = int64s(stride)
-    (image.dil_d, image.dil_h, image.dil_w) = int64s(dilation)
-    (image.pad_d, image.pad_h, image.pad_w) = int64s(padding)
-    return image
   }
 }
