@@ -1114,6 +1114,12 @@ martlet_status martlet_value_create_map(const martlet_tensor *keys, martlet_valu
  * output is a state too, which is given to the next run: what is in it is not copied as long as there
  * is room. The state that was given in stays as it was.
  *
+ * Where TensorScatter takes the state as past_cache, and nothing else in the model or in the run's
+ * inputs reads it, its elements are written over: the output is the state to go on with, and the one
+ * given in is used up, as are those from before it, also where the run fails after that. To run a model
+ * with one, or to ask for its tensor, returns MARTLET_INVALID_STATE, naming the input; tensors taken
+ * of it before show what is written.
+ *
  * initial: its first elements, which are copied: any shape, also of extent 0 along the axis.
  * axis: the axis that grows, 0...rank-1.
  * capacity: the extent along it that there is room for, at least that of initial. A state that grows
@@ -1148,7 +1154,8 @@ martlet_status martlet_value_element(const martlet_value *value, size_t index,
 martlet_status martlet_value_keys(const martlet_value *value, martlet_tensor **keys);
 
 /** The tensor that the value is, into *tensor, owned by the caller; of a state its elements, read-only
- * and strided. Returns MARTLET_INVALID_ARGUMENT for another kind. */
+ * and strided. Returns MARTLET_INVALID_ARGUMENT for another kind, MARTLET_INVALID_STATE for a state that
+ * is used up (see martlet_value_create_state()). */
 martlet_status martlet_value_tensor(const martlet_value *value, martlet_tensor **tensor);
 
 /**

@@ -149,7 +149,9 @@ public func martlet_value_tensor(
     let value = try HandleTable.shared.value(value, "value")
     switch value {
     case .tensor(let tensor): result.pointee = try HandleTable.shared.create(tensor)
-    case .state(let state): result.pointee = try HandleTable.shared.create(state.tensor.readOnly)
+    case .state(let state):
+      try state.checkCurrent()
+      result.pointee = try HandleTable.shared.create(state.tensor.readOnly)
     default: throw kindError(value, expected: "a tensor or a state")
     }
   }

@@ -53,6 +53,11 @@ public enum DType: Int32, Sendable, CaseIterable, CustomStringConvertible {
   /// and converted, but not computed in.
   package var isNarrow: Bool { rawValue >= DType.float8e4m3fn.rawValue }
 
+  /// Whether it is a float of 8 bits with a sign: those that ONNX permits beside the wider floats.
+  package var isSignedFloat8: Bool {
+    rawValue >= DType.float8e4m3fn.rawValue && rawValue <= DType.float8e5m2fnuz.rawValue
+  }
+
   /// Bytes that `count` elements take without gaps, rounded up to whole bytes; `Int.max` where that
   /// does not fit.
   package func byteCount(of count: Int) -> Int {

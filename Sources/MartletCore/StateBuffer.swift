@@ -4,17 +4,21 @@ import Synchronization
 /// Memory for a tensor that grows along one axis, as a cache of keys does: room for `capacity`
 /// slices, of which the first are in use.
 ///
-/// What is in use is never written again, so a state is a value like any other: one that was taken
+/// An append writes nothing that is in use, so a state is a value like any other: one that was taken
 /// before an append stays as it was. Only the state that holds all slices in use grows in place; another
-/// one is copied when it is appended to.
+/// one is copied when it is appended to. Writing over a state, which `overwritten` is asked for, uses up
+/// that state and all that share its memory: they are refused from then on.
 ///
 /// @unchecked Sendable: slices are claimed by one appender each, by a compare-and-exchange of the
-/// number in use, and not written after that appender's `State` is handed on.
+/// number in use, and not written after that appender's `State` is handed on; so is the whole by one
+/// that writes over it, by a compare-and-exchange of the generation.
 package final class StateBuffer: @unchecked Sendable {
   /// All of the room; contiguous.
   fileprivate let room: Tensor
   fileprivate let axis: Int
   private let used: Atomic<Int>
+  /// How often what is in use was written over.
+  private let generation = Atomic<Int>(0)
 
   fileprivate init(
     _ dtype: DType, _ shape: [Int], axis: Int, capacity: Int, used: Int
@@ -35,6 +39,17 @@ package final class StateBuffer: @unchecked Sendable {
     ).exchanged
   }
 
+  fileprivate var currentGeneration: Int { generation.load(ordering: .acquiring) }
+
+  /// Takes all slices in use for one that writes over them; false where `length` are not all, or
+  /// somebody else has.
+  fileprivate func claimAll(_ length: Int, generation current: Int) -> Bool {
+    guard used.load(ordering: .acquiring) == length else { return false }
+    return generation.compareExchange(
+      expected: current, desired: current + 1, ordering: .acquiringAndReleasing
+    ).exchanged
+  }
+
   fileprivate func slices(_ count: Int) -> Tensor {
     room.sliced(axis: axis, start: 0, count: count, step: 1)
   }
@@ -45,6 +60,7 @@ package struct State: Sendable {
   private let buffer: StateBuffer
   /// The elements in use; strided where the axis is not the first.
   package let tensor: Tensor
+  private let generation: Int
 
   /// The axis that it grows along.
   package var axis: Int { buffer.axis }
@@ -52,8 +68,9 @@ package struct State: Sendable {
   package var length: Int { tensor.shape[buffer.axis] }
   package var capacity: Int { buffer.room.shape[buffer.axis] }
 
-  private init(_ buffer: StateBuffer, length: Int) {
+  private init(_ buffer: StateBuffer, length: Int, generation: Int) {
     self.buffer = buffer
+    self.generation = generation
     tensor = buffer.slices(length)
   }
 
@@ -78,6 +95,7 @@ package struct State: Sendable {
     buffer = try StateBuffer(
       initial.dtype, initial.shape, axis: axis, capacity: capacity, used: length)
     tensor = buffer.slices(length)
+    generation = 0
     initial.copyElements(to: tensor)
   }
 
@@ -85,20 +103,47 @@ package struct State: Sendable {
   /// state on. In place where this one is the buffer's newest and there is room; else in a copy with
   /// room for half as much again.
   ///
-  /// Throws `invalidShape` where the size overflows, and `outOfMemory`.
+  /// Throws `invalidShape` where the size overflows, `invalidState` where it is used up, and
+  /// `outOfMemory`.
   package func extended(by count: Int) throws(MartletError) -> (state: State, added: Tensor) {
     let (total, overflow) = length.addingReportingOverflow(count)
     guard count >= 0, !overflow, total <= Int.max / 4 else {
       throw MartletError(.invalidShape, "a state of \(length) slices cannot grow by \(count)")
     }
-    var target = buffer
-    if !buffer.claim(count, from: length) {
-      target = try StateBuffer(
+    try checkCurrent()
+    var state = self
+    if buffer.claim(count, from: length) {
+      state = State(buffer, length: total, generation: generation)
+    } else {
+      let target = try StateBuffer(
         tensor.dtype, tensor.shape, axis: axis, capacity: max(total + total / 2, capacity),
         used: total)
       tensor.copyElements(to: target.slices(length))
+      state = State(target, length: total, generation: 0)
     }
-    let state = State(target, length: total)
     return (state, state.tensor.sliced(axis: axis, start: length, count: count, step: 1))
+  }
+
+  /// A state of the same elements for the caller to write over before it hands the state on: this one,
+  /// which is then used up, where `inPlace` says that nobody else reads it in this run and it is the
+  /// buffer's newest; else a copy.
+  ///
+  /// Throws `invalidState` where it is used up already, and `outOfMemory`.
+  package func overwritten(inPlace: Bool) throws(MartletError) -> State {
+    try checkCurrent()
+    if inPlace, buffer.claimAll(length, generation: generation) {
+      return State(buffer, length: length, generation: generation + 1)
+    }
+    return try State(tensor, axis: axis, capacity: capacity)
+  }
+
+  /// Throws `invalidState` where its elements were written over.
+  package func checkCurrent() throws(MartletError) {
+    guard buffer.currentGeneration == generation else {
+      throw MartletError(
+        .invalidState, "the state is used up: a run has written over it, and gave a new one",
+        expected: "the state that the last run gave",
+        actual: "\(tensor.dtype)\(Shape.text(tensor.shape)) of an earlier one")
+    }
   }
 }

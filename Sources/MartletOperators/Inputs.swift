@@ -9,6 +9,8 @@ package final class Inputs {
   package var values: [Value?]
   /// What the node's operator keeps from run to run in this context; nil at first.
   package var kept: AnyObject?
+  /// Whether input 0 comes from the caller of the run and nothing else of its graph reads it.
+  package var isOnlyReader = false
   /// Number of inputs, absent ones before the last included.
   package let count: Int
   let operatorName: String
@@ -79,6 +81,14 @@ package final class Inputs {
   /// The floating-point input at `index`.
   package func float(_ index: Int) throws(MartletError) -> Tensor {
     try required(index, \.isFloatingPoint, "a floating-point type")
+  }
+
+  /// The input at `index`, a float of 16 bits and more or one of the four types of 8 bits that have a
+  /// sign.
+  package func floatOrFloat8(_ index: Int) throws(MartletError) -> Tensor {
+    try required(
+      index, { $0.isFloatingPoint && (!$0.isNarrow || $0.isSignedFloat8) },
+      "a floating-point type of 8 bits or more with a sign")
   }
 
   /// The optional input at `index`, which must have this dtype.

@@ -108,6 +108,7 @@ package enum OperatorTable {
     QLinearMatMul.self,
     QuantizeLinear.self,
     // Tensor
+    BitCast.self,
     Cast.self,
     CastLike.self,
     CenterCropPad.self,
@@ -198,6 +199,7 @@ package enum OperatorTable {
     OneHot.self,
     ScatterElements.self,
     ScatterND.self,
+    TensorScatter.self,
     // Generators
     Constant.self,
     ConstantOfShape.self,

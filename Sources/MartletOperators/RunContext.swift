@@ -19,6 +19,8 @@ package final class RunContext {
   package var isRecording = false {
     didSet { memory.recorded = isRecording ? [] : nil }
   }
+  /// Whether the memory of each state that this run was given is in none of its other inputs.
+  package var areStatesAlone = false
   /// What the current node got as its outputs.
   package private(set) var handedOut: [Tensor] = []
   /// The results of the current node, as they are delivered.

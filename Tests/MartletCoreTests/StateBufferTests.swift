@@ -46,6 +46,41 @@ import Testing
     #expect(try values(right.tensor) == [0, 1, 8, 9])
   }
 
+  @Test("writing over a state uses it up, and those that share its memory")
+  func overwritten() throws {
+    let root = try State(try numbers([1, 2]), axis: 1, capacity: 4)
+    let grown = try appended(root, try numbers([1, 1], from: 7))
+    let next = try grown.overwritten(inPlace: true)
+    #expect(next.tensor.storage === root.tensor.storage && next.length == 3)
+    next.tensor.typed(Int32.self)[0] = 9
+    #expect(try values(next.tensor) == [9, 1, 7])
+    for old in [root, grown] {
+      for use in [
+        { try old.checkCurrent() }, { _ = try old.extended(by: 1) },
+        { _ = try old.overwritten(inPlace: true) }, { _ = try old.overwritten(inPlace: false) },
+      ] {
+        let error = #expect(throws: MartletError.self) { try use() }
+        #expect(error?.code == .invalidState)
+      }
+    }
+    let last = try appended(next, try numbers([1, 1], from: 8))
+    #expect(last.tensor.storage === root.tensor.storage)
+    #expect(try values(last.tensor) == [9, 1, 7, 8])
+    try next.checkCurrent()
+  }
+
+  @Test("a state is copied to be written over where others read it, or it is not the newest")
+  func copied() throws {
+    let root = try State(try numbers([1, 2]), axis: 1, capacity: 4)
+    let grown = try appended(root, try numbers([1, 1], from: 7))
+    for (state, inPlace) in [(root, true), (grown, false)] {
+      let copy = try state.overwritten(inPlace: inPlace)
+      #expect(copy.tensor.storage !== root.tensor.storage && copy.capacity == 4)
+      #expect(try values(copy.tensor) == (try values(state.tensor)))
+      try state.checkCurrent()
+    }
+  }
+
   @Test("axes, capacities and sizes that cannot be are refused")
   func refusals() throws {
     let tensor = try numbers([2, 3])

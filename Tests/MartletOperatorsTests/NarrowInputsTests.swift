@@ -83,6 +83,48 @@ import Testing
     #expect(try values("Size", [x]) == [6])
   }
 
+  @Test("IsNaN and IsInf ask each code of floats of 8 bits, and refuse other narrow types")
+  func floatTests() throws {
+    let signed: [DType] = [.float8e4m3fn, .float8e4m3fnuz, .float8e5m2, .float8e5m2fnuz]
+    for dtype in NarrowInputsTests.narrow {
+      let codes = try Tensor(uninitialized: dtype, [256])
+      for code in 0..<codes.byteCount {
+        codes.pointer.storeBytes(of: UInt8(code), toByteOffset: code, as: UInt8.self)
+      }
+      let x = codes.values
+      let tests: [(name: String, attributes: [String: AttributeValue], holds: (Double) -> Bool)] = [
+        ("IsNaN", [:], { $0.isNaN }), ("IsInf", [:], { $0.isInfinite }),
+        ("IsInf", ["detect_negative": .int(0)], { $0 == .infinity }),
+        ("IsInf", ["detect_positive": .int(0)], { $0 == -.infinity }),
+      ]
+      for test in tests {
+        guard signed.contains(dtype) else {
+          let error = martletError { _ = try run(test.name, [codes], test.attributes) }
+          #expect(error?.code == .invalidDType && error?.operatorName == test.name)
+          #expect(error?.actual == "\(dtype)")
+          continue
+        }
+        let result = try run(test.name, [codes], test.attributes)[0]
+        #expect(result.dtype == .bool && result.values == x.map { test.holds($0) ? 1 : 0 })
+      }
+      if signed.contains(dtype) { #expect(x.contains { $0.isNaN }) }
+    }
+  }
+
+  @Test("Dropout passes floats of 8 bits on; optionals hold every narrow type", arguments: narrow)
+  func handedOn(dtype: DType) throws {
+    let x = try tensor([1, 0, 1], nil, dtype)
+    if dtype.isSignedFloat8 {
+      let results = try run("Dropout", [x], outputs: 2)
+      #expect(results[0].isSamePlace(as: x) && results[1].values == [1, 1, 1])
+    } else {
+      let error = martletError { _ = try run("Dropout", [x]) }
+      #expect(error?.code == .invalidDType && error?.input == "data")
+    }
+    #expect(try run("OptionalGetElement", [x])[0].isSamePlace(as: x))
+    #expect(try values("OptionalHasElement", [x]) == [1])
+  }
+
   @Test("a fill value of another type than the data is refused") func mixed() throws {
     let x = try tensor([1, 0], nil, .int4)
     for dtype in [DType.uint8, .uint4, .float8e5m2] {

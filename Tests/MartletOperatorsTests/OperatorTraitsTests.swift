@@ -10,7 +10,7 @@ import Testing
     let x = try iota([2, 3])
     let one = try iota([1, 3])
     return [
-      ("Cast", Call([x], ["to": .int(1)])), ("CastLike", Call([x, one])), ("Clip", Call([x])),
+      ("BitCast", Call([x], ["to": .int(6)])), ("Cast", Call([x], ["to": .int(1)])), ("CastLike", Call([x, one])), ("Clip", Call([x])),
       ("Concat", Call([x], ["axis": .int(0)])), ("Dropout", Call([x], outputs: 2)),
       ("Einsum", Call([x], ["equation": .string("ij->ji")])),
       ("Expand", Call([one, try ints([2, 3])])), ("Flatten", Call([x])),
@@ -113,13 +113,16 @@ import Testing
   private func overwrites(
     _ schema: OperatorSchema, _ slot: Int, _ dtype: DType, _ count: Int, _ others: Int
   ) throws -> Bool {
-    let inputCount = schema.isVariadic ? 2 : schema.inputs.count
+    let isCache = schema.name == "TensorScatter"
+    let inputCount = schema.isVariadic || isCache ? 2 : schema.inputs.count
     var inputs: [Tensor?] = []
     for index in 0..<inputCount {
       let elements = index == slot ? count : (schema.name == "Clip" ? 1 : others)
       let type = schema.name == "Where" && index == 0 ? .bool : dtype
       inputs.append(
-        try tensor((0..<elements).map { Double(($0 * 7 + index * 3) % 5) }, [elements], type))
+        try tensor(
+          (0..<elements).map { Double(($0 * 7 + index * 3) % 5) },
+          isCache ? [1, elements, 1] : [elements], type))
     }
     if schema.name == "Where", slot == 0, dtype != .bool { return false }
     let node = OperatorNode(

@@ -13,7 +13,7 @@ FLOATS = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
 SEQUENCE = helper.make_sequence_type_proto(FLOATS)
 
 
-def load(nodes, inputs, outputs):
+def load(nodes, inputs, outputs, opset=23):
     def infos(values):
         return [
             helper.make_value_info(name, kind)
@@ -25,7 +25,7 @@ def load(nodes, inputs, outputs):
     graph = helper.make_graph(nodes, "g", infos(inputs), infos(outputs))
     return martlet.load(
         helper.make_model(
-            graph, ir_version=10, opset_imports=[helper.make_opsetid("", 23)]
+            graph, ir_version=10, opset_imports=[helper.make_opsetid("", opset)]
         ).SerializeToString()
     )
 
@@ -150,3 +150,31 @@ def test_a_state_grows_from_run_to_run_as_tensors_would():
     for axis, capacity in [(4, 8), (-1, 8), (2, 1)]:
         with pytest.raises(martlet.InvalidArgumentError, match="cannot grow"):
             martlet.State(np.zeros((1, 2, 3, 4), np.float32), axis, capacity)
+
+
+def test_a_state_that_is_scattered_to_is_used_up():
+    model = load(
+        [helper.make_node("TensorScatter", ["past", "new", "at"], ["present"], axis=1)],
+        [
+            ("past", (TensorProto.FLOAT, [2, 5, 3])),
+            ("new", (TensorProto.FLOAT, [2, 1, 3])),
+            ("at", (TensorProto.INT64, [2])),
+        ],
+        [("present", (TensorProto.FLOAT, [2, 5, 3]))],
+        opset=24,
+    )
+    cache = np.zeros((2, 5, 3), np.float32)
+    state = martlet.State(cache, axis=1, capacity=5)
+    for step in range(5):
+        new = np.full((2, 1, 3), step + 1, np.float32)
+        at = np.array([step, 4 - step])
+        before, state = state, model(state, new, at)
+        cache = model(cache, new, at).numpy()
+        assert np.array_equal(state.tensor.numpy(), cache)
+        with pytest.raises(martlet.Error, match="used up") as caught:
+            model(before, new, at)
+        assert (caught.value.code, caught.value.input) == ("INVALID_STATE", "past")
+        with pytest.raises(martlet.Error, match="used up"):
+            _ = before.tensor
+    assert cache[0, :, 0].tolist() == [1, 2, 3, 4, 5]
+    assert cache[1, :, 0].tolist() == [5, 4, 3, 2, 1]

@@ -18,6 +18,9 @@ class State:
     output is a `State` too, for the next run. What is in it is not copied as long as there is room.
     The one that was given in stays as it was.
 
+    ``TensorScatter`` writes over a state that nothing else in the run reads: its output is the
+    state to go on with, and the one given is used up. Models and `tensor` refuse it from then on.
+
     Parameters
     ----------
     initial : Tensor, NumPy array, ...

@@ -43,6 +43,7 @@ package final class Executor: @unchecked Sendable {
     try plan.checkInputs(inputs)
     try plan.checkDestinations(destinations)
     runner.context.begin(options, RunAllowance(options))
+    runner.context.areStatesAlone = Executor.areStatesAlone(inputs)
     try runner.run(
       inputs, destinations: plan.usableDestinations(destinations, inputs: inputs),
       progress: progress)
@@ -71,6 +72,18 @@ package final class Executor: @unchecked Sendable {
       tensors.append(tensor)
     }
     return tensors
+  }
+
+  /// Whether the memory of each state is in no other of these values.
+  private static func areStatesAlone(_ values: [Value]) -> Bool {
+    for (index, value) in values.enumerated() {
+      guard case .state(let state) = value else { continue }
+      for (place, other) in values.enumerated()
+      where place != index && other.contains({ $0.storage === state.tensor.storage }) {
+        return false
+      }
+    }
+    return true
   }
 
   // MARK: - Outputs

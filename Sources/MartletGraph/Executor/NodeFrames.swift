@@ -27,6 +27,9 @@ final class NodeFrames {
         Inputs(
           Array(bound[node.operands]), type(of: node.operation).schema,
           captureCount: node.regions.reduce(0) { $0 + $1.captures.count }))
+      if case .input(let input)? = plan.sources[node.operands].first {
+        inputs[inputs.count - 1].isOnlyReader = plan.inputReaders[input].count == 1
+      }
     }
     self.inputs = inputs
     loose = [Int](repeating: 0, count: plan.nodes.count)

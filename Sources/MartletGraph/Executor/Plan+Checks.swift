@@ -8,6 +8,13 @@ extension Plan {
     try checkCount(inputs.count)
     for (id, value) in zip(graph.inputs, inputs) {
       let (name, type) = (graph.values[id].name, graph.values[id].type)
+      if case .state(let state) = value {
+        do throws(MartletError) { try state.checkCurrent() } catch {
+          var error = error
+          error.input = name
+          throw error
+        }
+      }
       guard let tensor = value.tensor, type.compound == nil else {
         try checkKind(value, type, of: name)
         continue

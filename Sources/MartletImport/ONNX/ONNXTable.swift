@@ -71,6 +71,7 @@ enum ONNXTable {
       "BatchNormalization", refusing: "training mode, `spatial` = 0",
       BatchNormalizationForms.convert),
     .same("Bernoulli"),
+    .same("BitCast"),
     .same("BitShift"),
     .same("BitwiseAnd"),
     .same("BitwiseNot"),

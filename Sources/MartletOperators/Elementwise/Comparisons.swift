@@ -97,7 +97,7 @@ extension FloatTestOperator {
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    let input = try inputs.float(0)
+    let input = try inputs.floatOrFloat8(0)
     let output = try context.output(0, .bool, input.shape)
     if let test {
       try Elementwise.test(test, input, into: output, context.workspace)
@@ -110,7 +110,8 @@ extension FloatTestOperator {
 
 /// Whether each element is NaN. Source: ONNX IsNaN-20.
 package struct IsNaN: FloatTestOperator {
-  package static let schema = OperatorSchema.unary("IsNaN", traits: [.elementwise])
+  package static let schema = OperatorSchema.unary(
+    "IsNaN", traits: [.elementwise, .narrow(.carried)])
   package let test: FloatTest? = .isNaN
   package init(_ node: OperatorNode) throws(MartletError) {}
 }
@@ -121,7 +122,7 @@ package struct IsInf: FloatTestOperator {
     "IsInf",
     attributes: [
       "detect_negative": "whether -Inf counts, 1", "detect_positive": "whether +Inf counts, 1",
-    ], traits: [.elementwise])
+    ], traits: [.elementwise, .narrow(.carried)])
   package let test: FloatTest?
 
   package init(_ node: OperatorNode) throws(MartletError) {

@@ -5,7 +5,8 @@ import MartletCore
 package struct MakeOptional: Operator {
   package static let schema = OperatorSchema(
     name: "Optional", inputs: ["input"], requiredInputs: 0,
-    attributes: ["type": "what an empty optional is of"], traits: [.anyElement, .anyKind])
+    attributes: ["type": "what an empty optional is of"],
+    traits: [.anyElement, .anyKind, .narrow(.carried)])
   private let kind: ValueKind?
 
   package init(_ node: OperatorNode) throws(MartletError) {
@@ -31,7 +32,7 @@ package struct MakeOptional: Operator {
 package struct OptionalHasElement: Operator {
   package static let schema = OperatorSchema(
     name: "OptionalHasElement", inputs: ["input"], requiredInputs: 0,
-    traits: [.anyElement, .anyKind])
+    traits: [.anyElement, .anyKind, .narrow(.carried)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 
@@ -55,7 +56,7 @@ package struct OptionalHasElement: Operator {
 package struct OptionalGetElement: Operator {
   package static let schema = OperatorSchema(
     name: "OptionalGetElement", inputs: ["input"],
-    traits: [.anyElement, .anyKind, .view(of: 0)])
+    traits: [.anyElement, .anyKind, .view(of: 0), .narrow(.carried)])
 
   package init(_ node: OperatorNode) throws(MartletError) {}
 

@@ -149,7 +149,7 @@ package struct Dropout: Operator {
   package static let schema = OperatorSchema(
     name: "Dropout", inputs: ["data", "ratio", "training_mode"], requiredInputs: 1,
     outputs: ["output", "mask"], attributes: ["seed": "unused at inference"],
-    traits: [.view(of: 0)])
+    traits: [.view(of: 0), .narrow(.carried)])
   private let outputCount: Int
 
   package init(_ node: OperatorNode) throws(MartletError) { outputCount = node.outputCount }
@@ -161,7 +161,7 @@ package struct Dropout: Operator {
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    let data = try inputs.required(0)
+    let data = try inputs.floatOrFloat8(0)
     let ratio = inputs.optional(1) == nil ? 0.5 : try inputs.number(1)
     if inputs.optional(2) != nil, try inputs.number(2) != 0, ratio != 0 {
       throw MartletError(

@@ -190,6 +190,82 @@ import Testing
     }
   }
 
+  /// TensorScatter of past and update, with past read by another node too where asked for.
+  private func cache(_ dtype: DType, isReadTwice: Bool = false) throws -> Executor {
+    var graph = Graph(name: "cache")
+    let past = graph.addInput("past", dtype, [.known(2), .known(3), .known(1)])
+    let update = graph.addInput("update", dtype, [.known(2), .symbol("s"), .known(1)])
+    let index = graph.addInput("index", .int64, [.known(2)])
+    if isReadTwice { graph.output(graph.node("Neg", [past])) }
+    graph.output(graph.node("TensorScatter", [past, update, index]))
+    try graph.inferTypes()
+    return Executor(try Plan(graph))
+  }
+
+  @Test("TensorScatter writes over a state that nothing else reads, and uses it up")
+  func scatteredStates() throws {
+    let executor = try cache(.float32)
+    var state = try State(try Tensor.floats([2, 3, 1], [1, 2, 3, 4, 5, 6]), axis: 1, capacity: 3)
+    let memory = state.tensor.storage
+    for step in 0..<4 {
+      let inputs: [Value] = [
+        .state(state),
+        .tensor(try Tensor.floats([2, 1, 1], [Float(10 + step), Float(20 + step)])),
+        .tensor(try Tensor.int64s([step % 3, 2])),
+      ]
+      let results: [Value] = try executor.run(inputs)
+      guard case .state(let next) = results[0] else {
+        Issue.record("no state")
+        return
+      }
+      #expect(next.tensor.storage === memory)
+      let again = martletError { let _: [Value] = try executor.run(inputs) }
+      #expect(again?.code == .invalidState && again?.input == "past")
+      state = next
+    }
+    #expect(state.tensor.floats == [13, 11, 12, 4, 5, 23])
+  }
+
+  @Test("TensorScatter copies a state that another node or input of the run reads too")
+  func sharedStates() throws {
+    let update = Value.tensor(try Tensor.floats([2, 1, 1], [10, 20]))
+    let index = Value.tensor(try Tensor.int64s([0, 2]))
+    let state = try State(try Tensor.floats([2, 3, 1], [1, 2, 3, 4, 5, 6]), axis: 1, capacity: 3)
+    let results: [Value] = try cache(.float32, isReadTwice: true).run([
+      .state(state), update, index,
+    ])
+    #expect(results[0].tensor?.floats == [-1, -2, -3, -4, -5, -6])
+    #expect(results[1].tensor?.floats == [10, 2, 3, 4, 5, 20])
+    // The whole as its own update: what is read must be what it was.
+    let same: [Value] = try cache(.float32).run([
+      .state(state), .state(state), .tensor(try Tensor.int64s([0, 0])),
+    ])
+    #expect(same[0].tensor?.floats == [1, 2, 3, 4, 5, 6])
+    #expect(same[0].tensor?.storage !== state.tensor.storage)
+    #expect(state.tensor.floats == [1, 2, 3, 4, 5, 6])
+  }
+
+  @Test("TensorScatter writes over a temporary that is not read again")
+  func scatteredTemporaries() throws {
+    var graph = Graph(name: "cache")
+    let past = graph.addInput("past", .float32, [.known(1), .known(1024), .known(8)])
+    let update = graph.addInput("update", .float32, [.known(1), .known(1), .known(8)])
+    var value = graph.node("Neg", [past])
+    for _ in 0..<3 { value = graph.node("TensorScatter", [value, update]) }
+    graph.output(graph.node("Neg", [value]))
+    try graph.inferTypes()
+    let executor = Executor(try Plan(graph))
+    let cache = try Tensor.noise([1, 1024, 8])
+    let token = try Tensor.noise([1, 1, 8], seed: 3)
+    for _ in 0..<3 {
+      let result = try executor.run([cache, token])[0]
+      #expect(result.floats == token.floats.map { -$0 } + cache.floats.dropFirst(8))
+    }
+    // One place for all of them, and the output's own memory.
+    let bytes = 1024 * 8 * 4
+    #expect(executor.memoryStatistics.kept < 2 * bytes)
+  }
+
   @Test("values and types are nested no deeper than the limit, however many nodes nest them")
   func depth() throws {
     func nested(_ levels: Int, _ type: ValueType) throws -> Graph {
