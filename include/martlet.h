@@ -805,8 +805,9 @@ typedef struct martlet_model_options {
  *   "max_memory_bytes"  the most bytes that a run may hold at once in results and scratch (not in
  *                    constants, nor in what each thread keeps for its kernels); "0" (default): as many
  *                    as there are. A run that would hold more is ended with MARTLET_LIMIT_EXCEEDED,
- *                    which names the node that asked. What earlier runs have left does not count, nor do
- *                    strings and states.
+ *                    which names the node that asked. Strings count with their bytes and about 128 more
+ *                    each, sequences with their lists and what is in them, states with all the room that
+ *                    they get. What earlier runs have left does not count, nor what the caller gives.
  *   "max_milliseconds"  how long a run may take; "0" (default): as long as it does. A run that is not done
  *                    then is ended with MARTLET_LIMIT_EXCEEDED, before its next node or iteration of a loop:
  *                    a node that has begun is not interrupted.

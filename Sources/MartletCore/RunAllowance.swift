@@ -72,3 +72,25 @@ package final class RunAllowance: Sendable {
     bytes.wrappingSubtract(count, ordering: .relaxed)
   }
 }
+
+/// Bytes that a run holds, taken from its allowance until the last who shares them is gone.
+package final class MemoryClaim: Sendable {
+  private let bytes: Int
+  private let allowance: RunAllowance
+
+  private init(_ bytes: Int, _ allowance: RunAllowance) {
+    self.bytes = bytes
+    self.allowance = allowance
+  }
+
+  /// Of a run without limits, none. Throws `limitExceeded`.
+  package static func of(
+    bytes: Int, _ allowance: RunAllowance?
+  ) throws(MartletError) -> MemoryClaim? {
+    guard let allowance else { return nil }
+    try allowance.take(bytes: bytes)
+    return MemoryClaim(bytes, allowance)
+  }
+
+  deinit { allowance.giveBack(bytes: bytes) }
+}

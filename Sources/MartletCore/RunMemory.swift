@@ -26,11 +26,18 @@ package final class RunMemory {
   /// Contiguous and uninitialised, until the last tensor on it goes.
   package func fresh(_ dtype: DType, _ shape: [Int]) throws(MartletError) -> Tensor {
     // Strings are let go of one by one: no block of theirs is used again.
-    if dtype == .string { return try Tensor(uninitialized: dtype, shape) }
+    if dtype == .string { return try Tensor(uninitialized: dtype, shape, allowance) }
     let bytes = try Shape.byteCount(shape, dtype)
     return Tensor(
       unchecked: try recycler.storage(byteCount: bytes, allowance: allowance), dtype: dtype,
       layout: TensorLayout(contiguous: shape), byteOffset: 0)
+  }
+
+  /// A sequence of these elements, whose list counts while it is there; what is in it counts by itself.
+  package func sequence(_ elements: [Value], dtype: DType?) throws(MartletError) -> Value {
+    let claim = try MemoryClaim.of(
+      bytes: elements.count * MemoryLayout<Value>.stride, allowance)
+    return .sequence(ValueSequence(elements, dtype: dtype, claim))
   }
 
   /// Contiguous and uninitialised, for the duration of the current node.

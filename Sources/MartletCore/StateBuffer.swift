@@ -21,11 +21,11 @@ package final class StateBuffer: @unchecked Sendable {
   private let generation = Atomic<Int>(0)
 
   fileprivate init(
-    _ dtype: DType, _ shape: [Int], axis: Int, capacity: Int, used: Int
+    _ dtype: DType, _ shape: [Int], axis: Int, capacity: Int, used: Int, _ memory: RunMemory?
   ) throws(MartletError) {
     var shape = shape
     shape[axis] = capacity
-    room = try Tensor(uninitialized: dtype, shape)
+    room = try Tensor(uninitialized: dtype, shape, memory?.allowance)
     self.axis = axis
     self.used = Atomic(used)
   }
@@ -74,11 +74,14 @@ package struct State: Sendable {
     tensor = buffer.slices(length)
   }
 
-  /// A state with a copy of these elements and room for `capacity` slices, at least those given.
+  /// A state with a copy of these elements and room for `capacity` slices, at least those given, whose
+  /// memory counts as that of the run that `memory` is of.
   ///
   /// Throws `invalidArgument` for an axis that is not the tensor's or a capacity below its extent,
   /// `invalidDType` for strings and narrow dtypes, `invalidShape` and `outOfMemory`.
-  package init(_ initial: Tensor, axis: Int, capacity: Int) throws(MartletError) {
+  package init(
+    _ initial: Tensor, axis: Int, capacity: Int, _ memory: RunMemory? = nil
+  ) throws(MartletError) {
     guard initial.dtype != .string, !initial.dtype.isNarrow else {
       throw MartletError(
         .invalidDType, "a state holds numbers that are computed in", expected: "a wider dtype",
@@ -93,7 +96,7 @@ package struct State: Sendable {
     }
     let length = initial.shape[axis]
     buffer = try StateBuffer(
-      initial.dtype, initial.shape, axis: axis, capacity: capacity, used: length)
+      initial.dtype, initial.shape, axis: axis, capacity: capacity, used: length, memory)
     tensor = buffer.slices(length)
     generation = 0
     initial.copyElements(to: tensor)
@@ -101,11 +104,13 @@ package struct State: Sendable {
 
   /// A state of `count` slices more, and the place where the caller writes them before it hands the
   /// state on. In place where this one is the buffer's newest and there is room; else in a copy with
-  /// room for half as much again.
+  /// room for half as much again, whose memory counts as that of the run that `memory` is of.
   ///
   /// Throws `invalidShape` where the size overflows, `invalidState` where it is used up, and
-  /// `outOfMemory`.
-  package func extended(by count: Int) throws(MartletError) -> (state: State, added: Tensor) {
+  /// `outOfMemory` and `limitExceeded`.
+  package func extended(
+    by count: Int, _ memory: RunMemory? = nil
+  ) throws(MartletError) -> (state: State, added: Tensor) {
     let (total, overflow) = length.addingReportingOverflow(count)
     guard count >= 0, !overflow, total <= Int.max / 4 else {
       throw MartletError(.invalidShape, "a state of \(length) slices cannot grow by \(count)")
@@ -117,7 +122,7 @@ package struct State: Sendable {
     } else {
       let target = try StateBuffer(
         tensor.dtype, tensor.shape, axis: axis, capacity: max(total + total / 2, capacity),
-        used: total)
+        used: total, memory)
       tensor.copyElements(to: target.slices(length))
       state = State(target, length: total, generation: 0)
     }
@@ -126,15 +131,17 @@ package struct State: Sendable {
 
   /// A state of the same elements for the caller to write over before it hands the state on: this one,
   /// which is then used up, where `inPlace` says that nobody else reads it in this run and it is the
-  /// buffer's newest; else a copy.
+  /// buffer's newest; else a copy, whose memory counts as that of the run that `memory` is of.
   ///
-  /// Throws `invalidState` where it is used up already, and `outOfMemory`.
-  package func overwritten(inPlace: Bool) throws(MartletError) -> State {
+  /// Throws `invalidState` where it is used up already, and `outOfMemory` and `limitExceeded`.
+  package func overwritten(
+    inPlace: Bool, _ memory: RunMemory? = nil
+  ) throws(MartletError) -> State {
     try checkCurrent()
     if inPlace, buffer.claimAll(length, generation: generation) {
       return State(buffer, length: length, generation: generation + 1)
     }
-    return try State(tensor, axis: axis, capacity: capacity)
+    return try State(tensor, axis: axis, capacity: capacity, memory)
   }
 
   /// Throws `invalidState` where its elements were written over.

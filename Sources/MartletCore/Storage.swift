@@ -18,6 +18,8 @@ package final class Storage: @unchecked Sendable {
   package let texts: TextSlots?
   private let deallocate: (@Sendable () -> Void)?
   private let isOwned: Bool
+  /// What the bytes count for in the run that asked for them.
+  private let claim: MemoryClaim?
 
   /// Bytes held by all owned storages of the process now.
   package static var bytesInUse: Int { inUse.load(ordering: .relaxed) }
@@ -34,8 +36,10 @@ package final class Storage: @unchecked Sendable {
   /// Whether the machine has so much memory at all.
   package static func fits(byteCount: Int) -> Bool { byteCount <= physicalBytes }
 
-  /// Allocates uninitialised memory; throws `outOfMemory`, also for more than the machine has.
-  package init(byteCount: Int) throws(MartletError) {
+  /// Allocates uninitialised memory, which counts against `allowance` while it is there; throws
+  /// `outOfMemory`, also for more than the machine has, and `limitExceeded`.
+  package init(byteCount: Int, _ allowance: RunAllowance? = nil) throws(MartletError) {
+    claim = try MemoryClaim.of(bytes: byteCount, allowance)
     guard byteCount >= 0, byteCount <= Storage.physicalBytes,
       let base = Storage.block(byteCount: byteCount)
     else {
@@ -85,6 +89,7 @@ package final class Storage: @unchecked Sendable {
     self.isMappedFile = isMappedFile
     self.texts = nil
     self.deallocate = deallocate
+    self.claim = nil
     self.isOwned = false
   }
 
@@ -100,9 +105,11 @@ package final class Storage: @unchecked Sendable {
     madvise(UnsafeMutableRawPointer(bitPattern: first), Int(end - first), Int32(MADV_DONTNEED))
   }
 
-  /// Room for `stringCount` strings, empty at first; throws `outOfMemory`.
-  package init(stringCount: Int) throws(MartletError) {
+  /// Room for `stringCount` strings, empty at first, which counts against `allowance` while it is there;
+  /// throws `outOfMemory` and `limitExceeded`.
+  package init(stringCount: Int, _ allowance: RunAllowance? = nil) throws(MartletError) {
     let (bytes, overflow) = stringCount.multipliedReportingOverflow(by: DType.string.wholeByteCount)
+    claim = overflow ? nil : try MemoryClaim.of(bytes: bytes, allowance)
     guard !overflow, bytes <= Storage.physicalBytes, let texts = TextSlots(count: stringCount)
     else {
       throw MartletError(.outOfMemory, "cannot allocate \(stringCount) strings")

@@ -8,12 +8,16 @@ package struct Tensor: Sendable {
   package let byteOffset: Int
   package let dtype: DType
 
-  /// A new contiguous tensor with uninitialised elements; strings are empty.
-  package init(uninitialized dtype: DType, _ shape: [Int]) throws(MartletError) {
+  /// A new contiguous tensor with uninitialised elements, whose memory counts against `allowance`;
+  /// strings are empty.
+  package init(
+    uninitialized dtype: DType, _ shape: [Int], _ allowance: RunAllowance? = nil
+  ) throws(MartletError) {
     let bytes = try Shape.byteCount(shape, dtype)
     self.init(
       unchecked: dtype == .string
-        ? try Storage(stringCount: Shape.elementCount(shape)) : try Storage(byteCount: bytes),
+        ? try Storage(stringCount: Shape.elementCount(shape), allowance)
+        : try Storage(byteCount: bytes, allowance),
       dtype: dtype,
       layout: TensorLayout(contiguous: shape), byteOffset: 0)
   }

@@ -4,7 +4,11 @@ import Synchronization
 ///
 /// @unchecked Sendable: the bytes are written by the initialiser alone.
 package final class Text: @unchecked Sendable, Equatable {
+  /// What a text takes besides its bytes, about.
+  package static let ownBytes = 128
+
   private let block: UnsafeMutableRawPointer
+  private let claim: MemoryClaim?
   /// They last as long as the text.
   package let bytes: UnsafeBufferPointer<UInt8>
 
@@ -17,13 +21,19 @@ package final class Text: @unchecked Sendable, Equatable {
     try self.init(bytes)
   }
 
-  package convenience init(_ string: String) throws(MartletError) {
-    try self.init(string.utf8)
+  package convenience init(
+    _ string: String, _ allowance: RunAllowance? = nil
+  ) throws(MartletError) {
+    try self.init(string.utf8, allowance)
   }
 
-  /// The text of these bytes, which are UTF-8 as the caller knows.
-  package init(_ source: some Collection<UInt8>) throws(MartletError) {
+  /// The text of these bytes, which are UTF-8 as the caller knows; while it lasts it counts against
+  /// `allowance`. Throws `limitExceeded`, and `outOfMemory`.
+  package init(
+    _ source: some Collection<UInt8>, _ allowance: RunAllowance? = nil
+  ) throws(MartletError) {
     let count = source.count
+    claim = try MemoryClaim.of(bytes: count + Text.ownBytes, allowance)
     guard let block = Storage.block(byteCount: count + 1) else {
       throw MartletError(.outOfMemory, "cannot allocate a string of \(count) bytes")
     }

@@ -75,7 +75,7 @@ extension Value {
       var elements: [Value] = []
       elements.reserveCapacity(sequence.elements.count)
       for element in sequence.elements { elements.append(try element.mapTensors(replacement)) }
-      return .sequence(ValueSequence(elements, dtype: sequence.dtype))
+      return .sequence(ValueSequence(elements, dtype: sequence.dtype, sequence.claim))
     case .optional(let value):
       guard let value else { return self }
       return .optional(try value.mapTensors(replacement))
@@ -94,9 +94,12 @@ package final class ValueSequence: Sendable {
   /// The element type of the tensors in it; nil where an empty sequence does not say.
   package let dtype: DType?
   package let elements: [Value]
+  /// What they count for in the run that made the list; nil: nothing.
+  fileprivate let claim: MemoryClaim?
 
-  package init(_ elements: [Value], dtype: DType? = nil) {
+  package init(_ elements: [Value], dtype: DType? = nil, _ claim: MemoryClaim? = nil) {
     self.elements = elements
+    self.claim = claim
     self.dtype = dtype ?? elements.first?.tensor?.dtype
   }
 }

@@ -10,7 +10,8 @@ import Testing
     let x = try iota([2, 3])
     let one = try iota([1, 3])
     return [
-      ("BitCast", Call([x], ["to": .int(6)])), ("Cast", Call([x], ["to": .int(1)])), ("CastLike", Call([x, one])), ("Clip", Call([x])),
+      ("BitCast", Call([x], ["to": .int(6)])), ("Cast", Call([x], ["to": .int(1)])),
+      ("CastLike", Call([x, one])), ("Clip", Call([x])),
       ("Concat", Call([x], ["axis": .int(0)])), ("Dropout", Call([x], outputs: 2)),
       ("Einsum", Call([x], ["equation": .string("ij->ji")])),
       ("Expand", Call([one, try ints([2, 3])])), ("Flatten", Call([x])),

@@ -6,21 +6,22 @@ import threading
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 import martlet
 from martlet import _martlet
 
 FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
+STRING = TensorProto.STRING
 
 
 def info(name, kind=FLOAT, shape=None):
     return helper.make_tensor_value_info(name, kind, shape)
 
 
-def model_of(nodes, inputs, outputs):
-    graph = helper.make_graph(nodes, "g", inputs, outputs)
-    opsets = [helper.make_opsetid("", 18)]
+def model_of(nodes, inputs, outputs, weights=()):
+    graph = helper.make_graph(nodes, "g", inputs, outputs, weights)
+    opsets = [helper.make_opsetid("", 20)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
 
 
@@ -122,6 +123,52 @@ def test_limits_are_pickled(tmp_path):
     model = pickle.loads(pickle.dumps(martlet.load(path, max_loop_iterations=3)))
     with pytest.raises(martlet.LimitExceededError):
         model(np.int64(4), ONE)
+
+
+def test_weights_are_prepared_at_load_or_by_the_first_run(tmp_path):
+    weight = numpy_helper.from_array(np.ones((64, 64), np.float32), "w")
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    path = tmp_path / "product.onnx"
+    path.write_bytes(model_of([node], [info("x", FLOAT, [8, 64])], [info("y")], [weight]))
+    x = np.ones((8, 64), np.float32)
+    early, late = martlet.load(path), martlet.load(path, prepare=False)
+    assert early.memory()["prepared"] >= 64 * 64 * 4 and late.memory()["prepared"] == 0
+    again = pickle.loads(pickle.dumps(late))
+    assert again.memory()["prepared"] == 0
+    for model in (early, late, again):
+        np.testing.assert_array_equal(model(x).numpy(), np.full((8, 64), 64, np.float32))
+        assert model.memory()["prepared"] == early.memory()["prepared"]
+
+
+def test_a_limit_on_memory_counts_strings_sequences_and_states():
+    cases = [
+        (
+            [helper.make_node("StringConcat", ["x", "x"], ["y"], name="n")],
+            info("x", STRING, ["n"]),
+            np.array(["ab"] * 99),
+        ),
+        (
+            [helper.make_node("SplitToSequence", ["x"], ["y"], name="n")],
+            info("x", FLOAT, ["n"]),
+            np.zeros(99, np.float32),
+        ),
+        (
+            [helper.make_node("Concat", ["x", "x"], ["y"], axis=0, name="n")],
+            info("x", FLOAT, ["n"]),
+            martlet.State(np.zeros(2000, np.float32), 0, 2000),
+        ),
+    ]
+    for nodes, given, value in cases:
+        output = info("y")
+        if nodes[0].op_type == "SplitToSequence":
+            output = helper.make_tensor_sequence_value_info("y", FLOAT, None)
+        if nodes[0].op_type == "StringConcat":
+            output = info("y", STRING)
+        model = martlet.load(model_of(nodes, [given], [output]))
+        with pytest.raises(martlet.LimitExceededError, match="max_memory_bytes") as caught:
+            model.run({"x": value}, max_memory_bytes=8000)
+        assert caught.value.node == "n"
+        model.run({"x": value}, max_memory_bytes=80000)
 
 
 def test_options_of_a_context_by_name(digits_path):

@@ -77,6 +77,7 @@ class Model:
         mode: str | None = None,
         *,
         optimize: bool = True,
+        prepare: bool = True,
         winograd: bool | None = None,
         max_loop_iterations: int | None = None,
         max_memory_bytes: int | None = None,
@@ -93,6 +94,7 @@ class Model:
         #: What was asked for, as `load` takes it.
         self._options = {
             "optimize": optimize,
+            "prepare": prepare,
             "winograd": winograd,
             "max_loop_iterations": max_loop_iterations,
             "max_memory_bytes": max_memory_bytes,
@@ -355,6 +357,7 @@ def load(
     mode: str | None = None,
     *,
     optimize: bool = True,
+    prepare: bool = True,
     winograd: bool | None = None,
     max_loop_iterations: int | None = None,
     max_memory_bytes: int | None = None,
@@ -372,14 +375,18 @@ def load(
         The model's own fast-math mode; by default the one in force on the thread that runs it.
     optimize : bool
         False runs the graph as it was written.
+    prepare : bool
+        True brings weights into the form that runs read now, for the mode in force; False leaves it
+        to the first run that needs them, so that loading is quicker and that run slower.
     winograd : bool, optional
         Whether 3x3 convolutions may run by Winograd's algorithm where it is faster; by default as
         MARTLET_WINOGRAD in the environment says (0 or 1), and without it they may.
     max_loop_iterations : int, optional
         The most iterations that all loops of a run may make together; 0 or none: any number.
     max_memory_bytes : int, optional
-        The most bytes that a run may hold at once in results and scratch; 0 or none: as many as
-        there are. Weights do not count, nor do results of earlier runs.
+        The most bytes that a run may hold at once in results and scratch, strings, sequences and
+        states included; 0 or none: as many as there are. Weights do not count, nor do results of
+        earlier runs.
     max_milliseconds : int, optional
         How long a run may take; 0 or none: as long as it does. A node that has begun is not
         interrupted.
@@ -399,6 +406,7 @@ def load(
         source,
         mode,
         optimize=optimize,
+        prepare=prepare,
         winograd=winograd,
         max_loop_iterations=max_loop_iterations,
         max_memory_bytes=max_memory_bytes,

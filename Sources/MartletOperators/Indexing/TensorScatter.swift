@@ -63,7 +63,8 @@ package struct TensorScatter: Operator {
     }
     let starts = try starts(inputs, past.shape, axis, update.shape[axis])
     if let state = inputs.state(0) {
-      let next = try state.overwritten(inPlace: inputs.isOnlyReader && context.areStatesAlone)
+      let next = try state.overwritten(
+        inPlace: inputs.isOnlyReader && context.areStatesAlone, context.memory)
       write(update, into: next.tensor, axis, starts, context)
       return context.deliver(.state(next))
     }

@@ -241,7 +241,7 @@ struct DotProductAttention: Sendable {
         actual: Shape.text(past.shape), input: inputs.name(index))
     }
     if let state = inputs.state(index), state.axis == 2, past.dtype == type {
-      let (grown, added) = try state.extended(by: new.shape[2])
+      let (grown, added) = try state.extended(by: new.shape[2], context.memory)
       Copying.copy(new, into: added, context.workspace)
       return (grown.tensor, grown)
     }

@@ -42,9 +42,12 @@ extension ValueSequence {
       actual: actual)
   }
 
+  /// What an element that is a view takes, about: a tensor, its layout and two small arrays.
+  static let viewBytes = 256
+
   /// Throws `outOfMemory` where a sequence of `count` tensors cannot be had.
   static func checkRoom(_ count: Int, _ operatorName: String) throws(MartletError) {
-    // A tensor, its layout and two small arrays: eight times what an index takes.
+    // `viewBytes` each: eight times what an index takes.
     let (room, overflow) = count.multipliedReportingOverflow(by: 8)
     guard !overflow else {
       throw MartletError(

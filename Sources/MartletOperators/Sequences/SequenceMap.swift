@@ -72,7 +72,7 @@ package struct SequenceMap: Operator {
     let types = length == 0 ? try body.infer([ValueType?](repeating: nil, count: inputs.count)) : []
     for (index, elements) in results.enumerated() {
       let dtype = index < types.count ? types[index].dtype : nil
-      context.deliver(.sequence(ValueSequence(elements, dtype: dtype)))
+      context.deliver(try context.memory.sequence(elements, dtype: dtype))
     }
   }
 }

@@ -104,6 +104,8 @@ package struct SplitToSequence: Operator {
     let axis = try Shape.normalizedAxis(
       self.axis, rank: input.rank, operatorName: "SplitToSequence")
     let sizes = try sizes(inputs, extent: input.shape[axis])
+    let claim = try MemoryClaim.of(
+      bytes: sizes.count * ValueSequence.viewBytes, context.memory.allowance)
     var parts: [Value] = []
     parts.reserveCapacity(sizes.count)
     var start = 0
@@ -113,7 +115,7 @@ package struct SplitToSequence: Operator {
       parts.append(.tensor(part))
       start += size
     }
-    context.deliver(.sequence(ValueSequence(parts, dtype: input.dtype)))
+    context.deliver(.sequence(ValueSequence(parts, dtype: input.dtype, claim)))
   }
 
   private func sizes(_ inputs: Inputs, extent: Int) throws(MartletError) -> [Int] {

@@ -22,7 +22,7 @@ package struct SequenceConstruct: Operator {
       try ValueSequence(elements).checkElement(value, inputs, input: index)
       elements.append(value)
     }
-    context.deliver(.sequence(ValueSequence(elements)))
+    context.deliver(try context.memory.sequence(elements, dtype: nil))
   }
 }
 
@@ -74,7 +74,7 @@ package struct SequenceInsert: Operator {
       inputs.value(2) == nil
       ? elements.count : try inputs.position(2, count: elements.count + 1, back: elements.count)
     elements.insert(value, at: position)
-    context.deliver(.sequence(ValueSequence(elements, dtype: sequence.dtype)))
+    context.deliver(try context.memory.sequence(elements, dtype: sequence.dtype))
   }
 }
 
@@ -105,7 +105,7 @@ package struct SequenceErase: Operator {
       position = try inputs.position(1, count: elements.count)
     }
     elements.remove(at: position)
-    context.deliver(.sequence(ValueSequence(elements, dtype: sequence.dtype)))
+    context.deliver(try context.memory.sequence(elements, dtype: sequence.dtype))
   }
 }
 

@@ -56,7 +56,7 @@ extension StringCast {
         case .uint64: String(wide.typed(UInt64.self)[index])
         default: String(wide.typed(Int64.self)[index])
         }
-      texts.append(try Text(string))
+      texts.append(try Text(string, context.memory.allowance))
     }
     output.setTexts(texts)
     return output

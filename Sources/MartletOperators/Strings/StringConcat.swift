@@ -30,14 +30,11 @@ package struct StringConcat: Operator {
         results.append(a ?? b)
         continue
       }
-      results.append(try Text([a.bytes, b.bytes].joined()))
+      results.append(try Text([a.bytes, b.bytes].joined(), context.memory.allowance))
     }
     output.setTexts(results)
     context.deliver(output)
   }
-
-  /// What a text takes besides its bytes, about.
-  private static let textBytes = 128
 
   /// Broadcasting makes much of little: what all results take together is asked for beforehand.
   private static func checkRoom(_ left: [Text?], _ right: [Text?]) throws(MartletError) {
@@ -45,7 +42,8 @@ package struct StringConcat: Operator {
     var isTooMuch = false
     for (a, b) in zip(left, right) {
       guard let a, let b, !isTooMuch else { continue }
-      (bytes, isTooMuch) = bytes.addingReportingOverflow(a.bytes.count + b.bytes.count + textBytes)
+      (bytes, isTooMuch) = bytes.addingReportingOverflow(
+        a.bytes.count + b.bytes.count + Text.ownBytes)
     }
     guard !isTooMuch, Storage.fits(byteCount: bytes) else {
       throw MartletError(

@@ -59,7 +59,7 @@ package struct StringNormalizer: Operator {
       rank: input.rank, first: input.shape.first.map { .known($0) }, text: Shape.text(input.shape))
     var kept: [Text?] = []
     for text in input.texts where !isStopWord(text) {
-      kept.append(try changed(text))
+      kept.append(try changed(text, context.memory.allowance))
     }
     if kept.isEmpty { kept = [nil] }
     let output = try context.output(0, .string, input.shape.dropLast() + [kept.count])
@@ -74,11 +74,13 @@ package struct StringNormalizer: Operator {
       isCaseSensitive ? Array(text.bytes) : Array(text.string.lowercased().utf8))
   }
 
-  private func changed(_ text: Text?) throws(MartletError) -> Text? {
+  private func changed(
+    _ text: Text?, _ allowance: RunAllowance?
+  ) throws(MartletError) -> Text? {
     guard let text else { return nil }
     return switch change {
-    case .lower: try Text(text.string.lowercased())
-    case .upper: try Text(text.string.uppercased())
+    case .lower: try Text(text.string.lowercased(), allowance)
+    case .upper: try Text(text.string.uppercased(), allowance)
     case .none: text
     }
   }

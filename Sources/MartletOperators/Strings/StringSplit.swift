@@ -41,7 +41,7 @@ package struct StringSplit: Operator {
       let before = parts.count
       if let text {
         for range in split(text.bytes) {
-          parts.append(range.isEmpty ? nil : try Text(text.bytes[range]))
+          parts.append(range.isEmpty ? nil : try Text(text.bytes[range], context.memory.allowance))
         }
       } else if delimiter != nil {
         parts.append(nil)

@@ -70,7 +70,7 @@ package struct Concat: Operator {
     }
     if let state = inputs.state(0), state.axis == axis {
       let (grown, added) = try state.extended(
-        by: try Concat.shape(parts, axis, Self.schema)[axis] - first.shape[axis])
+        by: try Concat.shape(parts, axis, Self.schema)[axis] - first.shape[axis], context.memory)
       Concat.place(Array(parts.dropFirst()), into: added, axis: axis, context)
       return context.deliver(.state(grown))
     }
