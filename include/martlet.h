@@ -39,10 +39,11 @@
  *     *slot == NULL   a new tensor is made, owned by the caller; on failure the slot stays NULL;
  *     *slot != NULL   the result is written into that tensor of the caller's, which must be
  *                     writable and have the result's dtype and shape (any strides but 0, and it
- *                     may overlap an input). On failure the slot is unchanged and the contents of
- *                     the tensor are unspecified.
+ *                     may overlap an input, but not another slot's tensor). On failure the slot is
+ *                     unchanged and the contents of the tensor are unspecified.
  *   So initialise slots to NULL. A wrong shape is MARTLET_INVALID_SHAPE, a wrong dtype
- *   MARTLET_INVALID_DTYPE, a read-only tensor or a stride of 0 MARTLET_INVALID_ARGUMENT.
+ *   MARTLET_INVALID_DTYPE; a read-only tensor, a stride of 0 and tensors of two slots that share
+ *   memory are MARTLET_INVALID_ARGUMENT.
  *
  *   Handles. martlet_pool, martlet_tensor, martlet_attributes, martlet_model, martlet_context and
  *   martlet_value are opaque and reference counted: a _create, _load, ... gives one reference,

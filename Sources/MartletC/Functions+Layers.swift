@@ -81,15 +81,15 @@ public func martlet_attention(
     ]
     if let mask { inputs.append(mask) }
     if query.rank == 4 { return try call.run(inputs, into: slots) }
+    let destinations = try slots.destinations()
     let results = try call.results(inputs)
     guard let product = results.first, product.rank == 4 else {
       throw MartletError(.internalError, "Attention gave no result", operatorName: "Attention")
     }
     let dropped = 4 - query.rank
-    try slots.deliver([
-      try product.restrided(
-        Array(product.shape[dropped...]), strides: Array(product.strides[dropped...]))
-    ])
+    let whole = try product.restrided(
+      Array(product.shape[dropped...]), strides: Array(product.strides[dropped...]))
+    try slots.receive([whole], destinations)
   }
 }
 

@@ -52,9 +52,9 @@ struct ModelRun {
   /// Runs and delivers.
   func perform(_ session: RunSession, progress: ProgressCallback?) throws(MartletError) {
     var destinations: [Tensor?] = []
-    if slots.destinations.contains(where: { $0 != nil }) {
+    if slots.given.contains(where: { $0 != nil }) {
       destinations = [Tensor?](repeating: nil, count: outputCount)
-      for (index, destination) in zip(outputIndices, slots.destinations) {
+      for (index, destination) in zip(outputIndices, slots.given) {
         destinations[index] = destination
       }
     }

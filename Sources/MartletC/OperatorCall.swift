@@ -18,7 +18,7 @@ struct OperatorCall {
 
   /// Makes the operator, runs it and hands the results to the slots.
   func run(_ inputs: [Tensor?], into slots: ResultSlots) throws(MartletError) {
-    try run(inputs, into: slots, with: make(inputs, outputCount: slots.destinations.count))
+    try run(inputs, into: slots, with: make(inputs, outputCount: slots.given.count))
   }
 
   /// As `run`, with the operator that a packed weight keeps for this name and these attributes.
@@ -31,7 +31,7 @@ struct OperatorCall {
     let key = "\(op) \(inputs.count) \(attributes.values.sorted { $0.key < $1.key })"
     let operation = try weight.operation(key) { () throws(MartletError) in
       try make(
-        inputs, outputCount: slots.destinations.count, constant: index,
+        inputs, outputCount: slots.given.count, constant: index,
         prepared: weight.constants ?? PreparedConstants())
     }
     if attributes.values.isEmpty, inputs.count == 2, weight.plainProduct == nil,
@@ -97,14 +97,16 @@ struct OperatorCall {
   private func run(_ inputs: [Tensor?], into slots: ResultSlots, with operation: any Operator)
     throws(MartletError)
   {
-    let context = RunContext(mode: mode, places: slots.usableDestinations(inputs))
-    let results = try operation.results(inputs, context)
-    let count = slots.destinations.count
+    let destinations = try slots.destinations()
+    let count = slots.given.count
+    let places = destinations.writable(
+      reading: inputs.compactMap { $0.map { .tensor($0) } }, count: count)
+    let results = try operation.results(inputs, RunContext(mode: mode, places: places))
     guard results.count >= count else {
       throw MartletError(
         .invalidArgument, "\(name): \(count) outputs were asked for, there are \(results.count)",
         operatorName: name, expected: "at most \(results.count) outputs", actual: "\(count)")
     }
-    try slots.deliver(Array(results.prefix(count)))
+    try slots.receive(Array(results.prefix(count)), destinations)
   }
 }

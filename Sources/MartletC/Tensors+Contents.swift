@@ -145,7 +145,7 @@ public func martlet_tensor_copy(
     let slots = try ResultSlots(copy, "copy")
     let tensor = try HandleTable.shared.tensor(tensor, "tensor")
     // What goes to the caller's tensor is copied there and nowhere else.
-    try slots.deliver([slots.destinations[0] == nil ? try tensor.copied() : tensor])
+    try slots.receive([slots.given[0] == nil ? try tensor.copied() : tensor], slots.destinations())
   }
 }
 
@@ -159,7 +159,8 @@ public func martlet_tensor_convert(
     let tensor = try HandleTable.shared.tensor(tensor, "tensor")
     let type = try MartletC.dtype(dtype)
     if type == tensor.dtype {
-      try slots.deliver([slots.destinations[0] == nil ? try tensor.copied() : tensor])
+      try slots.receive(
+        [slots.given[0] == nil ? try tensor.copied() : tensor], slots.destinations())
       return
     }
     try OperatorCall("Cast", ["to": .int(Int(type.rawValue))]).run([tensor], into: slots)

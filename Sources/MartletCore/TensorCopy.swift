@@ -79,9 +79,4 @@ extension Tensor {
   package func isSameView(as other: Tensor) -> Bool {
     storage === other.storage && byteOffset == other.byteOffset && strides == other.strides
   }
-
-  package func overlaps(_ other: Tensor) -> Bool {
-    guard let mine = addressRange, let theirs = other.addressRange else { return false }
-    return mine.overlaps(theirs)
-  }
 }

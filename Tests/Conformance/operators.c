@@ -92,6 +92,36 @@ static void running(martlet_tensor *x) {
   martlet_tensor_release(reshaped[1]);
 }
 
+static void given_results(void) {
+  float memory[12];
+  int64_t shape[] = {3, 4}, halves[] = {3, 2}, strides[] = {4, 1};
+  martlet_tensor *inputs[] = {NULL}, *halved[2] = {NULL, NULL};
+  martlet_attributes *attributes = NULL;
+  check_ok(martlet_attributes_create(&attributes));
+  check_ok(martlet_attributes_set_int(attributes, "axis", 1));
+  check_ok(martlet_tensor_wrap(memory, 48, MARTLET_FLOAT32, 2, shape, &inputs[0]));
+  for (int i = 0; i < 12; ++i) memory[i] = (float)i;
+  for (int side = 0; side < 2; ++side) {
+    /* The halves of the input itself, changed about. */
+    check_ok(martlet_tensor_wrap_strided(memory, sizeof memory, side == 0 ? 8 : 0, MARTLET_FLOAT32,
+                                         2, halves, strides, 0, NULL, NULL, &halved[side]));
+  }
+  check_ok(martlet_op_run("Split", attributes, MARTLET_MATH_DEFAULT, inputs, 1, halved, 2));
+  check(memory[0] == 2 && memory[1] == 3 && memory[2] == 0 && memory[3] == 1 && memory[8] == 10 &&
+          memory[11] == 9,
+        "results may be given the input's own memory, half by half");
+  martlet_tensor_release(halved[0]);
+  check_ok(martlet_tensor_wrap_strided(memory, sizeof memory, 4, MARTLET_FLOAT32, 2, halves,
+                                       strides, 0, NULL, NULL, &halved[0]));
+  check_status(MARTLET_INVALID_ARGUMENT,
+               martlet_op_run("Split", attributes, MARTLET_MATH_DEFAULT, inputs, 1, halved, 2));
+  check_says(martlet_last_error()->input, "outputs[1]", "input");
+  check_says(martlet_last_error()->message, "shares memory", "message");
+  for (int side = 0; side < 2; ++side) martlet_tensor_release(halved[side]);
+  martlet_tensor_release(inputs[0]);
+  martlet_attributes_release(attributes);
+}
+
 static void failing(martlet_tensor *x) {
   martlet_tensor *inputs[] = {x, x, NULL}, *outputs[2] = {NULL, NULL};
 #define RUN(name, attributes, n, m) \
@@ -167,6 +197,7 @@ int main(void) {
   check_ok(martlet_tensor_from_data(six, sizeof six, MARTLET_FLOAT32, 2, shape, &x));
   table();
   running(x);
+  given_results();
   failing(x);
   running(x);
   check_ok(martlet_tensor_release(x));

@@ -23,7 +23,7 @@ package final class Executor: @unchecked Sendable {
 
   /// Computes the outputs from inputs in the graph's order.
   ///
-  /// `destinations[i]`, where given, receives output i (any strides) and is returned for it. No
+  /// `destinations[i]`, where given, receives output i and is returned for it (see `Destinations`). No
   /// returned tensor shares memory with an input, a weight or another output.
   /// Throws `invalidArgument`, `invalidShape` or `invalidDType` naming the input or destination,
   /// `cancelled`, `limitExceeded`, `invalidState` when a run of this executor is under way on another
@@ -41,11 +41,12 @@ package final class Executor: @unchecked Sendable {
       busy.store(false, ordering: .releasing)
     }
     try plan.checkInputs(inputs)
-    try plan.checkDestinations(destinations)
+    let destinations = try plan.destinations(destinations)
     runner.context.begin(options, RunAllowance(options))
     runner.context.areStatesAlone = Executor.areStatesAlone(inputs)
     try runner.run(
-      inputs, destinations: plan.usableDestinations(destinations, inputs: inputs),
+      inputs,
+      destinations: destinations.writable(reading: inputs, count: plan.graph.outputs.count),
       progress: progress)
     let outputs = try collectOutputs(inputs, destinations)
     runner.noteMemory()
@@ -90,7 +91,7 @@ package final class Executor: @unchecked Sendable {
 
   /// The outputs, each in memory of its own or the caller's.
   private func collectOutputs(
-    _ inputs: [Value], _ destinations: [Tensor?]
+    _ inputs: [Value], _ destinations: Destinations
   ) throws(MartletError) -> [Value] {
     var taken: Set<ObjectIdentifier> = []
     for input in inputs {
@@ -100,35 +101,22 @@ package final class Executor: @unchecked Sendable {
       }
     }
     if let arena = runner.arena { taken.insert(ObjectIdentifier(arena)) }
-    let values = try outputValues(destinations)
+    var values = try destinations.receive(try outputValues(), copy: recycledCopy)
     // A state that is given out is nobody else's to write.
     for case .state(let state) in values { taken.insert(ObjectIdentifier(state.tensor.storage)) }
-    var results: [Value] = []
-    results.reserveCapacity(values.count)
-    for (index, value) in values.enumerated() {
-      if index < destinations.count, let destination = destinations[index],
-        case .tensor(let tensor) = value
-      {
-        if !destination.isSameView(as: tensor) { tensor.copyElements(to: destination) }
-        taken.insert(ObjectIdentifier(destination.storage))
-        results.append(.tensor(destination))
-        continue
+    for index in values.indices where destinations[index] == nil {
+      values[index] = try values[index].mapTensors { tensor throws(MartletError) in
+        let identity = ObjectIdentifier(tensor.storage)
+        let isFresh =
+          taken.insert(identity).inserted && !plan.constantStorages.contains(identity)
+        let isOwn = isFresh && tensor.isContiguous && !tensor.storage.isReadOnly
+        return isOwn ? tensor : try recycledCopy(tensor)
       }
-      results.append(
-        try value.mapTensors { tensor throws(MartletError) in
-          let identity = ObjectIdentifier(tensor.storage)
-          let isFresh =
-            taken.insert(identity).inserted && !plan.constantStorages.contains(identity)
-          let isOwn = isFresh && tensor.isContiguous && !tensor.storage.isReadOnly
-          return isOwn ? tensor : try recycledCopy(tensor)
-        })
     }
-    return results
+    return values
   }
 
-  /// What the outputs are, none of which lies where a destination is yet to be written: a result that
-  /// is a view of an input must leave it before another takes its place.
-  private func outputValues(_ destinations: [Tensor?]) throws(MartletError) -> [Value] {
+  private func outputValues() throws(MartletError) -> [Value] {
     var values: [Value] = []
     values.reserveCapacity(plan.outputSources.count)
     for index in plan.outputSources.indices {
@@ -136,23 +124,7 @@ package final class Executor: @unchecked Sendable {
         throw MartletError(
           .internalError, "output '\(plan.graph.outputs[index].name)' was not computed")
       }
-      if index < destinations.count, let destination = destinations[index] {
-        guard case .tensor(let tensor) = value, destination.dtype == tensor.dtype,
-          destination.shape == tensor.shape
-        else { throw plan.destinationError(index, destination, actual: value) }
-      }
       values.append(value)
-    }
-    let given = destinations.enumerated().filter { $1 != nil }
-    guard !given.isEmpty else { return values }
-    for (index, value) in values.enumerated() {
-      values[index] = try value.mapTensors { tensor throws(MartletError) in
-        for case (let place, let destination?) in given where destination.overlaps(tensor) {
-          if place == index && destination.isSameView(as: tensor) { continue }
-          return try recycledCopy(tensor)
-        }
-        return tensor
-      }
     }
     return values
   }

@@ -97,21 +97,22 @@ extension Plan {
       expected: type.text, actual: actual)
   }
 
-  /// Checks number, writability, dtypes and, as far as known, shapes of the destinations, and that
-  /// no two of them overlap.
-  func checkDestinations(_ destinations: [Tensor?]) throws(MartletError) {
-    guard destinations.count <= graph.outputs.count else {
+  /// What a run may write its outputs to; checks number, dtypes and, as far as known, shapes too.
+  func destinations(_ given: [Tensor?]) throws(MartletError) -> Destinations {
+    guard given.contains(where: { $0 != nil }) else { return .none }
+    guard given.count <= graph.outputs.count else {
       throw MartletError(
         .invalidArgument,
-        "\(destinations.count) destinations were given for \(graph.outputs.count) outputs",
-        expected: "at most \(graph.outputs.count)", actual: "\(destinations.count)")
+        "\(given.count) destinations were given for \(graph.outputs.count) outputs",
+        expected: "at most \(graph.outputs.count)", actual: "\(given.count)")
     }
-    for (index, destination) in destinations.enumerated() {
-      guard let destination else { continue }
+    for case (let index, let destination?) in given.enumerated() {
       let (name, type) = (graph.outputs[index].name, graph.values[graph.outputs[index].value].type)
-      guard !destination.storage.isReadOnly else {
+      guard type.compound == nil, type.dtype != .string else {
         throw MartletError(
-          .invalidArgument, "the destination of output '\(name)' is read-only", input: name)
+          .invalidArgument,
+          "output '\(name)' is \(type.text), which cannot be written into a given tensor",
+          input: name, expected: "no destination", actual: "a tensor")
       }
       let fits =
         type.shape.map { shape in
@@ -120,56 +121,14 @@ extension Plan {
               if case .known(let wanted) = dimension { wanted == extent } else { true }
             }
         } ?? true
-      guard type.compound == nil, destination.dtype != .string else {
-        throw MartletError(
-          .invalidArgument,
-          "output '\(name)' is \(type.text), which cannot be written into a given tensor",
-          input: name, expected: "no destination", actual: "a tensor")
-      }
       guard fits, type.dtype == nil || type.dtype == destination.dtype else {
-        throw destinationError(index, destination, dtype: type.dtype, expected: type.text)
-      }
-      for axis in 0..<destination.rank
-      where destination.strides[axis] == 0 && destination.shape[axis] > 1 {
+        let actual = "\(destination.dtype)\(Shape.text(destination.shape))"
         throw MartletError(
-          .invalidShape, "the destination of output '\(name)' has stride 0 along axis \(axis)",
-          input: name)
-      }
-      for other in destinations.prefix(index) {
-        if let other, other.overlaps(destination) {
-          throw MartletError(
-            .invalidArgument,
-            "the destination of output '\(name)' overlaps that of another output", input: name)
-        }
+          type.dtype == nil || type.dtype == destination.dtype ? .invalidShape : .invalidDType,
+          "output '\(name)' is \(type.text), but its destination is \(actual)",
+          input: name, expected: type.text, actual: actual)
       }
     }
-  }
-
-  /// The destinations that nodes may write to while the run goes on: not those that overlap an
-  /// input, which may still be read.
-  func usableDestinations(_ destinations: [Tensor?], inputs: [Value]) -> [Tensor?] {
-    guard destinations.contains(where: { $0 != nil }) else { return [] }
-    var usable = destinations.map { destination in
-      destination.flatMap { given in
-        inputs.contains { $0.contains { $0.overlaps(given) } } ? nil : given
-      }
-    }
-    while usable.count < graph.outputs.count { usable.append(nil) }
-    return usable
-  }
-
-  func destinationError(_ index: Int, _ destination: Tensor, actual: Value) -> MartletError {
-    destinationError(index, destination, dtype: actual.tensor?.dtype, expected: actual.summary)
-  }
-
-  private func destinationError(
-    _ index: Int, _ destination: Tensor, dtype: DType?, expected: String
-  ) -> MartletError {
-    let name = graph.outputs[index].name
-    let given = "\(destination.dtype)\(Shape.text(destination.shape))"
-    return MartletError(
-      dtype == nil || dtype == destination.dtype ? .invalidShape : .invalidDType,
-      "output '\(name)' is \(expected), but its destination is \(given)",
-      input: name, expected: expected, actual: given)
+    return try Destinations(given) { graph.outputs[$0].name }
   }
 }

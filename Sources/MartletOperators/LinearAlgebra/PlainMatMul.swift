@@ -24,7 +24,8 @@ package struct PlainMatrix: Sendable {
 
   fileprivate var view: MatrixView { MatrixView(pointer, .float32, rowStride: stride) }
 
-  /// Whether two matrices may share memory.
+  /// Whether two matrices may share memory: a first look at what `Tensor.overlaps` decides, past which
+  /// a call is none of a plain product.
   fileprivate func isNear(_ other: PlainMatrix) -> Bool {
     pointer < other.end && other.pointer < end
   }
