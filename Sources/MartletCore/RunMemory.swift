@@ -1,6 +1,10 @@
 /// Where the runs of one context get memory from: results that live on from a `MemoryRecycler`,
 /// scratch of a node, where a plan has laid it out, from one block that all nodes share.
 ///
+/// All that it hands out lives at least until `endNode`, whoever lets go of it before: with the node's
+/// inputs, which their frame owns, that is all that the node's pointers point into. So no operator and
+/// no kernel's driver has to keep a tensor alive.
+///
 /// Belongs to one thread at a time.
 package final class RunMemory {
   package let recycler = MemoryRecycler()
@@ -23,14 +27,38 @@ package final class RunMemory {
 
   package init() {}
 
-  /// Contiguous and uninitialised, until the last tensor on it goes.
+  /// What the current node was given.
+  private var held: [Storage] = []
+
+  /// What `body` gives with memory of its own, which lives until it has ended.
+  package static func temporary<Result>(
+    _ body: (RunMemory) throws(MartletError) -> Result
+  ) throws(MartletError) -> Result {
+    let memory = RunMemory()
+    defer { withExtendedLifetime(memory) {} }
+    return try body(memory)
+  }
+
+  /// Lets go of what the current node was given.
+  @inline(__always)
+  package func endNode() {
+    if !held.isEmpty { letGo() }
+  }
+
+  private func letGo() { held.removeAll(keepingCapacity: true) }
+
+  /// Contiguous and uninitialised, until the last tensor on it goes, and the node has run.
   package func fresh(_ dtype: DType, _ shape: [Int]) throws(MartletError) -> Tensor {
     // Strings are let go of one by one: no block of theirs is used again.
-    if dtype == .string { return try Tensor(uninitialized: dtype, shape, allowance) }
-    let bytes = try Shape.byteCount(shape, dtype)
-    return Tensor(
-      unchecked: try recycler.storage(byteCount: bytes, allowance: allowance), dtype: dtype,
-      layout: TensorLayout(contiguous: shape), byteOffset: 0)
+    let tensor =
+      try dtype == .string
+      ? Tensor(uninitialized: dtype, shape, allowance)
+      : Tensor(
+        unchecked: recycler.storage(
+          byteCount: Shape.byteCount(shape, dtype), allowance: allowance),
+        dtype: dtype, layout: TensorLayout(contiguous: shape), byteOffset: 0)
+    held.append(tensor.storage)
+    return tensor
   }
 
   /// A sequence of these elements, whose list counts while it is there; what is in it counts by itself.

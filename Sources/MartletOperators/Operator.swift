@@ -20,7 +20,9 @@ package protocol Operator: Sendable {
   ///
   /// Inputs may have any strides, and dtypes that are not narrow, unless the traits say otherwise. An output may be a view of an input, if the schema says so.
   /// Outputs that are computed come from `context.output`, scratch from `context.scratch`; scratch
-  /// that is delivered all the same is copied. Results must not depend on threads or batch.
+  /// that is delivered all the same is copied. Inputs and what the context hands out live until this
+  /// returns, also where nothing but a pointer into them is left. Results must not depend on threads or
+  /// batch.
   func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError)
 
   /// What `run` comes to for these inputs and one result at `place`, all of which stay where they
@@ -47,7 +49,10 @@ extension Operator {
       if let input, input.dtype == .string { try Self.schema.check(.tensor(input), input: index) }
     }
     context.begin(places: context.places.indices, areGiven: !context.places.isEmpty)
-    try runNarrow(Inputs(inputs, Self.schema), context)
+    let frame = Inputs(inputs, Self.schema)
+    // They own what the run points into, and pointing is no use of them.
+    defer { withExtendedLifetime((frame, context)) {} }
+    try runNarrow(frame, context)
     return context.results.compactMap { $0?.tensor }
   }
 }

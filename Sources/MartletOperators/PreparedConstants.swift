@@ -70,6 +70,8 @@ package final class PreparedConstants: Sendable {
       entries[key] = entry
       return entry
     }
+    // `make` points into it.
+    defer { withExtendedLifetime(constant) {} }
     let outcome = entry.form.withLock { held -> Result<Form, MartletError> in
       if let held {
         guard let form = held as? Form else {
@@ -79,7 +81,6 @@ package final class PreparedConstants: Sendable {
       }
       do throws(MartletError) {
         let form = try make()
-        constant.keepAlive()
         bytes.wrappingAdd(form.byteCount, ordering: .relaxed)
         held = form
         return .success(form)

@@ -5,6 +5,11 @@ import MartletCore
 extension RunContext {
   package var workspace: Workspace { Workspace(pool: pool, memory: memory) }
 
+  /// A scalar of this dtype.
+  package func scalar(_ value: Double, _ dtype: DType) throws(MartletError) -> Tensor {
+    try workspace.scalar(value, dtype)
+  }
+
   /// `tensor` itself if it is contiguous, else a contiguous copy.
   package func contiguous(_ tensor: Tensor) throws(MartletError) -> Tensor {
     try workspace.contiguous(tensor)

@@ -77,6 +77,7 @@ package final class RunContext {
   package func begin(places range: Range<Int>, areGiven: Bool) {
     self.range = range
     isPlaceGiven = areGiven
+    memory.endNode()
     results.removeAll(keepingCapacity: true)
     if isRecording {
       handedOut.removeAll()

@@ -81,7 +81,10 @@ final class PlanRunner {
   }
 
   /// Lets go of all values of a run.
-  func release() { frames.releaseAll() }
+  func release() {
+    frames.releaseAll()
+    context.memory.endNode()
+  }
 
   // MARK: - The loop
 

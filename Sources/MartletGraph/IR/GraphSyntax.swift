@@ -81,7 +81,7 @@ enum GraphSyntax {
     guard tensor.byteCount <= inlineBytes,
       let dense = tensor.isContiguous ? tensor : try? tensor.copied()
     else { return nil }
-    defer { dense.keepAlive() }
+    defer { withExtendedLifetime(dense) {} }
     func list<T>(_: T.Type, _ text: (T) -> String) -> String {
       let raw = UnsafeRawPointer(dense.pointer)
       let size = MemoryLayout<T>.size

@@ -154,7 +154,6 @@ extension TextCursor {
         tensor.pointer.copyMemory(from: base, byteCount: bytes)
       }
     }
-    tensor.keepAlive()
     return tensor
   }
 

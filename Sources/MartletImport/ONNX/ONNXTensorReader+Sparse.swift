@@ -78,8 +78,7 @@ extension ONNXTensorReader {
         }
       }
     }
-    values.keepAlive()
-    indices.keepAlive()
+    withExtendedLifetime((values, indices)) {}
     return result
   }
 }

@@ -54,8 +54,10 @@ package struct ConvTranspose: PreparingOperator {
     guard let constant, let weight = inputs.type(1)?.constant, weight.count > 0, weight.rank >= 3,
       weight.shape[0] % groups == 0, weight.dtype == .float32 || weight.dtype == .float64
     else { return [] }
-    let workspace = Workspace(pool: preparation.pool, memory: RunMemory())
-    _ = try constant.matrices(weight, groups: groups, workspace)
+    try RunMemory.temporary { memory throws(MartletError) in
+      _ = try constant.matrices(
+        weight, groups: groups, Workspace(pool: preparation.pool, memory: memory))
+    }
     return [1]
   }
 
@@ -82,9 +84,6 @@ package struct ConvTranspose: PreparingOperator {
         w.pointer, type, rowStride: w.strides[1], columnStride: w.strides[2]),
       bias: b?.pointer, dst: output.pointer, mode: context.mode)
     let taps = try context.scratch(type, layer.scratchShape)
-    defer {
-      for tensor in [x, w, b, output, taps] { tensor?.keepAlive() }
-    }
     context.note(try layer.run(taps: taps.pointer, on: context.pool))
     context.deliver(try context.finish(output, as: input.dtype))
   }
@@ -170,7 +169,6 @@ private final class TransposedWeights: Sendable {
         let view = try Self.view(try workspace.contiguous(weight), groups: groups)
         let turned = try Tensor(uninitialized: weight.dtype, view.shape)
         Copying.copy(view, into: turned, workspace)
-        view.keepAlive()
         return PreparedTensor(turned)
       }
     }

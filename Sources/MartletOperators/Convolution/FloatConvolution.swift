@@ -68,13 +68,6 @@ package struct FloatConvolution: SharedWork {
     }
     let output =
       try input.dtype == type ? context.output(0, type, shape) : context.scratch(type, shape)
-    defer {
-      x.keepAlive()
-      w.keepAlive()
-      b?.keepAlive()
-      residual?.keepAlive()
-      output.keepAlive()
-    }
     var problem = ConvolutionProblem(
       extents.geometry, src: x.typed(Float.self), weights: w.typed(Float.self),
       dst: output.typed(Float.self), mode: context.mode)

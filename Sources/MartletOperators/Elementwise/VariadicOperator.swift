@@ -35,7 +35,7 @@ extension VariadicOperator {
       left = result
     }
     if Self.dividesByCount {
-      let divisor = try SmallTensors.scalar(Double(inputs.count), type)
+      let divisor = try context.scalar(Double(inputs.count), type)
       try Elementwise.binary(.div, result, divisor, into: result, context.workspace)
     }
     context.deliver(try context.finish(result, as: first.dtype))

@@ -211,7 +211,7 @@ package struct EyeLike: Operator {
     let (row, column) = (max(0, -k), max(0, k))
     let diagonal = try output.restrided(
       [min(rows - row, columns - column)], strides: [columns + 1], at: row * columns + column)
-    let one = try SmallTensors.scalar(1, output.dtype)
+    let one = try context.scalar(1, output.dtype)
     Copying.copy(try one.broadcast(to: diagonal.shape), into: diagonal, context.workspace)
     context.deliver(output)
   }

@@ -37,11 +37,8 @@ struct AttentionCall {
     problem.softcap = softcap
     problem.visible = visible
     problem.empty = empty
-    var maskValues: Tensor?
     if let mask {
-      let (tensor, view) = try mask.view(context)
-      maskValues = tensor
-      problem.mask = view
+      problem.mask = try mask.view(context)
       if mask.width < problem.keys {
         problem.visible.lengths = (0..<problem.batch).map {
           min(visible.lengths?[$0] ?? mask.width, mask.width)
@@ -49,7 +46,6 @@ struct AttentionCall {
       }
     }
     context.note(try Backends.attend(problem, pool: context.pool))
-    for tensor in [q, k, v, result, maskValues] { tensor?.keepAlive() }
   }
 
   /// With the scores of some queries of all heads in memory, step by step: for float64, and where
@@ -63,6 +59,8 @@ struct AttentionCall {
     let rowBytes =
       Double(q.shape[0]) * Double(heads) * Double(total) * Double(type.wholeByteCount)
     let rows = max(1, min(length, Int(Double(AttentionCall.scoreBytes) / max(rowBytes, 1))))
+    // One for all parts: what a node is given lives until it has run.
+    let room = try context.scratch(type, [q.shape[0], heads, rows, total])
     let alreadyNoted = context.executions.count
     for first in stride(from: 0, to: length, by: rows) {
       // The report names each of the two products once.
@@ -71,7 +69,10 @@ struct AttentionCall {
       func part(_ tensor: Tensor) -> Tensor {
         tensor.sliced(axis: 2, start: first, count: count, step: 1)
       }
-      let scores = try context.scratch(type, [q.shape[0], heads, count, total])
+      let scores = Tensor(
+        unchecked: room.storage, dtype: type,
+        layout: TensorLayout(contiguous: [q.shape[0], heads, count, total]),
+        byteOffset: room.byteOffset)
       try fillScores(
         scores, part(q), added.map(part), exposed.map { ($0.stage, part($0.scores)) }, context)
       func window(_ row: Int) -> Range<Int> {
@@ -113,8 +114,7 @@ struct AttentionCall {
     try multiply(
       q, k.matrixTransposed, into: scores, alpha: isDouble ? 1 : Float(scale), context)
     if isDouble {
-      let scalar = try Tensor(uninitialized: .float64, [])
-      SmallTensors.write(scale, to: scalar)
+      let scalar = try context.scalar(scale, .float64)
       try Elementwise.binary(.mul, scores, scalar, into: scores, workspace)
     }
     expose(.product)
@@ -151,8 +151,6 @@ struct AttentionCall {
     let result = (0..<rows).map { row in
       isHidden(scores, row) || mask.map { isHidden($0, row) } ?? false
     }
-    scores.keepAlive()
-    mask?.keepAlive()
     return result
   }
 
@@ -169,7 +167,6 @@ struct AttentionCall {
         element.initializeMemory(as: UInt8.self, repeating: 0, count: size)
       }
     }
-    result.keepAlive()
   }
 
   /// dst [B, H, L, N] = alpha * lhs [B, H, L, K] @ rhs [B, H / group, K, N].
@@ -197,6 +194,5 @@ struct AttentionCall {
     ]
     problem.epilogue.alpha = alpha
     context.note(try Backends.run(problem, pool: context.pool))
-    for tensor in [lhs, rhs, dst] { tensor.keepAlive() }
   }
 }

@@ -34,15 +34,12 @@ struct AttentionMask {
   }
 
   /// For the fused kernel: bools as they are, numbers as float32.
-  func view(_ context: RunContext) throws(MartletError) -> (tensor: Tensor, AttentionMaskView) {
+  func view(_ context: RunContext) throws(MartletError) -> AttentionMaskView {
     let isBool = values.dtype == .bool
     let tensor = isBool ? values : try converted(to: .float32, context)
-    return (
-      tensor,
-      AttentionMaskView(
-        isBool ? .shown : .added, tensor.pointer, batchStride: tensor.strides[0],
-        headStride: tensor.strides[1], rowStride: tensor.strides[2])
-    )
+    return AttentionMaskView(
+      isBool ? .shown : .added, tensor.pointer, batchStride: tensor.strides[0],
+      headStride: tensor.strides[1], rowStride: tensor.strides[2])
   }
 
   /// For scores [B, H, L, T] of `type`: what is added to them, -Inf where the mask hides.
@@ -61,7 +58,6 @@ struct AttentionMask {
       }
       numbers.typed(Double.self)[index] = value
     }
-    given.keepAlive()
     return try context.converted(numbers, to: type)
   }
 

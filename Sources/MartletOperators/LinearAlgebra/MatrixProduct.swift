@@ -77,9 +77,6 @@ struct MatrixProduct {
     let problem = try fusedProblem(
       into: dst, context.mode, bias: bias, residual, factor: slots.residual?.factor ?? 1)
     context.note(try Backends.run(problem, pool: context.pool))
-    for tensor in [lhs, rhs, dst] { tensor.keepAlive() }
-    bias?.keepAlive()
-    residual?.keepAlive()
   }
 
   /// What `run` does, for tensors that stay where they are; nil where that is more than one product.
@@ -170,17 +167,15 @@ struct MatrixProduct {
   /// Product, terms and activation one after another in the operands' own type.
   private func runStepwise(into dst: Tensor, _ context: RunContext) throws(MartletError) {
     context.note(try Backends.run(try problem(into: dst, context.mode), pool: context.pool))
-    lhs.keepAlive()
-    rhs.keepAlive()
     if alpha != 1 {
-      try Elementwise.binary(.mul, dst, try scalar(alpha), into: dst, context.workspace)
+      try Elementwise.binary(.mul, dst, try scalar(alpha, context), into: dst, context.workspace)
     }
     for term in terms {
       var addend = try context.converted(term.tensor, to: dst.dtype)
       if term.factor != 1 {
         let scaled = try context.scratch(dst.dtype, addend.shape)
         try Elementwise.binary(
-          .mul, addend, try scalar(term.factor), into: scaled, context.workspace)
+          .mul, addend, try scalar(term.factor, context), into: scaled, context.workspace)
         addend = scaled
       }
       try Elementwise.binary(.add, dst, addend, into: dst, context.workspace)
@@ -191,14 +186,12 @@ struct MatrixProduct {
   }
 
   /// `value` in the operands' type.
-  private func scalar(_ value: Float) throws(MartletError) -> Tensor {
+  private func scalar(_ value: Float, _ context: RunContext) throws(MartletError) -> Tensor {
     guard lhs.dtype.isFloatingPoint || value == value.rounded() else {
       throw MartletError(
         .unsupported, "\(operatorName): a factor of \(value) for \(lhs.dtype) operands",
         operatorName: operatorName, expected: "an integral factor", actual: "\(value)")
     }
-    let tensor = try Tensor(uninitialized: lhs.dtype, [])
-    SmallTensors.write(Double(value), to: tensor)
-    return tensor
+    return try context.scalar(Double(value), lhs.dtype)
   }
 }

@@ -51,7 +51,6 @@ package final class PackedWeight: Sendable {
       view, k: weight.shape[rank - 2], n: weight.shape[rank - 1],
       matrixStrides: zip(weight.shape, weight.strides).dropLast(2).map { ($0, $1) },
       mode: mode, pool: pool)
-    weight.keepAlive()
     return packed
   }
 }

@@ -38,7 +38,7 @@ package struct LpNormalization: Operator {
     try Reduction.reduce(
       p == 1 ? .sumOfMagnitudes : .euclidean, x, axes: [axis], into: norm, workspace)
     let isZero = try context.scratch(.bool, shape)
-    let (zero, one) = (try SmallTensors.scalar(0, x.dtype), try SmallTensors.scalar(1, x.dtype))
+    let (zero, one) = (try context.scalar(0, x.dtype), try context.scalar(1, x.dtype))
     try Elementwise.compare(.equal, norm, zero, into: isZero, workspace)
     let divisor = try context.scratch(x.dtype, shape)
     try Elementwise.select(isZero, one, norm, into: divisor, workspace)
@@ -147,7 +147,7 @@ package struct LRN: Operator {
     }
     try Elementwise.unary(
       .affine(scale: alpha / Float(size), offset: bias), sums, into: sums, workspace)
-    let exponent = try SmallTensors.scalar(Double(beta), x.dtype)
+    let exponent = try context.scalar(Double(beta), x.dtype)
     try Elementwise.binary(.pow, sums, exponent, into: sums, workspace)
     let result =
       x.dtype == input.dtype
@@ -188,7 +188,7 @@ package struct Hardmax: Operator {
     let offsets = SmallTensors.integers(winners).enumerated().map { position, index in
       (position / inner * extent + index) * inner + position % inner
     }
-    let one = try SmallTensors.scalar(1, output.dtype).broadcast(to: [offsets.count])
+    let one = try context.scalar(1, output.dtype).broadcast(to: [offsets.count])
     Scattering.slices(
       try context.contiguous(one), toOffsets: offsets, slice: 1, .replace, into: output)
     context.deliver(output)

@@ -31,16 +31,13 @@ package struct ConvInteger: Operator {
     if try inputs.optional(2, like: x.dtype) != nil {
       problem.srcZero = Int32(try inputs.integer(2))
     }
-    var zeros: Tensor?
     if let zero = try inputs.optional(3, like: w.dtype) {
       try shape.perChannel(zero, w.shape[0], "w_zero_point")
       let values = try context.dense(zero, .int32)
       let pointer = UnsafePointer(values.typed(Int32.self))
       problem.weightZero = values.count == 1 ? .one(pointer.pointee) : .each(pointer)
-      zeros = values
     }
     context.note(try Backends.convolve(problem, pool: context.pool))
-    for tensor in [x, w, zeros, output] { tensor?.keepAlive() }
     context.deliver(output)
   }
 }

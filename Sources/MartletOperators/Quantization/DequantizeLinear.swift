@@ -67,9 +67,7 @@ package struct DequantizeLinear: Operator {
       let source = try context.dense(x, wide)
       Quantizing.dequantize(
         source.pointer, wide, into: output.typed(Float.self), resolved, pool: context.pool)
-      source.keepAlive()
     }
-    for tensor in [scales, zeros, output] { tensor?.keepAlive() }
     context.deliver(try context.finish(output, as: type))
   }
 }

@@ -33,7 +33,6 @@ package struct DynamicQuantizeLinear: Operator {
       }
       least = min(values[0], 0)
       most = max(values[1], 0)
-      extremes.keepAlive()
     }
     let y = try context.output(0, .uint8, x.shape)
     let scale = try context.output(1, .float32, [])
@@ -53,7 +52,6 @@ package struct DynamicQuantizeLinear: Operator {
           inner: x.count),
         pool: context.pool)
     }
-    for tensor in [x, y, scale, zero] { tensor.keepAlive() }
     context.deliver(y, scale, zero)
   }
 }

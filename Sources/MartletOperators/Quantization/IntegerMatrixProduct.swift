@@ -134,10 +134,6 @@ struct IntegerMatrixProduct {
         problems.removeAll(keepingCapacity: true)
       }
     }
-    for tensor in [left, right, dst] { tensor.keepAlive() }
-    for values in [terms.lhsZero, terms.rhsZero, terms.rowScale, terms.columnScale] {
-      values?.tensor.keepAlive()
-    }
   }
 
   private func zeros(_ values: Values?, _ first: Int) -> ZeroPoints {

@@ -64,7 +64,6 @@ package struct QLinearConv: Operator {
       problem.epilogue.rowScale = UnsafePointer(factor)
     }
     context.note(try Backends.convolve(problem, pool: context.pool))
-    for tensor in [x, w, zeros, weightScales, factors, bias, output] { tensor?.keepAlive() }
     context.deliver(output)
   }
 }

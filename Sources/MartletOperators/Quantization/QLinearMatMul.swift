@@ -57,7 +57,6 @@ package struct QLinearMatMul: PreparingOperator {
       let factors = try scaled(bScale, context) { $0 / yScale }
       if bScale.count == 1 {
         terms.scale = factors.typed(Float.self).pointee
-        factors.keepAlive()
       } else {
         terms.columnScale = try product.values(factors, .columns, .float32, "b_scale", context)
       }
@@ -75,7 +74,6 @@ package struct QLinearMatMul: PreparingOperator {
     for index in 0..<source.count {
       result.typed(Float.self)[index] = function(source.typed(Float.self)[index])
     }
-    source.keepAlive()
     return result
   }
 }

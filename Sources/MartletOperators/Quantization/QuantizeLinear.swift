@@ -74,7 +74,6 @@ package struct QuantizeLinear: Operator {
         try context.finish(
           try quotients(source, resolved, precision, zeros: floatZeros, context), as: type,
           rounding: rounding))
-      for tensor in [source, scales, floatZeros] { tensor?.keepAlive() }
       return
     }
     if precision == .float16 || precision == .bfloat16 {
@@ -89,7 +88,6 @@ package struct QuantizeLinear: Operator {
     Quantizing.quantize(
       UnsafePointer(source.typed(Float.self)), into: result.pointer, wide, resolved,
       pool: context.pool)
-    for tensor in [source, scales, zeros, result] { tensor?.keepAlive() }
     guard type.isPacked else { return context.deliver(result) }
     let output = try context.output(0, type, x.shape)
     PackedElements.packClamped(result, into: output, context.workspace)
@@ -114,7 +112,6 @@ package struct QuantizeLinear: Operator {
         UnsafePointer(zeros.typed(Float.self)), to: result.typed(Float.self), parameters,
         pool: context.pool)
     }
-    for tensor in [source, result, zeros] { tensor?.keepAlive() }
     return result
   }
 }

@@ -36,6 +36,7 @@ struct RecurrentWeights: Sendable {
   ) throws(MartletError) -> [Int] {
     var replaced: [Int] = []
     let context = RunContext(preparation.options)
+    defer { withExtendedLifetime(context) {} }
     for index in 1...2 {
       guard let constant = inputs.type(index)?.constant, constant.rank == 3,
         constant.dtype.isFloatingPoint, constant.count > 0, constant.shape[0] == directions,

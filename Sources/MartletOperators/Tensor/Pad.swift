@@ -77,7 +77,7 @@ package struct Pad: Operator {
       }
       fill = value
     } else {
-      fill = try SmallTensors.scalar(0, data.dtype)
+      fill = try context.scalar(0, data.dtype)
     }
     let output = try context.output(0, data.dtype, shape)
     // Without elements there may still be axes too long to list.

@@ -130,7 +130,7 @@ package struct Resize: Operator {
     throws(MartletError)
   {
     guard filter.coordinates == .tensorFlowCrop else { return }
-    let value = try SmallTensors.scalar(Double(extrapolation), result.dtype)
+    let value = try context.scalar(Double(extrapolation), result.dtype)
     for axis in axes {
       for place in 0..<axis.size where axis.isOutside(place) {
         let slice = result.sliced(axis: axis.axis, start: place, count: 1, step: 1)

@@ -170,7 +170,7 @@ package struct Dropout: Operator {
     }
     guard outputCount > 1 else { return context.deliver(data) }
     let mask = try context.output(1, .bool, data.shape)
-    Copying.fill(mask, with: try SmallTensors.scalar(1, .bool), context.workspace)
+    Copying.fill(mask, with: try context.scalar(1, .bool), context.workspace)
     context.deliver(data, mask)
   }
 }

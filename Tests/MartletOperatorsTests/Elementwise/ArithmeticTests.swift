@@ -46,7 +46,7 @@ import Testing
     let a = try Tensor(uninitialized: .float32, [count])
     for index in 0..<count { a.typed(Float.self)[index] = Float(index % 1000) }
     let product = try run("Mul", [a, a])[0]
-    defer { product.keepAlive() }
+    defer { withExtendedLifetime(product) {} }
     let result = product.typed(Float.self)
     for index in stride(from: 0, to: count, by: 997) {
       let value = Float(index % 1000)

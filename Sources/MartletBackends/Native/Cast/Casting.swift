@@ -27,7 +27,6 @@ package enum Casting {
         actual: "\(src.dtype) to \(dst.dtype)")
     }
     let dense = try workspace.contiguous(src)
-    defer { dense.keepAlive() }
     let from = dense.pointer
     let to = dst.pointer
     let count = dst.count

@@ -44,15 +44,9 @@ extension Elementwise {
     {
       FloatBinary(function).run(
         dst.count, x.typed(Float.self), xStep, y.typed(Float.self), yStep, dst.typed(Float.self))
-      x.keepAlive()
-      y.keepAlive()
       return
     }
     var (x, y) = (x, y)
-    defer {
-      x.keepAlive()
-      y.keepAlive()
-    }
     var loop = StridedLoop(
       dst.shape, dst, try x.broadcast(to: dst.shape), try y.broadcast(to: dst.shape))
     if dtype.isFloatingPoint && dtype != .float64 && !hasUnitSteps(loop, size) {

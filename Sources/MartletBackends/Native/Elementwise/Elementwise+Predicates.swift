@@ -25,10 +25,6 @@ extension Elementwise {
     // Widening 16-bit floats is exact, so it changes no comparison.
     let xs = try workspace.converted(x, to: x.dtype.computeType)
     let ys = try workspace.converted(y, to: y.dtype.computeType)
-    defer {
-      xs.keepAlive()
-      ys.keepAlive()
-    }
     let loop = StridedLoop(
       dst.shape, dst, try xs.broadcast(to: dst.shape), try ys.broadcast(to: dst.shape))
     let size = xs.dtype.wholeByteCount
@@ -93,7 +89,6 @@ extension Elementwise {
     _ test: FloatTest, _ src: Tensor, into dst: Tensor, _ workspace: Workspace
   ) throws(MartletError) {
     let wide = try workspace.converted(src, to: src.dtype.computeType)
-    defer { wide.keepAlive() }
     let loop = StridedLoop(dst.shape, dst, wide)
     let (from, to) = (wide.pointer, dst.typed(UInt8.self))
     let step = loop.innerStrides[1] / wide.dtype.wholeByteCount

@@ -18,11 +18,9 @@ package enum Elementwise {
     let size = dtype.wholeByteCount
     if dtype == .float32, src.isContiguous, dst.count <= function.grain {
       FloatUnary(function).run(dst.count, src.typed(Float.self), dst.typed(Float.self))
-      src.keepAlive()
       return
     }
     var src = src
-    defer { src.keepAlive() }
     var loop = StridedLoop(dst.shape, dst, src)
     if loop.innerStrides[1] != size && loop.count > 1 {
       src = try workspace.contiguous(src)

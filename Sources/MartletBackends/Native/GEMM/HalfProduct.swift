@@ -21,6 +21,7 @@ struct HalfProduct {
     let lhs = try Storage(byteCount: try Shape.byteCount([folded.m, folded.k], .float32))
     let rhs = try Storage(byteCount: try Shape.byteCount([folded.k, folded.n], .float32))
     let dst = try Storage(byteCount: try Shape.byteCount([folded.m, folded.n], .float32))
+    defer { withExtendedLifetime((lhs, rhs, dst)) {} }
     for index in 0..<fold.count {
       let offsets = fold.offsets(index)
       widen(folded.lhs, offsets.lhs, folded.m, folded.k, into: lhs)

@@ -1,11 +1,5 @@
 import MartletCore
 
-extension Tensor {
-  /// Keeps the storage alive up to here: a pointer into a local tensor is not a use of it.
-  @inline(__always)
-  package func keepAlive() { withExtendedLifetime(storage) {} }
-}
-
 /// What the native drivers work with: threads and scratch memory.
 package struct Workspace {
   package let pool: ThreadPool
@@ -19,6 +13,13 @@ package struct Workspace {
   /// A contiguous tensor with uninitialised elements.
   package func scratch(_ dtype: DType, _ shape: [Int]) throws(MartletError) -> Tensor {
     try memory.scratch(dtype, shape)
+  }
+
+  /// A scalar of this dtype.
+  package func scalar(_ value: Double, _ dtype: DType) throws(MartletError) -> Tensor {
+    let tensor = try scratch(dtype, [])
+    SmallTensors.write(value, to: tensor)
+    return tensor
   }
 
   /// `tensor` itself if it is contiguous, else a contiguous copy.

@@ -19,8 +19,6 @@ package enum PackedElements {
       unpack(
         tensor.dtype, source + tensor.dtype.byteCount(of: start), count, into: target + start)
     }
-    tensor.keepAlive()
-    codes.keepAlive()
     return codes
   }
 
@@ -33,8 +31,6 @@ package enum PackedElements {
     forEachPart(dst.count, workspace.pool) { start, count in
       pack(dst.dtype, source + start, count, into: target + dst.dtype.byteCount(of: start))
     }
-    dense.keepAlive()
-    dst.keepAlive()
   }
 
   /// The elements of `wide`, contiguous int8 or uint8, brought into the range of `dst`, integers of
@@ -56,8 +52,6 @@ package enum PackedElements {
       }
       pack(dtype, codes, count, into: target + dtype.byteCount(of: start))
     }
-    wide.keepAlive()
-    dst.keepAlive()
   }
 
   private static func forEachPart(

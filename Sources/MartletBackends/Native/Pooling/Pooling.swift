@@ -70,7 +70,6 @@ package struct PoolingProblem {
         }
       }
     }
-    for tensor in [src, dst, indices] { tensor?.keepAlive() }
   }
 
   private var isPlanar: Bool {

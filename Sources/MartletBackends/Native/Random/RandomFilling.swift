@@ -43,7 +43,6 @@ package enum RandomFilling {
         }
       }
     }
-    dst.keepAlive()
   }
 
   /// dst[i] = 1 with probability `probabilities[i]` (contiguous float64), else 0; dst is contiguous
@@ -57,14 +56,11 @@ package enum RandomFilling {
         buffer[i] = stream.fraction(start + i) < source[start + i] ? 1 : 0
       }
     }
-    probabilities.keepAlive()
-    dst.keepAlive()
   }
 
   /// The first of the contiguous float64 `values` that no probability is; nil where all lie in 0...1.
   package static func firstImprobable(_ values: Tensor) -> Double? {
     let source = UnsafeBufferPointer(start: values.typed(Double.self), count: values.count)
-    defer { values.keepAlive() }
     return source.first { !($0 >= 0 && $0 <= 1) }
   }
 
@@ -76,10 +72,6 @@ package enum RandomFilling {
   ) -> Int? {
     let (rows, classes, samples) = (logits.shape[0], logits.shape[1], dst.shape[1])
     let weights = logits.typed(Double.self)
-    defer {
-      logits.keepAlive()
-      dst.keepAlive()
-    }
     for row in 0..<rows {
       let logits = UnsafeMutableBufferPointer(start: weights + row * classes, count: classes)
       var most = -Double.infinity

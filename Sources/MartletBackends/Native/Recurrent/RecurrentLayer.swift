@@ -76,7 +76,6 @@ struct RecurrentLayer<Rows: RecurrentRows> {
       }
     }
     clear()
-    for tensor in [sums, reset].compactMap({ $0 }) + problem.tensors { tensor.keepAlive() }
     return products.first?.execution
   }
 

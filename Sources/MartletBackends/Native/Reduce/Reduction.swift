@@ -92,20 +92,17 @@ package enum Reduction {
     if dst.count == 0 { return }
     if case .logSumExp = function {
       let rows = try workspace.contiguous(try src.permuted(kept + reduced))
-      defer { rows.keepAlive() }
       try LogSumExp.reduce(rows, n, into: dst, workspace)
       return
     }
     if reduced.last == rank - 1 || reduced.isEmpty {
       let rows = try workspace.contiguous(try src.permuted(kept + reduced))
-      defer { rows.keepAlive() }
       foldRows(function.fold, rows, n, into: dst, workspace)
     } else {
       let last = reduced[reduced.count - 1]
       let outer = kept.filter { $0 < last }
       let inner = kept.filter { $0 > last }
       let dense = try workspace.contiguous(try src.permuted(outer + reduced + inner))
-      defer { dense.keepAlive() }
       try foldColumns(
         function.fold, dense, outer: outer.reduce(1) { $0 * src.shape[$1] }, n,
         inner: inner.reduce(1) { $0 * src.shape[$1] }, into: dst, workspace)
@@ -120,7 +117,7 @@ package enum Reduction {
     let last: UnaryFunction
     switch function {
     case .mean:
-      let divisor = try SmallTensors.scalar(Double(n), dst.dtype)
+      let divisor = try workspace.scalar(Double(n), dst.dtype)
       try Elementwise.binary(.div, dst, divisor, into: dst, workspace)
       return
     case .euclidean: last = .sqrt

@@ -33,7 +33,6 @@ package enum MaskedSoftmax {
     }
     let items = (rows + perItem - 1) / perItem
     if items == 1 { runItem(0) } else { pool.parallelFor(items, runItem) }
-    scores.keepAlive()
   }
 
   private static func fill<Element: BinaryFloatingPoint>(
@@ -52,7 +51,6 @@ package enum MaskedSoftmax {
       let values = scores.typed(Float.self)
       for index in 0..<scores.count where values[index].isNaN { values[index] = 0 }
     }
-    scores.keepAlive()
   }
 
   /// Sets all but the entries `kept(r)` of each row to -Inf.
@@ -65,6 +63,5 @@ package enum MaskedSoftmax {
         fill(scores.typed(Float.self) + row * n, n, except: kept(row), with: -.infinity)
       }
     }
-    scores.keepAlive()
   }
 }

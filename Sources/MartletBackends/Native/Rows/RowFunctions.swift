@@ -28,7 +28,6 @@ package enum RowFunctions {
       return
     }
     let rows = try workspace.contiguous(src)
-    defer { rows.keepAlive() }
     let (from, to) = (rows.pointer, dst.pointer)
     let table = VectorKernels.chosen.table
     let kernel = isLogarithm ? table.log_softmax : table.softmax
