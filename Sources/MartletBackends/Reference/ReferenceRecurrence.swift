@@ -10,7 +10,6 @@ extension ReferenceBackend: RecurrentProvider {
       roundsToBF16 && problem.mode.permitsBF16 && problem.gates.dtype == .float32
     let layer = ReferenceLayer(problem, rounds: rounds)
     for row in 0..<layer.batch { layer.run(row) }
-    for tensor in problem.tensors { tensor.keepAlive() }
     let hasSteps = (0..<layer.batch).contains { layer.length($0) > 0 }
     return hasSteps ? execution(rounds: rounds, problem.mode) : nil
   }
