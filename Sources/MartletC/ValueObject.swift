@@ -29,12 +29,17 @@ extension HandleTable {
 }
 
 extension Value {
-  /// Throws `invalidArgument` where it is nested deeper than a type may be.
-  func checkDepth() throws(MartletError) {
-    guard isShallower() else {
+  /// Throws `invalidArgument` where it is nested deeper, or of more tensors, than what walks it bears.
+  func checkExtent() throws(MartletError) {
+    guard depth <= Value.maximumDepth else {
       throw MartletError(
         .invalidArgument, "the value is nested deeper than \(Value.maximumDepth)",
-        expected: "at most \(Value.maximumDepth) levels", actual: "more")
+        expected: "at most \(Value.maximumDepth) levels", actual: "\(depth)")
+    }
+    guard tensorCount <= Value.maximumTensorCount else {
+      throw MartletError(
+        .invalidArgument, "the value stands for \(tensorCount) tensors",
+        expected: "at most \(Value.maximumTensorCount)", actual: "\(tensorCount)")
     }
   }
 }

@@ -21,16 +21,7 @@ public func martlet_value_create_sequence(
   make(value) { () throws(MartletError) in
     let type = dtype == 0 ? nil : try anyDType(dtype)
     let values = try HandleTable.shared.values(elements, count, "elements")
-    var kind = ValueKind.tensor(type, nil)
-    for (index, element) in values.enumerated() {
-      let own = element.kind.withoutExtents
-      guard let common = kind == .unknownTensor ? own : kind.common(with: own) else {
-        throw MartletError(
-          .invalidDType, "elements[\(index)] is \(own.text) in a sequence of \(kind.text)",
-          input: "elements[\(index)]", expected: kind.text, actual: own.text)
-      }
-      kind = common.completed(by: own)
-    }
+    try checkKinds(values, .tensor(type, nil), "elements", in: "a sequence")
     return .sequence(ValueSequence(values, dtype: type))
   }
 }
@@ -63,6 +54,8 @@ public func martlet_value_create_map(
         "there are \(values.count) values for keys of shape \(Shape.text(keys.shape))",
         input: "keys", expected: Shape.text([values.count]), actual: Shape.text(keys.shape))
     }
+    try checkKinds(values, .unknownTensor, "values", in: "a map")
+    try checkKeys(keys)
     return .map(ValueMap(keys: keys, values: values))
   }
 }
@@ -191,6 +184,38 @@ public func martlet_context_run_values(
 
 // MARK: - Parts
 
+/// Throws `invalidDType` unless all parts are of one kind, which is not other than `kind`.
+private func checkKinds(
+  _ parts: [Value], _ kind: ValueKind, _ parameter: String, in whole: String
+) throws(MartletError) {
+  var kind = kind
+  for (index, part) in parts.enumerated() {
+    let own = part.kind.withoutExtents
+    guard let common = kind == .unknownTensor ? own : kind.common(with: own) else {
+      throw MartletError(
+        .invalidDType, "\(parameter)[\(index)] is \(own.text) in \(whole) of \(kind.text)",
+        input: "\(parameter)[\(index)]", expected: kind.text, actual: own.text)
+    }
+    kind = common.completed(by: own)
+  }
+}
+
+/// Throws `invalidArgument` where a key of a map is there twice.
+private func checkKeys(_ keys: Tensor) throws(MartletError) {
+  var seen: Set<String> = []
+  for index in 0..<keys.count {
+    let key =
+      keys.dtype == .string
+      ? keys.text(at: index)?.string ?? ""
+      : "\(keys.typed(Int64.self)[index * keys.strides[0]])"
+    guard seen.insert(key).inserted else {
+      throw MartletError(
+        .invalidArgument, "the key '\(key)' is there twice", input: "keys[\(index)]",
+        expected: "each key once", actual: "'\(key)' again")
+    }
+  }
+}
+
 /// Makes a value handle of what `body` gives.
 private func make(
   _ slot: UnsafeMutablePointer<OpaquePointer?>?, _ function: StaticString = #function,
@@ -200,7 +225,7 @@ private func make(
   return boundary(function) { () throws(MartletError) in
     let result = try required(slot, "value")
     let value = try body()
-    try value.checkDepth()
+    try value.checkExtent()
     result.pointee = try HandleTable.shared.create(ValueObject(value))
   }
 }

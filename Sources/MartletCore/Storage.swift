@@ -14,6 +14,8 @@ package final class Storage: @unchecked Sendable {
   package let isReadOnly: Bool
   /// Whether these are the bytes of a mapped file: pages let go come back by themselves.
   package let isMappedFile: Bool
+  /// Whether what lies in it is written over by the next run: results that a plan laid out.
+  package let isArena: Bool
   /// The strings whose references the bytes are; nil for numbers.
   package let texts: TextSlots?
   private let deallocate: (@Sendable () -> Void)?
@@ -38,7 +40,10 @@ package final class Storage: @unchecked Sendable {
 
   /// Allocates uninitialised memory, which counts against `allowance` while it is there; throws
   /// `outOfMemory`, also for more than the machine has, and `limitExceeded`.
-  package init(byteCount: Int, _ allowance: RunAllowance? = nil) throws(MartletError) {
+  package init(
+    byteCount: Int, _ allowance: RunAllowance? = nil, isArena: Bool = false
+  ) throws(MartletError) {
+    self.isArena = isArena
     claim = try MemoryClaim.of(bytes: byteCount, allowance)
     guard byteCount >= 0, byteCount <= Storage.physicalBytes,
       let base = Storage.block(byteCount: byteCount)
@@ -87,6 +92,7 @@ package final class Storage: @unchecked Sendable {
     self.byteCount = byteCount
     self.isReadOnly = isReadOnly
     self.isMappedFile = isMappedFile
+    self.isArena = false
     self.texts = nil
     self.deallocate = deallocate
     self.claim = nil
@@ -118,6 +124,7 @@ package final class Storage: @unchecked Sendable {
     byteCount = bytes
     isReadOnly = false
     isMappedFile = false
+    isArena = false
     self.texts = texts
     deallocate = nil
     isOwned = false

@@ -78,9 +78,9 @@ extension Tensor {
       expected: Shape.text(newShape), actual: Shape.text(shape))
   }
 
-  /// The same elements, which may not be written through it.
+  /// The same elements, which may not be written through it; strings never can, once they are given.
   package var readOnly: Tensor {
-    guard !storage.isReadOnly else { return self }
+    guard !storage.isReadOnly, storage.texts == nil else { return self }
     let owner = storage
     let view = Storage(borrowing: owner.base, byteCount: owner.byteCount, isReadOnly: true) {
       _ = owner

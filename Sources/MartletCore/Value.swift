@@ -1,3 +1,5 @@
+import Synchronization
+
 /// What slots, operators and handles carry.
 package enum Value: Sendable {
   case tensor(Tensor)
@@ -13,16 +15,27 @@ package enum Value: Sendable {
   /// Types and values nested deeper than this are refused, so that what walks them needs a bounded
   /// stack.
   package static let maximumDepth = 16
+  /// Values of more tensors than this are refused where a caller makes them: parts may be shared, so
+  /// that a few of them nested stand for more than can be walked.
+  package static let maximumTensorCount = 1 << 22
 
-  /// Whether it is nested no deeper than `limit` levels.
-  package func isShallower(than limit: Int = maximumDepth) -> Bool {
-    guard limit > 0 else { return false }
+  /// Levels of nesting; 1 for a tensor.
+  package var depth: Int {
     switch self {
-    case .tensor, .state, .optional(nil): return true
-    case .sequence(let sequence):
-      return sequence.elements.allSatisfy { $0.isShallower(than: limit - 1) }
-    case .optional(let value?): return value.isShallower(than: limit - 1)
-    case .map(let map): return map.values.allSatisfy { $0.isShallower(than: limit - 1) }
+    case .tensor, .state, .optional(nil): 1
+    case .optional(let value?): 1 + value.depth
+    case .sequence(let sequence): sequence.depth
+    case .map(let map): map.depth
+    }
+  }
+
+  /// Tensors in it, those that stand in it twice counted twice.
+  package var tensorCount: Int {
+    switch self {
+    case .tensor, .state: 1
+    case .optional(let value): value?.tensorCount ?? 0
+    case .sequence(let sequence): sequence.tensorCount
+    case .map(let map): map.tensorCount
     }
   }
 
@@ -54,6 +67,29 @@ package enum Value: Sendable {
 }
 
 extension Value {
+  /// Levels and tensors of what holds these parts.
+  fileprivate static func extent(of parts: [Value]) -> (depth: Int, tensorCount: Int) {
+    var (depth, count) = (0, 0)
+    for part in parts {
+      depth = max(depth, part.depth)
+      let (sum, overflow) = count.addingReportingOverflow(part.tensorCount)
+      count = overflow ? .max : sum
+    }
+    return (depth + 1, count)
+  }
+
+  /// Whether any tensor in it lies where another run may write over it; asked again and again of a
+  /// sequence that is handed on, its elements are looked at once.
+  package var liesInArena: Bool {
+    switch self {
+    case .tensor(let tensor): tensor.storage.isArena
+    case .sequence(let sequence): sequence.liesInArena
+    case .optional(let value): value?.liesInArena ?? false
+    case .map(let map): map.keys.storage.isArena || map.values.contains { $0.liesInArena }
+    case .state: false
+    }
+  }
+
   /// Whether any tensor in it satisfies `predicate`.
   package func contains(_ predicate: (Tensor) -> Bool) -> Bool {
     switch self {
@@ -94,13 +130,25 @@ package final class ValueSequence: Sendable {
   /// The element type of the tensors in it; nil where an empty sequence does not say.
   package let dtype: DType?
   package let elements: [Value]
+  fileprivate let depth: Int
+  fileprivate let tensorCount: Int
   /// What they count for in the run that made the list; nil: nothing.
   fileprivate let claim: MemoryClaim?
+  /// Whether it is known that nothing in it lies in an arena.
+  private let isSettled = Atomic(false)
 
   package init(_ elements: [Value], dtype: DType? = nil, _ claim: MemoryClaim? = nil) {
     self.elements = elements
+    (depth, tensorCount) = Value.extent(of: elements)
     self.claim = claim
     self.dtype = dtype ?? elements.first?.tensor?.dtype
+  }
+
+  fileprivate var liesInArena: Bool {
+    if isSettled.load(ordering: .relaxed) { return false }
+    if elements.contains(where: { $0.liesInArena }) { return true }
+    isSettled.store(true, ordering: .relaxed)
+    return false
   }
 }
 
@@ -109,9 +157,12 @@ package final class ValueMap: Sendable {
   /// A vector with a key for each value, in no order that means anything.
   package let keys: Tensor
   package let values: [Value]
+  fileprivate let depth: Int
+  fileprivate let tensorCount: Int
 
   package init(keys: Tensor, values: [Value]) {
     self.keys = keys
     self.values = values
+    (depth, tensorCount) = Value.extent(of: values)
   }
 }

@@ -97,7 +97,7 @@ package indirect enum ValueKind: Sendable, Equatable {
 }
 
 extension Value {
-  /// Whether it is of this kind, as far as that says; each element of a sequence is asked.
+  /// Whether it is of this kind, as far as that says; each element of a sequence and a map is asked.
   package func agrees(with kind: ValueKind) -> Bool {
     switch (self, kind) {
     case (.sequence(let sequence), .sequence(let element)):
@@ -106,6 +106,8 @@ extension Value {
       }
       return sequence.elements.allSatisfy { $0.agrees(with: element) }
     case (.optional(let value), .optional(let element)): return value?.agrees(with: element) ?? true
+    case (.map(let map), .map(let key, let element)):
+      return map.keys.dtype == key && map.values.allSatisfy { $0.agrees(with: element) }
     default: return self.kind.agrees(with: kind)
     }
   }

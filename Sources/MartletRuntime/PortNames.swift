@@ -22,21 +22,21 @@ package struct PortNames: Sendable {
   /// more often than the model lists it.
   package func positions(of names: [String]) throws(MartletError) -> [Int] {
     var positions: [Int] = []
-    var isGiven = [Bool](repeating: false, count: all.count)
+    var next = first
     for name in names {
-      guard var position = first[name] else {
+      guard var position = next[name] else {
         throw MartletError(
           .notFound, "the model has no \(kind) '\(name)'; its \(kind)s are \(list(all))",
           input: name,
           expected: list(all), actual: name)
       }
-      while position < all.count, isGiven[position] || all[position] != name { position += 1 }
+      while position < all.count, all[position] != name { position += 1 }
       guard position < all.count else {
         throw MartletError(
           .invalidArgument, "\(kind) '\(name)' is given more than once", input: name,
           expected: "each \(kind) once", actual: "'\(name)' again")
       }
-      isGiven[position] = true
+      next[name] = position + 1
       positions.append(position)
     }
     return positions

@@ -131,8 +131,32 @@ static void containers(void) {
   martlet_tensor_release(tensor);
   check_status(MARTLET_INVALID_SHAPE, martlet_value_create_map(keys, elements, 1, &none));
   check_status(MARTLET_INVALID_DTYPE, martlet_value_create_map(wrong, elements, 2, &none));
+  martlet_value *unlike[] = {elements[0], sequence};
+  check_status(MARTLET_INVALID_DTYPE, martlet_value_create_map(keys, unlike, 2, &none));
+  check_says(martlet_last_error()->input, "values[1]", "input");
+  martlet_tensor_release(keys);
+  const char *twice[] = {"x", "x"};
+  check_ok(martlet_tensor_from_strings(twice, NULL, 1, two, &keys));
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_value_create_map(keys, elements, 2, &none));
   martlet_tensor_release(keys);
   martlet_tensor_release(wrong);
+
+  // A sequence of a sequence of ... of one shared tensor: few bytes, more tensors than can be walked.
+  enum { MANY = 64 };
+  martlet_value *shared = elements[0];
+  check_ok(martlet_value_retain(shared));
+  martlet_status grown = MARTLET_OK;
+  for (int level = 0; level < 8 && grown == MARTLET_OK; ++level) {
+    martlet_value *copies[MANY], *outer = NULL;
+    for (int i = 0; i < MANY; ++i) copies[i] = shared;
+    grown = martlet_value_create_sequence(copies, MANY, MARTLET_DTYPE_UNKNOWN, &outer);
+    if (grown == MARTLET_OK) {
+      martlet_value_release(shared);
+      shared = outer;
+    }
+  }
+  check(grown == MARTLET_INVALID_ARGUMENT, "and so have the tensors that a value stands for");
+  martlet_value_release(shared);
 
   martlet_value *nest = NULL;
   check_ok(martlet_value_create_optional(sequence, &nest));

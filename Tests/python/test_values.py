@@ -124,6 +124,30 @@ def test_a_dict_is_a_map():
         assert {key: value.item() for key, value in result.items()} == given
 
 
+def test_an_empty_dict_is_a_map_of_the_declared_keys():
+    for key in (TensorProto.INT64, TensorProto.STRING):
+        kind = helper.make_map_type_proto(key, FLOATS)
+        model = load([helper.make_node("Identity", ["m"], ["y"])], [("m", kind)], [("y", kind)])
+        assert model({}) == {}
+
+
+def test_extents_with_parentheses_leave_a_model_one_of_tensors():
+    shape = ["floor(h/2)"]
+    model = load(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        [("x", (TensorProto.FLOAT, shape))],
+        [("y", (TensorProto.FLOAT, shape))],
+    )
+    result = np.zeros(3, np.float32)
+    model.run({"x": np.array([-1, 0, 2], np.float32)}, out={"y": result})
+    assert result.tolist() == [0, 0, 2]
+
+
+def test_numpy_reads_a_state():
+    keys = np.arange(6, dtype=np.float32).reshape(2, 3)
+    assert np.array_equal(np.asarray(martlet.State(keys, axis=1, capacity=8)), keys)
+
+
 def test_a_state_grows_from_run_to_run_as_tensors_would():
     shape = [1, 2, None, 4]
     nodes = [helper.make_node("Attention", ["q", "k", "v", "", "pk", "pv"], ["y", "nk", "nv"])]

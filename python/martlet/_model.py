@@ -116,7 +116,11 @@ class Model:
         every = tuple(dict.fromkeys(self._output_names))
         self._every_output = (every, (None,) * len(every))
         # Where all are tensors, runs go the short way.
-        self._is_plain = not any("(" in value.type for value in self.inputs + self.outputs)
+        # (Extents in a type's text may have parentheses too.)
+        compound = ("sequence(", "optional(", "map(")
+        self._is_plain = not any(
+            value.type.startswith(compound) for value in self.inputs + self.outputs
+        )
         self._local = threading.local()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -44,6 +44,9 @@ class State:
         """The extents, outermost first."""
         return self.tensor.shape
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return self.tensor.__array__(dtype, copy)
+
     def __repr__(self) -> str:
         tensor = self.tensor
         return f"<martlet.State {tensor.dtype} {tensor.shape}>"
@@ -71,10 +74,10 @@ def to_value(given: Any, kind: str, what: str) -> _martlet.Value:
     if outer == "map":
         if not isinstance(given, dict):
             raise TypeError(f"{what} is a {type(given).__name__}; expected a dict: {kind}")
-        element = inner.partition(", ")[2]
+        key_type, _, element = inner.partition(", ")
         values = tuple(to_value(item, element, f"{what}[{key!r}]") for key, item in given.items())
         keys = list(given)
-        if all(isinstance(key, str) for key in keys) and keys:
+        if key_type == "string":
             return _martlet.value_map(_martlet.from_strings(tuple(keys), (len(keys),)), values)
         from martlet._interop import from_nested
 

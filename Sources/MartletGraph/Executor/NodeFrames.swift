@@ -49,7 +49,7 @@ final class NodeFrames {
 
   /// Hands a value of this run to its readers; throws where an operator does not take its kind.
   func give(_ value: Value?, to readers: [Plan.Reader]) throws(MartletError) {
-    if let value, !value.isNumbers, !value.isShallower() {
+    if let value, !value.isNumbers, value.depth > Value.maximumDepth {
       throw MartletError(
         .invalidArgument, "a value is nested deeper than \(Value.maximumDepth)",
         expected: "at most \(Value.maximumDepth) levels", actual: "more")

@@ -25,8 +25,13 @@ final class PlanRunner {
     }
   }
 
+  private let isRegion: Bool
+  /// The node that runs.
+  private var current = 0
+
   init(_ plan: Plan, isRegion: Bool = false) {
     self.plan = plan
+    self.isRegion = isRegion
     context = RunContext()
     let frames = NodeFrames(plan)
     var regions: [Int: [RegionRun]] = [:]
@@ -65,6 +70,7 @@ final class PlanRunner {
       context.regions = []
       context.checkpoint = nil
     }
+    setCheckpoint(progress)
     try layouts.prepare(inputs, frames, context)
     if !destinations.isEmpty {
       for (result, output) in plan.outputResults { context.places[result] = destinations[output] }
@@ -119,7 +125,8 @@ final class PlanRunner {
       }
       context.begin(places: nodes[index].results, areGiven: nodes[index].hasOutput)
       if let scratch { context.memory.planned.range = scratch[index] }
-      if nodes[index].hasRegions { enterRegions(index, progress) }
+      current = index
+      if nodes[index].hasRegions, let own = regions[index] { context.regions = own }
       let start = isProfiling ? mp_now_ns() : 0
       do throws(MartletError) {
         if nodes[index].mayBeNarrow {
@@ -186,17 +193,16 @@ final class PlanRunner {
     context.executions.removeAll(keepingCapacity: true)
   }
 
-  /// Makes the node's regions ready for its operator to run.
-  private func enterRegions(_ index: Int, _ progress: ProgressCallback?) {
-    guard let own = regions[index] else { return }
-    context.regions = own
-    // Inside a region the checkpoint is that of the run around it.
-    guard let progress else { return }
+  /// Has operators that take long ask at their checkpoints whether the run goes on. Inside a region the
+  /// checkpoint is that of the run around it.
+  private func setCheckpoint(_ progress: ProgressCallback?) {
+    guard !isRegion, progress != nil || context.memory.allowance?.isTimed == true else { return }
     let total = plan.nodes.count
     var nextReport: Int64 = 0
-    context.checkpoint = { () throws(MartletError) in
-      guard mp_now_ns() >= nextReport else { return }
-      try Progress.report("run", index, of: total, to: progress)
+    context.checkpoint = { [unowned self] () throws(MartletError) in
+      try context.memory.allowance?.checkTime()
+      guard let progress, mp_now_ns() >= nextReport else { return }
+      try Progress.report("run", current, of: total, to: progress)
       nextReport = mp_now_ns() + PlanRunner.reportingInterval
     }
   }

@@ -187,7 +187,7 @@ final class ShapeLayouts {
     activeBytes = bytes
     if (arena?.byteCount ?? -1) < bytes {
       arena = nil
-      arena = try Storage(byteCount: bytes)
+      arena = try Storage(byteCount: bytes, isArena: true)
     }
     guard let arena else { return }
     let copies = zip(inputs, offsets).map { input, offset -> Tensor? in
@@ -279,6 +279,7 @@ final class ShapeLayouts {
     case nil: return nil
     case .tensor(let tensor)?: return .tensor(try lasting(tensor, context))
     case let compound?:
+      guard compound.liesInArena else { return compound }
       return try compound.mapTensors { tensor throws(MartletError) in
         try lasting(tensor, context)
       }

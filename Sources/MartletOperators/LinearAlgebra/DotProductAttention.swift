@@ -246,7 +246,13 @@ struct DotProductAttention: Sendable {
       return (grown.tensor, grown)
     }
     var shape = new.shape
-    shape[2] += past.shape[2]
+    let (length, overflow) = shape[2].addingReportingOverflow(past.shape[2])
+    guard !overflow else {
+      throw .shape(
+        operatorName, inputs.name(index), expected: "at most \(Int.max - new.shape[2]) tokens",
+        actual: Shape.text(past.shape), input: inputs.name(index))
+    }
+    shape[2] = length
     let whole = try context.scratch(type, shape)
     var start = 0
     for piece in [try context.converted(past, to: type), new] {

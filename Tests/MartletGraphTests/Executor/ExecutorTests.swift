@@ -123,6 +123,25 @@ import Testing
     #expect(calls == 2)
   }
 
+  @Test("a long node asks whether the run goes on")
+  func cancelWithin() throws {
+    var graph = Graph()
+    let texts = graph.addInput("x", .string, [.symbol("n")])
+    graph.output(graph.node("RegexFullMatch", [texts], ["pattern": .string("a*")]))
+    try graph.inferTypes()
+    let executor = Executor(try Plan(graph))
+    let x = try Tensor(strings: [String](repeating: "aa", count: 600), [600])
+    var calls = 0
+    let error = martletError {
+      _ = try executor.run([x]) { _ in
+        calls += 1
+        return calls < 2
+      }
+    }
+    #expect(error?.code == .cancelled)
+    #expect(calls == 2)
+  }
+
   @Test("one plan serves executors on many threads")
   func threads() async throws {
     let plan = try Plan(chain(20))

@@ -231,5 +231,11 @@ import Testing
     #expect(throws: MartletError.self) {
       try run("Attention", [q, q, q, try wave([7], 3)])
     }
+    // Of no elements, and together of more tokens than there are numbers for.
+    let long = try Tensor(uninitialized: .float32, [1, 1, 1 << 62, 0])
+    let error = #expect(throws: MartletError.self) {
+      try run("Attention", [wave([1, 1, 1, 0], 3), long, long, nil, long, long])
+    }
+    #expect(error?.code == .invalidShape)
   }
 }
