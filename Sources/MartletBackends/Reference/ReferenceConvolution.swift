@@ -5,36 +5,39 @@ extension ReferenceBackend: ConvolutionProvider {
   package func convolution(_ problem: ConvolutionProblem) -> [Double] {
     let p = problem
     let rounds = roundsToBF16 && p.mode.permitsBF16 && p.reasonForFP32 == nil
+    // Read out of the problem once: its loops are many.
+    let (input, kernel, output) = (p.input, p.kernel, p.output)
+    let (stride, dilation, padding) = (p.stride, p.dilation, p.padding)
     let groupIn = p.inChannels / p.groups
     let groupOut = p.outChannels / p.groups
     func used(_ value: Float) -> Double {
       let value = rounds ? BFloat16.rounded(Double(value)) : Double(value)
       return sumsMagnitudes ? abs(value) : value
     }
-    let source = (0..<p.batch * p.inChannels * p.input.count).map { used(p.src[$0]) }
-    let weights = (0..<p.outChannels * groupIn * p.kernel.count).map { used(p.weights[$0]) }
+    let source = (0..<p.batch * p.inChannels * input.count).map { used(p.src[$0]) }
+    let weights = (0..<p.outChannels * groupIn * kernel.count).map { used(p.weights[$0]) }
     var result: [Double] = []
     for n in 0..<p.batch {
       for oc in 0..<p.outChannels {
-        for od in 0..<p.output.d {
-          for oh in 0..<p.output.h {
-            for ow in 0..<p.output.w {
+        for od in 0..<output.d {
+          for oh in 0..<output.h {
+            for ow in 0..<output.w {
               var sum = 0.0
               for c in 0..<groupIn {
-                let plane = (n * p.inChannels + oc / groupOut * groupIn + c) * p.input.count
-                let filter = (oc * groupIn + c) * p.kernel.count
-                for kd in 0..<p.kernel.d {
-                  let d = od * p.stride.d + kd * p.dilation.d - p.padding.d
-                  guard d >= 0, d < p.input.d else { continue }
-                  for kh in 0..<p.kernel.h {
-                    let h = oh * p.stride.h + kh * p.dilation.h - p.padding.h
-                    guard h >= 0, h < p.input.h else { continue }
-                    for kw in 0..<p.kernel.w {
-                      let w = ow * p.stride.w + kw * p.dilation.w - p.padding.w
-                      guard w >= 0, w < p.input.w else { continue }
+                let plane = (n * p.inChannels + oc / groupOut * groupIn + c) * input.count
+                let filter = (oc * groupIn + c) * kernel.count
+                for kd in 0..<kernel.d {
+                  let d = od * stride.d + kd * dilation.d - padding.d
+                  guard d >= 0, d < input.d else { continue }
+                  for kh in 0..<kernel.h {
+                    let h = oh * stride.h + kh * dilation.h - padding.h
+                    guard h >= 0, h < input.h else { continue }
+                    for kw in 0..<kernel.w {
+                      let w = ow * stride.w + kw * dilation.w - padding.w
+                      guard w >= 0, w < input.w else { continue }
                       sum +=
-                        source[plane + (d * p.input.h + h) * p.input.w + w]
-                        * weights[filter + (kd * p.kernel.h + kh) * p.kernel.w + kw]
+                        source[plane + (d * input.h + h) * input.w + w]
+                        * weights[filter + (kd * kernel.h + kh) * kernel.w + kw]
                     }
                   }
                 }
