@@ -124,6 +124,23 @@ def test_a_dict_is_a_map():
         assert {key: value.item() for key, value in result.items()} == given
 
 
+def test_names_are_refused_as_those_of_tensors_are():
+    kinds = {"sequence": SEQUENCE, "tensor": (TensorProto.FLOAT, [None])}
+    for what, kind in kinds.items():
+        model = load([helper.make_node("Identity", ["s"], ["y"])], [("s", kind)], [("y", kind)])
+        value = np.zeros(2, np.float32)
+        given = [value] if what == "sequence" else value
+        for run, error, name in [
+            (lambda m, x: m.run({}), martlet.InvalidArgumentError, "s"),
+            (lambda m, x: m.run({"s": x, "t": x}), martlet.NotFoundError, "t"),
+            (lambda m, x: m.run({"s": x}, outputs=["z"]), martlet.NotFoundError, "z"),
+        ]:
+            with pytest.raises(error, match=f"'{name}'") as caught:
+                run(model, given)
+            assert caught.value.input == name
+            assert caught.value.code == error.code
+
+
 def test_an_empty_dict_is_a_map_of_the_declared_keys():
     for key in (TensorProto.INT64, TensorProto.STRING):
         kind = helper.make_map_type_proto(key, FLOATS)

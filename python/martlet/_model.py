@@ -56,6 +56,18 @@ class Report:
         return self.text
 
 
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(f"'{name}'" for name in names) or "none"
+
+
+def _unknown(kind: str, name: str, names: tuple[str, ...]) -> _martlet.NotFoundError:
+    error = _martlet.NotFoundError(
+        f"the model has no {kind} '{name}'; its {kind}s are {_list(names)}"
+    )
+    error.input = name
+    return error
+
+
 class Model:
     """A loaded model; made by `load`. Any number of threads may run it at once.
 
@@ -154,20 +166,25 @@ class Model:
             return context.run(names, values, wanted, slots)
         if any(slot is not None for slot in slots):
             raise ValueError("out is for runs whose inputs and outputs are all tensors")
+        for name in wanted:
+            if name not in self._output_names:
+                raise _unknown("output", name, self._output_names)
         results = self._run_values(context, dict(zip(names, values, strict=True)))
         every = dict(zip(self._output_names, results, strict=True))
-        for name in wanted:
-            if name not in every:
-                raise ValueError(f"the model has no output '{name}'")
         return tuple(every[name] for name in wanted)
 
     def _run_values(self, context: _martlet.Context, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
         """All outputs, of inputs that need not be tensors."""
-        missing = [name for name in self._input_names if name not in inputs]
-        extra = [name for name in inputs if name not in self._input_names]
-        if missing or extra:
-            what = f"missing input {missing[0]!r}" if missing else f"no input {extra[0]!r}"
-            raise ValueError(f"{what}; the model's inputs are {', '.join(self._input_names)}")
+        for name in inputs:
+            if name not in self._input_names:
+                raise _unknown("input", name, self._input_names)
+        for name in self._input_names:
+            if name not in inputs:
+                missing = _martlet.InvalidArgumentError(
+                    f"missing input '{name}'; the model's inputs are {_list(self._input_names)}"
+                )
+                missing.input = name
+                raise missing
         values = tuple(
             to_value(inputs[value.name], value.type, f"input '{value.name}'")
             for value in self.inputs
