@@ -100,6 +100,9 @@ extension Value {
   /// Whether it is of this kind, as far as that says; each element of a sequence and a map is asked.
   package func agrees(with kind: ValueKind) -> Bool {
     switch (self, kind) {
+    // A sequence is asked for each of its elements whenever it is handed on.
+    case (.tensor(let tensor), .tensor(let dtype, nil)):
+      return dtype == nil || dtype == tensor.dtype
     case (.sequence(let sequence), .sequence(let element)):
       if sequence.elements.isEmpty {
         return ValueKind.tensor(sequence.dtype, nil).agrees(with: element)

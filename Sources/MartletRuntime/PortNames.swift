@@ -21,6 +21,8 @@ package struct PortNames: Sendable {
   /// Throws `notFound` for a name that the model does not have, `invalidArgument` for one that is given
   /// more often than the model lists it.
   package func positions(of names: [String]) throws(MartletError) -> [Int] {
+    // As most callers give them.
+    if names == all { return Array(all.indices) }
     var positions: [Int] = []
     var next = first
     for name in names {
@@ -48,16 +50,24 @@ package struct PortNames: Sendable {
   package func ordered<Value>(_ values: [Value], named names: [String]) throws(MartletError)
     -> [Value]
   {
+    if names == all, values.count == all.count { return values }
     var ordered = [Value?](repeating: nil, count: all.count)
     for (position, value) in zip(try positions(of: names), values) { ordered[position] = value }
-    let missing = zip(all, ordered).filter { $1 == nil }.map(\.0)
-    guard missing.isEmpty else {
-      throw MartletError(
-        .invalidArgument,
-        "missing \(kind) \(list(missing)); the model's \(kind)s are \(list(all))",
-        input: missing.first, expected: list(all), actual: list(names))
+    var whole: [Value] = []
+    whole.reserveCapacity(all.count)
+    for value in ordered {
+      guard let value else { throw missing(ordered.map { $0 == nil }, names) }
+      whole.append(value)
     }
-    return ordered.compactMap { $0 }
+    return whole
+  }
+
+  private func missing(_ isMissing: [Bool], _ names: [String]) -> MartletError {
+    let missing = all.indices.filter { isMissing[$0] }.map { all[$0] }
+    return MartletError(
+      .invalidArgument,
+      "missing \(kind) \(list(missing)); the model's \(kind)s are \(list(all))",
+      input: missing.first, expected: list(all), actual: list(names))
   }
 
   private func list(_ names: [String]) -> String {
