@@ -225,6 +225,13 @@ def main() -> int:
                 print(f"| {part} | {row['case']} | {threads} | {row['before']:.4f} "
                       f"| {row['after']:.4f} | {row['ratio']:.3f} "
                       f"| {'slower' if row['slower'] else ''} |", flush=True)  # fmt: skip
+    print("\n| part | threads | cases | slower | median of the ratios, after / before |")
+    print("|---|---|---|---|---|")
+    for part in arguments.parts:
+        for threads in arguments.threads:
+            own = [row for row in rows if (row["part"], row["threads"]) == (part, threads)]
+            print(f"| {part} | {threads} | {len(own)} | {sum(row['slower'] for row in own)} "
+                  f"| {statistics.median(row['ratio'] for row in own):.2f} |")  # fmt: skip
     slower = sum(row["slower"] for row in rows)
     print(f"\n{len(rows)} cases: {slower} slower, median ratio "
           f"{statistics.median(row['ratio'] for row in rows):.3f}")  # fmt: skip

@@ -810,8 +810,8 @@ typedef struct martlet_model_options {
  *                    each, sequences with their lists and what is in them, states with all the room that
  *                    they get. What earlier runs have left does not count, nor what the caller gives.
  *   "max_milliseconds"  how long a run may take; "0" (default): as long as it does. A run that is not done
- *                    then is ended with MARTLET_LIMIT_EXCEEDED, before its next node or iteration of a loop:
- *                    a node that has begun is not interrupted.
+ *                    then is ended with MARTLET_LIMIT_EXCEEDED, before its next node or iteration of a loop;
+ *                    of nodes that have begun, only some on strings and sequences look at the time.
  *
  * Of the loading:
  *   "optimize"       "1" (default): lossless passes over the graph; "0": run it as it was written.

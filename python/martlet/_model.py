@@ -409,8 +409,8 @@ def load(
         states included; 0 or none: as many as there are. Weights do not count, nor do results of
         earlier runs.
     max_milliseconds : int, optional
-        How long a run may take; 0 or none: as long as it does. A node that has begun is not
-        interrupted.
+        How long a run may take; 0 or none: as long as it does. The time is looked at before each
+        node and iteration of a loop, and within some nodes on strings and sequences.
     pool : ThreadPool, optional
         Whose threads run it; by default the process's. A pickled model takes none along.
     progress : callable, optional
