@@ -114,13 +114,14 @@ package struct IntegerConvolution: ConvolutionShaped {
   }
 }
 
+private func isByte(_ dtype: DType) -> Bool { dtype == .int8 || dtype == .uint8 }
+
 extension IntegerProblem {
   /// Throws `invalidShape` or `invalidDType` for what no backend can run.
   func validate() throws(MartletError) {
     guard m >= 0, n >= 0, k >= 0 else {
       throw MartletError(.invalidShape, "integer matmul: an extent is negative")
     }
-    func isByte(_ dtype: DType) -> Bool { dtype == .int8 || dtype == .uint8 }
     guard isByte(lhs.dtype) else {
       throw .dtype("integer matmul", "lhs", expected: "int8 or uint8", actual: lhs.dtype)
     }
@@ -140,7 +141,6 @@ extension IntegerProblem {
 extension IntegerConvolution {
   /// Throws `invalidShape` or `invalidDType` for what no backend can run.
   func validate() throws(MartletError) {
-    func isByte(_ dtype: DType) -> Bool { dtype == .int8 || dtype == .uint8 }
     guard isByte(srcType) else {
       throw .dtype("integer conv", "src", expected: "int8 or uint8", actual: srcType)
     }

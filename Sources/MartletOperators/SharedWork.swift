@@ -14,6 +14,12 @@ package protocol SharedWork: Sendable {
   ) -> (any BoundWork)?
 }
 
+extension SharedWork {
+  package func bind(
+    _ inputs: Inputs, into place: Tensor, _ preparation: Preparation
+  ) -> (any BoundWork)? { nil }
+}
+
 /// An operator that does its work and nothing else.
 package protocol SharingOperator: PreparingOperator {
   associatedtype Work: SharedWork

@@ -15,7 +15,7 @@ import MartletCore
 ///
 /// Complexity: 2·steps·batch·3·H·(input + H) floating-point operations per direction; scratch for
 /// steps·batch·3·H elements. Source: ONNX GRU-22.
-package struct GRU: RecurrentOperator {
+package struct GRU: SharingOperator {
   package static let schema = OperatorSchema(
     name: "GRU", inputs: ["X", "W", "R", "B", "sequence_lens", "initial_h"], requiredInputs: 3,
     outputs: ["Y", "Y_h"],
@@ -23,12 +23,12 @@ package struct GRU: RecurrentOperator {
       "linear_before_reset": "Whether the reset gate meets the state after its product (0)."
     ]) { first, _ in first })
 
-  package let layers: RecurrentLayers
+  package let work: RecurrentLayers
 
   package init(_ node: OperatorNode) throws(MartletError) {
     let resetsProduct = try node.attributes.bool("linear_before_reset", default: false)
     let attributes = try RecurrentAttributes(node.attributes, defaults: ["Sigmoid", "Tanh"])
-    layers = try RecurrentLayers(
+    work = try RecurrentLayers(
       Self.schema, .gru(resetsProduct: resetsProduct), attributes, node)
   }
 }

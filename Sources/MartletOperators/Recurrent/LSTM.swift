@@ -16,7 +16,7 @@ import MartletCore
 ///
 /// Complexity: 2·steps·batch·4·H·(input + H) floating-point operations per direction; scratch for
 /// steps·batch·4·H elements. Source: ONNX LSTM-22.
-package struct LSTM: RecurrentOperator {
+package struct LSTM: SharingOperator {
   package static let schema = OperatorSchema(
     name: "LSTM",
     inputs: ["X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"],
@@ -25,13 +25,13 @@ package struct LSTM: RecurrentOperator {
       "input_forget": "Whether the forget gate is 1 less the input gate (0)."
     ]) { first, _ in first })
 
-  package let layers: RecurrentLayers
+  package let work: RecurrentLayers
 
   package init(_ node: OperatorNode) throws(MartletError) {
     let couplesGates = try node.attributes.bool("input_forget", default: false)
     let attributes = try RecurrentAttributes(
       node.attributes, defaults: ["Sigmoid", "Tanh", "Tanh"])
-    layers = try RecurrentLayers(
+    work = try RecurrentLayers(
       Self.schema, .lstm(couplesGates: couplesGates), attributes, node)
   }
 }

@@ -12,16 +12,16 @@ import MartletCore
 ///
 /// Complexity: 2·steps·batch·H·(input + H) floating-point operations per direction; scratch for
 /// steps·batch·H elements. Source: ONNX RNN-22.
-package struct RNN: RecurrentOperator {
+package struct RNN: SharingOperator {
   package static let schema = OperatorSchema(
     name: "RNN", inputs: ["X", "W", "R", "B", "sequence_lens", "initial_h"], requiredInputs: 3,
     outputs: ["Y", "Y_h"], attributes: RecurrentAttributes.descriptions)
 
-  package let layers: RecurrentLayers
+  package let work: RecurrentLayers
 
   package init(_ node: OperatorNode) throws(MartletError) {
     let attributes = try RecurrentAttributes(
       node.attributes, defaults: ["Tanh"], isLenient: true)
-    layers = try RecurrentLayers(Self.schema, .simple, attributes, node)
+    work = try RecurrentLayers(Self.schema, .simple, attributes, node)
   }
 }

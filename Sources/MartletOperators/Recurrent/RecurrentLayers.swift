@@ -1,32 +1,11 @@
 import MartletBackends
 import MartletCore
 
-/// LSTM, GRU or RNN.
-package protocol RecurrentOperator: PreparingOperator {
-  var layers: RecurrentLayers { get }
-}
-
-extension RecurrentOperator {
-  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
-    try layers.infer(inputs)
-  }
-
-  package func prepare(
-    _ inputs: [ValueType?], _ preparation: Preparation
-  ) throws(MartletError) -> [Int] {
-    try layers.prepare(inputs, preparation)
-  }
-
-  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    try layers.run(inputs, context)
-  }
-}
-
 /// What LSTM, GRU and RNN are: the inputs' product for all steps at once, then each direction's steps.
 ///
 /// Inputs are X, W, R, B, sequence_lens, initial_h, initial_c, P; outputs Y, Y_h, Y_c. 16-bit floats
 /// are computed in float32 and rounded once, on their way out.
-package struct RecurrentLayers: Sendable {
+package struct RecurrentLayers: SharedWork {
   private let schema: OperatorSchema
   private let cell: RecurrentCell
   private let attributes: RecurrentAttributes
@@ -44,19 +23,19 @@ package struct RecurrentLayers: Sendable {
     outputCount = min(max(node.outputCount, 1), schema.outputs.count)
   }
 
-  func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
+  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
     let shapes = try RecurrentShapes(inputs, schema, attributes, gates: cell.gateCount)
     let dtype = inputs.type(0)?.dtype ?? inputs.type(1)?.dtype ?? inputs.type(2)?.dtype
     return shapes.outputs.prefix(outputCount).map { ValueType(dtype: dtype, shape: $0) }
   }
 
-  func prepare(
+  package func prepare(
     _ inputs: [ValueType?], _ preparation: Preparation
   ) throws(MartletError) -> [Int] {
     try weights.prepare(inputs, directions: attributes.directions, preparation)
   }
 
-  func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
+  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let x = try inputs.float(0)
     for index in 1...2 { _ = try inputs.required(index, like: x.dtype) }
     let types = (0..<inputs.count).map { index in
