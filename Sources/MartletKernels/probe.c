@@ -80,18 +80,15 @@ static bool probe_shape(const mk_gemm_row *row, int64_t m, int64_t n, int64_t k,
   return holds(dst, m * n, row->dst, untouched);
 }
 
-static bool probe_gemm_rows(const mk_gemm_row *rows, int32_t count) {
-  for (int32_t r = 0; r < count; r++) {
-    const mk_gemm_row *row = &rows[r];
-    const int64_t ms[] = {1, row->mr - 1, row->mr}, ns[] = {1, row->nr - 1, row->nr};
-    const int64_t ks[] = {0, 1, 5, PROBE_MAX_K};
-    if (row->mr > PROBE_MAX_M || row->nr > PROBE_MAX_N) return false;
-    for (int m = 0; m < 3; m++) {
-      for (int n = 0; n < 3; n++) {
-        for (int k = 0; k < 4; k++) {
-          if (!probe_shape(row, ms[m], ns[n], ks[k], false)) return false;
-          if (ms[m] <= row->stream_mr && !probe_shape(row, ms[m], ns[n], ks[k], true)) return false;
-        }
+static bool probe_gemm_row(const mk_gemm_row *row) {
+  const int64_t ms[] = {1, row->mr - 1, row->mr}, ns[] = {1, row->nr - 1, row->nr};
+  const int64_t ks[] = {0, 1, 5, PROBE_MAX_K};
+  if (row->mr > PROBE_MAX_M || row->nr > PROBE_MAX_N) return false;
+  for (int m = 0; m < 3; m++) {
+    for (int n = 0; n < 3; n++) {
+      for (int k = 0; k < 4; k++) {
+        if (!probe_shape(row, ms[m], ns[n], ks[k], false)) return false;
+        if (ms[m] <= row->stream_mr && !probe_shape(row, ms[m], ns[n], ks[k], true)) return false;
       }
     }
   }
@@ -180,7 +177,18 @@ static bool probe_int8_row(const mk_int8_row *row) {
 }
 
 bool mk_isa_passes(const mk_isa *isa) {
-  return (isa->check == NULL || isa->check()) &&
-         probe_gemm_rows(isa->gemm_rows, isa->gemm_row_count) &&
-         (isa->int8_row == NULL || probe_int8_row(isa->int8_row));
+  bool passes = isa->check == NULL || isa->check();
+  for (int32_t r = 0; passes && r < isa->gemm_row_count; r++) {
+    const mk_gemm_row *const row = &isa->gemm_rows[r];
+    if (row->begin) row->begin();
+    passes = probe_gemm_row(row);
+    if (row->end) row->end();
+  }
+  if (passes && isa->int8_row) {
+    const mk_int8_row *const row = isa->int8_row;
+    if (row->begin) row->begin();
+    passes = probe_int8_row(row);
+    if (row->end) row->end();
+  }
+  return passes;
 }

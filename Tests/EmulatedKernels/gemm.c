@@ -787,7 +787,7 @@ static void test_rounding_in_place(const mk_gemm_row *row, product_order order, 
   free_problem(&q);
 }
 
-void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order order) {
+static void test_row(const mk_isa *isa, const mk_gemm_row *row, product_order order) {
   begin_section(isa->name, "packing");
   test_pack_rhs(row);
   test_pack_conv(row);
@@ -908,4 +908,10 @@ void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order orde
     test_small(row, order, m, 3 * row->nr + 3, 9, ORDINARY);
     if (m <= row->mr) test_small(row, order, m, 1 + random_below(vector), 300, SPECIAL);
   }
+}
+
+void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order order) {
+  if (row->begin) row->begin();
+  test_row(isa, row, order);
+  if (row->end) row->end();
 }

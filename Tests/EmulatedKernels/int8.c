@@ -278,6 +278,7 @@ static void test_quantize(const mk_int8_row *row, int64_t n) {
 void test_int8_row(const mk_isa *isa) {
   const mk_int8_row *row = isa->int8_row;
   begin_section(isa->name, "integer products");
+  if (row->begin) row->begin();
   for (int64_t m = 0; m <= row->mr; m++)
     for (int64_t n = 0; n <= row->nr; n++)
       for (int64_t k = 0; k <= 9; k++) test_product(row, m, n, k);
@@ -285,6 +286,7 @@ void test_int8_row(const mk_isa *isa) {
     test_product(row, 1 + random_below(row->mr), 1 + random_below(row->nr), random_below(700));
   // Sums that wrap around.
   test_product(row, row->mr, row->nr, 8000);
+  if (row->end) row->end();
   begin_section(isa->name, "finishing");
   for (int i = 0; i < 2000; i++) test_finish(row, random_below(4), random_below(50));
   begin_section(isa->name, "quantising");

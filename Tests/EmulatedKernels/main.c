@@ -154,6 +154,7 @@ int main(int argc, char **argv) {
       test_conv_kernels(isa, &isa->gemm_rows[r], is_fused(isa));
     }
     if (isa->int8_row) test_int8_row(isa);
+    if (isa->needs == 0) test_hooks(isa, order_of(&isa->gemm_rows[0], pinned));
     // A later instruction set that has nothing of its own points at its predecessor's table.
     bool tested = false;
     for (int k = 1; k < i; k++)

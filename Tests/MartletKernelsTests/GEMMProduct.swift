@@ -124,7 +124,7 @@ final class GEMMProduct {
             UInt32(p == 0 ? MK_FIRST_K : 0) | UInt32(p + depth == k ? MK_LAST_K : 0)
           withUnsafePointer(to: &e) { pointer in
             tile.epilogue = choice == nil ? nil : pointer
-            row.row.pointee.tile(&tile)
+            row.configured { row.row.pointee.tile(&tile) }
           }
           p += depth
         } while p < k
@@ -145,7 +145,7 @@ final class GEMMProduct {
     stream.dst_stride = Int64(dstStride)
     withUnsafePointer(to: &e) { pointer in
       stream.epilogue = choice == nil ? nil : pointer
-      row.row.pointee.stream(&stream)
+      row.configured { row.row.pointee.stream(&stream) }
     }
     return result()
   }

@@ -20,6 +20,13 @@ struct KernelRow: CustomTestStringConvertible, Sendable {
   func panelBytes(_ k: Int) -> Int { (k + kr - 1) / kr * nr * 4 }
   func panels(_ n: Int) -> Int { (n + nr - 1) / nr }
 
+  /// Runs `body`, which calls tiles, between the row's hooks.
+  func configured(_ body: () -> Void) {
+    row.pointee.begin?()
+    body()
+    row.pointee.end?()
+  }
+
   /// The rows of every instruction set whose needs this processor meets.
   static let runnable: [KernelRow] = isas.flatMap { isa in
     (0..<Int(isa.pointee.gemm_row_count)).compactMap { index -> KernelRow? in
