@@ -61,4 +61,13 @@ package enum Inference {
   package static func unknownShape(rank: Int) -> [Dimension] {
     [Dimension](repeating: .unknown, count: rank)
   }
+
+  /// A shape with as many extents as the vector `list` has elements: nil where that is not known, or
+  /// more than any tensor has.
+  static func unknownShape(of list: ValueType?) -> [Dimension]? {
+    guard let shape = list?.shape, shape.count == 1, case .known(let rank) = shape[0],
+      (0...Shape.maximumRank).contains(rank)
+    else { return nil }
+    return unknownShape(rank: rank)
+  }
 }

@@ -105,20 +105,45 @@ package final class Inputs {
     try required(index, { $0 == dtype }, "\(dtype)")
   }
 
-  /// The elements of the integer input at `index`, a vector or a scalar.
+  /// The elements of the integer input at `index`, a vector or a scalar that speaks of axes: of two
+  /// numbers for each at the most.
   package func integers(_ index: Int) throws(MartletError) -> [Int] {
+    let tensor = try list(index)
+    guard tensor.count <= 2 * Shape.maximumRank else {
+      throw .shape(
+        operatorName, "\(name(index)) is too long",
+        expected: "at most \(2 * Shape.maximumRank) elements", actual: "\(tensor.count) elements",
+        input: name(index))
+    }
+    return SmallTensors.integers(tensor)
+  }
+
+  package func optionalIntegers(_ index: Int) throws(MartletError) -> [Int]? {
+    optional(index) == nil ? nil : try integers(index)
+  }
+
+  /// The elements of the integer input at `index`, a vector or a scalar of any length for which there
+  /// is room.
+  package func integers(_ index: Int, _ context: RunContext) throws(MartletError) -> [Int] {
+    let tensor = try list(index)
+    try context.checkRoom(tensor.count, operatorName)
+    return SmallTensors.integers(tensor)
+  }
+
+  package func optionalIntegers(
+    _ index: Int, _ context: RunContext
+  ) throws(MartletError) -> [Int]? {
+    optional(index) == nil ? nil : try integers(index, context)
+  }
+
+  private func list(_ index: Int) throws(MartletError) -> Tensor {
     let tensor = try required(index, \.isInteger, "an integer type")
     guard tensor.rank <= 1 else {
       throw .shape(
         operatorName, "\(name(index)) must be a vector", expected: "rank 0 or 1",
         actual: "rank \(tensor.rank)", input: name(index))
     }
-    try Indices.checkRoom(tensor.count, operatorName)
-    return SmallTensors.integers(tensor)
-  }
-
-  package func optionalIntegers(_ index: Int) throws(MartletError) -> [Int]? {
-    optional(index) == nil ? nil : try integers(index)
+    return tensor
   }
 
   /// The single integer at `index`.

@@ -20,6 +20,25 @@ extension RunContext {
     try workspace.converted(tensor, to: dtype)
   }
 
+  /// Throws where a list of `count` integers cannot be had: `limitExceeded` where the run may not hold
+  /// so much, else `outOfMemory`. A view may claim more elements than there is memory, and an array
+  /// that cannot grow would end the process.
+  func checkRoom(_ count: Int, _ operatorName: String) throws(MartletError) {
+    if count < 1 << 14 { return }
+    // An array that grows holds twice its elements, and for a moment the elements themselves.
+    let (bytes, overflow) = count.multipliedReportingOverflow(by: 32)
+    if !overflow, let allowance = memory.allowance {
+      try allowance.take(bytes: bytes)
+      allowance.giveBack(bytes: bytes)
+    }
+    if count < 1 << 20 { return }
+    guard !overflow, (try? Storage(byteCount: bytes)) != nil else {
+      throw MartletError(
+        .outOfMemory, "\(operatorName): no memory for \(count) indices",
+        operatorName: operatorName, actual: "\(count) indices")
+    }
+  }
+
   /// `result` as output 0 in `dtype`: itself, or converted into the output's memory.
   package func finish(
     _ result: Tensor, as dtype: DType, output index: Int = 0,

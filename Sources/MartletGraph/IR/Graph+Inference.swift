@@ -43,7 +43,7 @@ extension Graph {
       types = try operation.infer(inputs)
     } catch { throw error.at(node) }
     while types.count < node.outputs.count { types.append(ValueType(dtype: nil, shape: nil)) }
-    return Array(types.prefix(node.outputs.count))
+    return types.prefix(node.outputs.count).map(\.followed)
   }
 
   /// Infers the types of all values from those of the inputs, in the order of the nodes, those inside
@@ -115,6 +115,15 @@ extension Graph {
 }
 
 extension ValueType {
+  /// This type without what grows from node to node and helps nobody: extents of a tensor of more axes
+  /// than tensors have, which the run refuses, and the elements of long vectors.
+  fileprivate var followed: ValueType {
+    var type = self
+    if let rank, rank > Shape.maximumRank { type.shape = nil }
+    if let elements, elements.count > Inference.elementLimit { type.elements = nil }
+    return type
+  }
+
   /// Whether as much is known of one as of the other, and the same; constants are compared as the
   /// memory that they are.
   package func isSame(as other: ValueType) -> Bool {

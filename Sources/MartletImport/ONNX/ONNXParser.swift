@@ -317,6 +317,9 @@ enum ONNXParser {
         try reader.skip(field)
         continue
       }
+      guard shape.count < Shape.maximumRank else {
+        throw reader.error("the shape has more than \(Shape.maximumRank) dimensions")
+      }
       var dimension = Dimension.unknown
       var axis = try reader.message(field, "dim[\(shape.count)]")
       while let field = try axis.next() {

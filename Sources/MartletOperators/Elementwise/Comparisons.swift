@@ -41,7 +41,7 @@ extension ComparisonOperator {
     let b = try inputs.required(1, like: a.dtype)
     let output = try context.output(0, .bool, try inputs.broadcastShape(0..<2))
     if a.dtype == .string {
-      try StringComparison.equal(a, b, into: output)
+      try StringComparison.equal(a, b, into: output, context)
     } else {
       try Elementwise.compare(Self.comparison, a, b, into: output, context.workspace)
     }

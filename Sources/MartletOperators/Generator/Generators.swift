@@ -82,9 +82,8 @@ package struct ConstantOfShape: Operator {
         result.elements = [Dimension](
           repeating: .known(SmallTensors.integers(value)[0]), count: count)
       }
-    } else if let shape = inputs.type(0)?.shape, shape.count == 1, case .known(let rank) = shape[0]
-    {
-      result.shape = Inference.unknownShape(rank: rank)
+    } else {
+      result.shape = Inference.unknownShape(of: inputs.type(0))
     }
     return [result]
   }

@@ -38,7 +38,7 @@ package struct Gather: Operator {
     let indices = try inputs.required(1, { $0 == .int64 || $0 == .int32 }, "int32 or int64")
     let axis = try Shape.normalizedAxis(self.axis, rank: data.rank, operatorName: "Gather")
     let picked = try Indices.normalized(
-      indices, bound: data.shape[axis], axis: axis, operatorName: "Gather")
+      indices, bound: data.shape[axis], axis: axis, operatorName: "Gather", context)
     if indices.rank == 0 {
       let slice = data.sliced(axis: axis, start: picked[0], count: 1, step: 1)
       var (shape, strides) = (slice.shape, slice.strides)
@@ -81,7 +81,7 @@ package struct GatherElements: Operator {
     let axis = try Shape.normalizedAxis(
       self.axis, rank: data.rank, operatorName: "GatherElements")
     let offsets = try Indices.elementOffsets(
-      indices, data.shape, axis: axis, operatorName: "GatherElements")
+      indices, data.shape, axis: axis, operatorName: "GatherElements", context)
     let output = try context.output(0, data.dtype, indices.shape)
     Gathering.slices(
       try context.contiguous(data), atOffsets: offsets, slice: 1, into: output, context.workspace)
@@ -114,7 +114,7 @@ package struct GatherND: Operator {
     let data = try inputs.required(0)
     let indices = try inputs.required(1, { $0 == .int64 || $0 == .int32 }, "int32 or int64")
     let (offsets, slice) = try Indices.sliceOffsets(
-      indices, data.shape, batchDims: batchDims, operatorName: "GatherND")
+      indices, data.shape, batchDims: batchDims, operatorName: "GatherND", context)
     let output = try context.output(0, data.dtype, indices.shape.dropLast() + slice)
     Gathering.slices(
       try context.contiguous(data), atOffsets: offsets, slice: slice.reduce(1, *), into: output,

@@ -3,24 +3,12 @@ import MartletCore
 
 /// Index tensors made into plain integers inside their bounds.
 enum Indices {
-  /// Throws `outOfMemory` where a list of `count` integers cannot be had: a view may claim more
-  /// elements than there is memory, and an array that cannot grow would end the process.
-  static func checkRoom(_ count: Int, _ operatorName: String) throws(MartletError) {
-    if count < 1 << 20 { return }
-    let (bytes, overflow) = count.multipliedReportingOverflow(by: 32)
-    guard !overflow, (try? Storage(byteCount: bytes)) != nil else {
-      throw MartletError(
-        .outOfMemory, "\(operatorName): no memory for \(count) indices",
-        operatorName: operatorName, actual: "\(count) indices")
-    }
-  }
-
   /// The elements of an int32 or int64 tensor in row-major order, counted from the front; throws on
   /// one outside -bound..<bound, naming it.
   static func normalized(
-    _ indices: Tensor, bound: Int, axis: Int, operatorName: String
+    _ indices: Tensor, bound: Int, axis: Int, operatorName: String, _ context: RunContext
   ) throws(MartletError) -> [Int] {
-    try checkRoom(indices.count, operatorName)
+    try context.checkRoom(indices.count, operatorName)
     var values = SmallTensors.integers(indices)
     for position in values.indices {
       let index = values[position]
@@ -45,7 +33,7 @@ enum Indices {
   /// For each element of `indices` along `axis` of data: the offset in elements of contiguous data
   /// at the same place on the other axes (GatherElements, ScatterElements).
   static func elementOffsets(
-    _ indices: Tensor, _ dataShape: [Int], axis: Int, operatorName: String
+    _ indices: Tensor, _ dataShape: [Int], axis: Int, operatorName: String, _ context: RunContext
   ) throws(MartletError) -> [Int] {
     guard indices.rank == dataShape.count else {
       throw .shape(
@@ -59,7 +47,7 @@ enum Indices {
         actual: Shape.text(indices.shape), input: "indices")
     }
     var offsets = try normalized(
-      indices, bound: dataShape[axis], axis: axis, operatorName: operatorName)
+      indices, bound: dataShape[axis], axis: axis, operatorName: operatorName, context)
     let strides = Shape.contiguousStrides(dataShape)
     var position = [Int](repeating: 0, count: dataShape.count)
     // The part of the offset that the other axes give, kept up to date as in an odometer.
@@ -81,7 +69,8 @@ enum Indices {
   /// For each vector along the last axis of `indices`: the offset in elements of the slice of
   /// contiguous data that it names, after `batchDims` axes that both share (GatherND, ScatterND).
   static func sliceOffsets(
-    _ indices: Tensor, _ dataShape: [Int], batchDims: Int, operatorName: String
+    _ indices: Tensor, _ dataShape: [Int], batchDims: Int, operatorName: String,
+    _ context: RunContext
   ) throws(MartletError) -> (offsets: [Int], slice: [Int]) {
     guard indices.rank >= 1, dataShape.count >= 1, batchDims >= 0,
       batchDims < min(indices.rank, dataShape.count),
@@ -97,8 +86,8 @@ enum Indices {
         operatorName, "index vectors are longer than data has axes",
         expected: "at most \(dataShape.count - batchDims)", actual: "\(depth)", input: "indices")
     }
-    try checkRoom(indices.count, operatorName)
-    try checkRoom(indices.shape.dropLast().reduce(1, *), operatorName)
+    try context.checkRoom(indices.count, operatorName)
+    try context.checkRoom(indices.shape.dropLast().reduce(1, *), operatorName)
     let values = SmallTensors.integers(indices)
     let strides = Shape.contiguousStrides(dataShape)
     let vectors = indices.shape.dropLast().reduce(1, *)

@@ -42,7 +42,7 @@ package struct OneHot: Operator {
     )
     Copying.fill(output, with: off, context.workspace)
     guard output.count > 0 else { return context.deliver(output) }
-    try Indices.checkRoom(indices.count, "OneHot")
+    try context.checkRoom(indices.count, "OneHot")
     let inner = indices.shape[axis...].reduce(1, *)
     var offsets: [Int] = []
     for (position, index) in SmallTensors.integers(indices).enumerated()
@@ -71,7 +71,7 @@ package struct NonZero: Operator {
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let x = try inputs.required(0)
     let dense = try context.contiguous(try context.converted(x, to: x.dtype.computeType))
-    try Indices.checkRoom(dense.count, "NonZero")
+    try context.checkRoom(dense.count, "NonZero")
     let positions = Generating.nonZeroPositions(dense)
     let output = try context.output(0, .int64, [x.rank, positions.count])
     Generating.coordinates(ofNonZero: positions, shape: x.shape, into: output)
@@ -110,7 +110,7 @@ package struct Compress: Operator {
         "Compress", "the condition does not fit", expected: "at most [\(input.shape[axis])]",
         actual: Shape.text(condition.shape), input: "condition")
     }
-    try Indices.checkRoom(condition.count, "Compress")
+    try context.checkRoom(condition.count, "Compress")
     let kept = SmallTensors.integers(condition).enumerated().filter { $0.element != 0 }
     var shape = input.shape
     shape[axis] = kept.count

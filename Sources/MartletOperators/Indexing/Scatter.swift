@@ -32,7 +32,7 @@ package struct ScatterElements: Operator {
         actual: Shape.text(updates.shape), input: "updates")
     }
     let offsets = try Indices.elementOffsets(
-      indices, data.shape, axis: axis, operatorName: "ScatterElements")
+      indices, data.shape, axis: axis, operatorName: "ScatterElements", context)
     context.deliver(
       try reduction.scatter(updates, into: data, at: offsets, slice: 1, context))
   }
@@ -59,7 +59,7 @@ package struct ScatterND: Operator {
     let indices = try inputs.required(1, { $0 == .int64 || $0 == .int32 }, "int32 or int64")
     let updates = try inputs.required(2, like: data.dtype)
     let (offsets, slice) = try Indices.sliceOffsets(
-      indices, data.shape, batchDims: 0, operatorName: "ScatterND")
+      indices, data.shape, batchDims: 0, operatorName: "ScatterND", context)
     let expected = indices.shape.dropLast() + slice
     guard updates.shape == Array(expected) else {
       throw .shape(

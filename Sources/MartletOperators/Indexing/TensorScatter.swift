@@ -61,7 +61,7 @@ package struct TensorScatter: Operator {
         expected: "\(Shape.text(past.shape)), at most so much along axis \(axis)",
         actual: Shape.text(update.shape), input: "update")
     }
-    let starts = try starts(inputs, past.shape, axis, update.shape[axis])
+    let starts = try starts(inputs, past.shape, axis, update.shape[axis], context)
     if let state = inputs.state(0) {
       let next = try state.overwritten(
         inPlace: inputs.isOnlyReader && context.areStatesAlone, context.memory)
@@ -76,7 +76,7 @@ package struct TensorScatter: Operator {
 
   /// For each sample, where the first slice goes; nil: to 0.
   private func starts(
-    _ inputs: Inputs, _ shape: [Int], _ axis: Int, _ count: Int
+    _ inputs: Inputs, _ shape: [Int], _ axis: Int, _ count: Int, _ context: RunContext
   ) throws(MartletError) -> [Int]? {
     guard let indices = try inputs.optional(2, like: .int64) else { return nil }
     guard indices.shape == [shape[0]] else {
@@ -84,7 +84,7 @@ package struct TensorScatter: Operator {
         "TensorScatter", "write_indices are not one for each sample",
         expected: "[\(shape[0])]", actual: Shape.text(indices.shape), input: "write_indices")
     }
-    var starts = try inputs.integers(2)
+    var starts = try inputs.integers(2, context)
     let extent = shape[axis]
     for (sample, start) in starts.enumerated() {
       if isCircular {

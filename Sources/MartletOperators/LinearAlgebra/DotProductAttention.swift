@@ -105,7 +105,7 @@ struct DotProductAttention: Sendable {
     }
     if broadcasts { try broadcast(&q, &k, &v, inputs.optional(3)) }
     try check(q, k, v)
-    let lengths = try inputs.optionalIntegers(6)
+    let lengths = try inputs.optionalIntegers(6, context)
     if let lengths, lengths.count != q.shape[0] {
       throw .shape(
         operatorName, "nonpad_kv_seqlen", expected: "[\(q.shape[0])]",

@@ -91,7 +91,7 @@ package struct RotaryEmbedding: Operator {
         cache.shape[1] == half
       else { throw mismatch(inputs.name(index), cache, "[positions, \(half)]") }
       let rows = try Indices.normalized(
-        positions, bound: cache.shape[0], axis: 0, operatorName: "RotaryEmbedding")
+        positions, bound: cache.shape[0], axis: 0, operatorName: "RotaryEmbedding", context)
       let picked = try context.scratch(cache.dtype, [batch, length, half])
       Gathering.slices(
         try context.contiguous(cache), outer: 1, extent: cache.shape[0], inner: half,

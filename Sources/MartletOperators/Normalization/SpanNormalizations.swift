@@ -184,7 +184,7 @@ package struct Hardmax: Operator {
     Selecting.extreme(
       x, outer: outer, extent: extent, inner: inner, greatest: true, takesLast: false,
       into: winners, context.workspace)
-    try Indices.checkRoom(winners.count, "Hardmax")
+    try context.checkRoom(winners.count, "Hardmax")
     let offsets = SmallTensors.integers(winners).enumerated().map { position, index in
       (position / inner * extent + index) * inner + position % inner
     }

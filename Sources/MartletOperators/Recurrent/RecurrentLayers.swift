@@ -42,7 +42,7 @@ package struct RecurrentLayers: SharedWork {
       inputs.optional(index).map { ValueType(dtype: $0.dtype, shape: $0.shape.map { .known($0) }) }
     }
     let shapes = try RecurrentShapes(types, schema, attributes, gates: cell.gateCount)
-    let lengths = try inputs.optionalIntegers(4)
+    let lengths = try inputs.optionalIntegers(4, context)
     if let lengths { try shapes.check(lengths) }
     let call = try RecurrentCall(
       inputs, shapes, attributes, outputCount: outputCount, hasCells: schema.outputs.count > 2,

@@ -46,7 +46,9 @@ extension ValueSequence {
   static let viewBytes = 256
 
   /// Throws `outOfMemory` where a sequence of `count` tensors cannot be had.
-  static func checkRoom(_ count: Int, _ operatorName: String) throws(MartletError) {
+  static func checkRoom(
+    _ count: Int, _ operatorName: String, _ context: RunContext
+  ) throws(MartletError) {
     // `viewBytes` each: eight times what an index takes.
     let (room, overflow) = count.multipliedReportingOverflow(by: 8)
     guard !overflow else {
@@ -54,7 +56,7 @@ extension ValueSequence {
         .outOfMemory, "\(operatorName): no memory for \(count) elements",
         operatorName: operatorName, actual: "\(count) elements")
     }
-    try Indices.checkRoom(room, operatorName)
+    try context.checkRoom(room, operatorName)
   }
 }
 

@@ -103,7 +103,7 @@ package struct SplitToSequence: Operator {
     let input = try inputs.required(0)
     let axis = try Shape.normalizedAxis(
       self.axis, rank: input.rank, operatorName: "SplitToSequence")
-    let sizes = try sizes(inputs, extent: input.shape[axis])
+    let sizes = try sizes(inputs, extent: input.shape[axis], context)
     let claim = try MemoryClaim.of(
       bytes: sizes.count * ValueSequence.viewBytes, context.memory.allowance)
     var parts: [Value] = []
@@ -118,10 +118,15 @@ package struct SplitToSequence: Operator {
     context.deliver(.sequence(ValueSequence(parts, dtype: input.dtype, claim)))
   }
 
-  private func sizes(_ inputs: Inputs, extent: Int) throws(MartletError) -> [Int] {
+  private func sizes(
+    _ inputs: Inputs, extent: Int, _ context: RunContext
+  ) throws(MartletError) -> [Int] {
     var size = 1
     if let split = inputs.optional(1) {
-      if split.rank > 0 { return try checked(inputs.integers(1), extent: extent) }
+      if split.rank > 0 {
+        try ValueSequence.checkRoom(split.count, "SplitToSequence", context)
+        return try checked(inputs.integers(1, context), extent: extent)
+      }
       size = try inputs.integer(1)
       guard size >= 1 else {
         throw .shape(
@@ -130,14 +135,13 @@ package struct SplitToSequence: Operator {
       }
     }
     let count = extent == 0 ? 0 : (extent - 1) / size + 1
-    try ValueSequence.checkRoom(count, "SplitToSequence")
+    try ValueSequence.checkRoom(count, "SplitToSequence", context)
     var sizes = [Int](repeating: size, count: count)
     if count > 0 { sizes[count - 1] = extent - (count - 1) * size }
     return sizes
   }
 
   private func checked(_ sizes: [Int], extent: Int) throws(MartletError) -> [Int] {
-    try ValueSequence.checkRoom(sizes.count, "SplitToSequence")
     var left = extent
     for size in sizes {
       guard size >= 0, size <= left else {

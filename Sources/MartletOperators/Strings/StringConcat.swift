@@ -17,7 +17,7 @@ package struct StringConcat: Operator {
     let x = try inputs.required(0, like: .string)
     let y = try inputs.required(1, like: .string)
     let shape = try inputs.broadcastShape(0..<2)
-    try Indices.checkRoom(try Shape.elementCount(shape), "StringConcat")
+    try context.checkRoom(try Shape.elementCount(shape), "StringConcat")
     let output = try context.output(0, .string, shape)
     let (left, right) = (
       try x.broadcast(to: output.shape).texts, try y.broadcast(to: output.shape).texts
@@ -56,8 +56,10 @@ package struct StringConcat: Operator {
 /// What Equal does with strings.
 enum StringComparison {
   /// Whether each pair of strings of the inputs, which broadcast to `output`, is the same bytes.
-  static func equal(_ a: Tensor, _ b: Tensor, into output: Tensor) throws(MartletError) {
-    try Indices.checkRoom(output.count, "Equal")
+  static func equal(
+    _ a: Tensor, _ b: Tensor, into output: Tensor, _ context: RunContext
+  ) throws(MartletError) {
+    try context.checkRoom(output.count, "Equal")
     let left = try a.broadcast(to: output.shape).texts
     let right = try b.broadcast(to: output.shape).texts
     let results = output.typed(UInt8.self)

@@ -49,7 +49,7 @@ package struct StringSplit: Operator {
       numbers[index] = Int64(parts.count - before)
       width = max(width, parts.count - before)
     }
-    try Indices.checkRoom(try Shape.elementCount(input.shape + [width]), "StringSplit")
+    try context.checkRoom(try Shape.elementCount(input.shape + [width]), "StringSplit")
     let output = try context.output(0, .string, input.shape + [width])
     var padded: [Text?] = []
     padded.reserveCapacity(output.count)

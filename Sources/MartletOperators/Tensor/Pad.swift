@@ -84,6 +84,7 @@ package struct Pad: Operator {
     guard output.count > 0 else { return context.deliver(output) }
     var maps: [[Int]] = []
     for axis in shape.indices {
+      try context.checkRoom(shape[axis], "Pad")
       let extent = data.shape[axis]
       guard extent > 0 || mode == .constant || shape[axis] == 0 else {
         throw .shape(

@@ -23,10 +23,8 @@ package struct Expand: Operator {
           ? elements
           : elements.count == 1 ? [Dimension](repeating: elements[0], count: count) : nil
       }
-    } else if let shape = inputs.type(1)?.shape, shape.count == 1, case .known(let rank) = shape[0],
-      let inputRank = input.rank
-    {
-      result.shape = Inference.unknownShape(rank: max(rank, inputRank))
+    } else if let target = Inference.unknownShape(of: inputs.type(1)), let rank = input.rank {
+      result.shape = Inference.unknownShape(rank: max(target.count, rank))
     }
     return [result]
   }

@@ -73,14 +73,13 @@ struct ResampleFilter: Sendable {
         }
       return [(min(max(Casting.clamped(place), 0), extent - 1), 1)]
     }
-    // The filter reaches `support` places to either side, wider when it shrinks.
-    let stretch = antialias ? min(scale, 1) : 1
-    let support: Double = if case .cubic = kind { 2 } else { 1 }
+    let stretch = stretch(scale)
     let base = x.rounded(.down)
-    let left = (-support / stretch).rounded(.down) + 1
+    let count = reach(scale)
+    let left = Double(1 - count / 2)
     var taps: [(index: Int, weight: Double)] = []
     var total = 0.0
-    for step in 0..<Int(2 - 2 * left) {
+    for step in 0..<count {
       let place = base + left + Double(step)
       let weight = self.weight((place - x) * stretch)
       if weight == 0 || (excludesOutside && (place < 0 || place > Double(extent - 1))) { continue }
@@ -92,6 +91,16 @@ struct ResampleFilter: Sendable {
     }
     return taps
   }
+
+  /// How many places a point may be made up of: as many to either side, more where the filter widens
+  /// because it shrinks.
+  func reach(_ scale: Double) -> Int {
+    if isNearest { return 1 }
+    let support: Double = if case .cubic = kind { 2 } else { 1 }
+    return 2 * Int(min((support / stretch(scale)).rounded(.up), 0x1p40))
+  }
+
+  private func stretch(_ scale: Double) -> Double { antialias ? min(scale, 1) : 1 }
 
   private func weight(_ distance: Double) -> Double {
     let x = distance.magnitude

@@ -20,9 +20,8 @@ package struct Reshape: Operator {
     if let target = inputs.type(1)?.knownElements {
       result.shape = resolve(target, data?.shape)
       if let elements = data?.knownElements, result.rank ?? 2 <= 1 { result.elements = elements }
-    } else if let shape = inputs.type(1)?.shape, shape.count == 1, case .known(let rank) = shape[0]
-    {
-      result.shape = Inference.unknownShape(rank: rank)
+    } else {
+      result.shape = Inference.unknownShape(of: inputs.type(1))
     }
     return [result]
   }

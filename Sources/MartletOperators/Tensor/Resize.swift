@@ -108,6 +108,9 @@ package struct Resize: Operator {
         ? try context.output(0, x.dtype, shape) : try context.scratch(current.dtype, shape)
       let outer = shape[..<axis.axis].reduce(1, *)
       let inner = shape[(axis.axis + 1)...].reduce(1, *)
+      let (room, overflow) = axis.size.multipliedReportingOverflow(
+        by: filter.reach(axis.scale))
+      try context.checkRoom(overflow ? .max : room, "Resize")
       let taps = axis.taps(filter)
       if isNearest {
         Gathering.slices(
@@ -151,24 +154,24 @@ private struct ResizePlan {
     for axis in named ?? Array(x.shape.indices) {
       touched.append(try Shape.normalizedAxis(axis, rank: x.rank, operatorName: "Resize"))
     }
-    let scaleInput = inputs.optional(2).flatMap { $0.count > 0 ? SmallTensors.doubles($0) : nil }
-    let sizeInput = inputs.optional(3).flatMap { $0.count > 0 ? SmallTensors.integers($0) : nil }
-    guard (scaleInput == nil) != (sizeInput == nil),
-      (scaleInput?.count ?? sizeInput?.count) == touched.count
-    else {
+    let (given, wanted) = (inputs.optional(2)?.count ?? 0, inputs.optional(3)?.count ?? 0)
+    guard (given > 0) != (wanted > 0), max(given, wanted) == touched.count else {
       throw .shape(
         "Resize", "scales or sizes do not fit the input",
         expected: "either scales or sizes, \(touched.count) numbers",
-        actual: "\(scaleInput?.count ?? 0) scales and \(sizeInput?.count ?? 0) sizes")
+        actual: "\(given) scales and \(wanted) sizes")
     }
+    let scaleInput = given > 0 ? inputs.optional(2).map { SmallTensors.doubles($0) } : nil
+    let sizeInput = wanted > 0 ? inputs.optional(3).map { SmallTensors.integers($0) } : nil
     var roi = [Double]()
     if filter.coordinates == .tensorFlowCrop {
-      roi = inputs.optional(1).map { SmallTensors.doubles($0) } ?? []
-      guard roi.count == 2 * touched.count else {
+      let tensor = inputs.optional(1)
+      guard let tensor, tensor.count == 2 * touched.count else {
         throw .shape(
           "Resize", "roi does not fit the axes", expected: "\(2 * touched.count) numbers",
-          actual: "\(roi.count)", input: "roi")
+          actual: "\(tensor?.count ?? 0)", input: "roi")
       }
+      roi = SmallTensors.doubles(tensor)
     }
     var scales = scaleInput ?? []
     var sizes = sizeInput ?? []

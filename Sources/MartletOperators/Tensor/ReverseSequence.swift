@@ -27,7 +27,7 @@ package struct ReverseSequence: Operator {
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let input = try inputs.required(0)
-    let lengths = try inputs.integers(1)
+    let lengths = try inputs.integers(1, context)
     guard input.rank >= 2, lengths.count == input.shape[batchAxis],
       lengths.allSatisfy({ (0...input.shape[timeAxis]).contains($0) })
     else {

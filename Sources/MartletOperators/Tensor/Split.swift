@@ -66,7 +66,7 @@ package struct Split: Operator {
     let input = try inputs.required(0)
     let axis = try Shape.normalizedAxis(self.axis, rank: input.rank, operatorName: "Split")
     let extent = input.shape[axis]
-    let sizes = try inputs.optionalIntegers(1) ?? equalSizes(extent)
+    let sizes = try inputs.optionalIntegers(1, context) ?? equalSizes(extent)
     var sum = 0
     for size in sizes {
       guard size >= 0, size <= extent - sum else {

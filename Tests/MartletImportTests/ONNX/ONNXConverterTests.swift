@@ -29,6 +29,20 @@ import Testing
     #expect(error?.message.contains("FusedMatMul (domain com.microsoft, opset 1)") == true)
   }
 
+  @Test("a shape of more dimensions than tensors have is refused, naming the value's place")
+  func ranks() {
+    let most = [String](repeating: "1", count: Shape.maximumRank)
+    let nodes = [ONNXEncoder.node("Relu", ["x"], ["y"])]
+    let good = ONNXEncoder.graph(
+      nodes, inputs: [ONNXEncoder.value("x", 1, most)], outputs: [ONNXEncoder.value("y", 1, most)])
+    #expect(error(good) == nil)
+    let bad = ONNXEncoder.graph(
+      nodes, inputs: [ONNXEncoder.value("x", 1, most + ["1"])], outputs: [y])
+    #expect(error(bad)?.code == .invalidModel)
+    #expect(error(bad)?.message.contains("input[0]") == true)
+    #expect(error(bad)?.message.contains("more than 32 dimensions") == true)
+  }
+
   @Test("what only Martlet's own operators take is refused in ONNX's, naming the node")
   func extras() {
     let product = ONNXEncoder.graph(
