@@ -15,9 +15,9 @@ public func martlet_matmul(
     let lhs = try HandleTable.shared.resolve(lhs, "lhs", as: TensorObject.self)
     let rhs = try HandleTable.shared.resolve(rhs, "rhs", as: TensorObject.self)
     let mode = try effectiveMode(mode)
-    if let product = rhs.isPacked ? rhs.plainProduct : MatMul.plain,
-      try OperatorCall.multiply(product, lhs, rhs, mode: mode, into: slot)
-    {
+    let product: (any PlainMatrixProduct)? =
+      if let packed = rhs.packed { packed.plainProduct } else { MatMul.plain }
+    if let product, try OperatorCall.multiply(product, lhs, rhs, mode: mode, into: slot) {
       return
     }
     try OperatorCall(MatMul.schema.id, mode: mode).run(
@@ -72,6 +72,6 @@ public func martlet_pack(
     let result = try required(packed, "packed")
     let weight = try HandleTable.shared.tensor(weight, "weight")
     result.pointee = try HandleTable.shared.create(
-      TensorObject(try weight.copied(), isPacked: true))
+      TensorObject(try weight.copied(), packed: PackedWeight()))
   }
 }

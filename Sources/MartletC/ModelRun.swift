@@ -5,7 +5,7 @@ import MartletRuntime
 
 /// One run of a model on behalf of a caller: its arguments, checked.
 struct ModelRun {
-  private let inputs: [Tensor]
+  private let inputs: [Value]
   private let slots: ResultSlots
   /// For each slot, the model's output.
   private let outputIndices: [Int]
@@ -58,26 +58,24 @@ struct ModelRun {
         destinations[index] = destination
       }
     }
-    let results = try session.run(inputs, destinations: destinations, progress: progress)
+    let results = try session.run(values: inputs, destinations: destinations, progress: progress)
     var wanted: [Tensor] = []
-    for index in outputIndices where index < results.count { wanted.append(results[index]) }
-    guard wanted.count == outputIndices.count else {
-      throw MartletError(.internalError, "the run gave \(results.count) outputs")
-    }
+    wanted.reserveCapacity(outputIndices.count)
+    for index in outputIndices { wanted.append(try session.tensor(results, output: index)) }
     try slots.deliver(wanted)
   }
 
   private static func tensors(_ handles: UnsafePointer<OpaquePointer?>?, _ count: Int)
-    throws(MartletError) -> [Tensor]
+    throws(MartletError) -> [Value]
   {
-    var tensors: [Tensor] = []
+    var tensors: [Value] = []
     for (index, handle) in try array(handles, count, "inputs").enumerated() {
       guard handle != nil else {
         throw MartletError(
           .invalidArgument, "inputs[\(index)] is NULL", input: "inputs[\(index)]",
           expected: "a tensor", actual: "NULL")
       }
-      tensors.append(try HandleTable.shared.tensor(handle, "inputs[\(index)]"))
+      tensors.append(.tensor(try HandleTable.shared.tensor(handle, "inputs[\(index)]")))
     }
     return tensors
   }

@@ -27,17 +27,17 @@ struct OperatorCall {
   func run(
     _ inputs: [Tensor?], weight: TensorObject, at index: Int, into slots: ResultSlots
   ) throws(MartletError) {
-    guard weight.isPacked else { return try run(inputs, into: slots) }
+    guard let packed = weight.packed else { return try run(inputs, into: slots) }
     let key = "\(op) \(inputs.count) \(attributes.values.sorted { $0.key < $1.key })"
-    let operation = try weight.operation(key) { () throws(MartletError) in
+    let operation = try packed.operation(key) { () throws(MartletError) in
       try make(
         inputs, outputCount: slots.given.count, constant: index,
-        prepared: weight.constants ?? PreparedConstants())
+        prepared: packed.constants)
     }
-    if attributes.values.isEmpty, inputs.count == 2, weight.plainProduct == nil,
+    if attributes.values.isEmpty, inputs.count == 2, packed.plainProduct == nil,
       OperatorTable.plainProduct(op) != nil
     {
-      weight.plainProduct = operation as? any PlainMatrixProduct
+      packed.plainProduct = operation as? any PlainMatrixProduct
     }
     try run(inputs, into: slots, with: operation)
   }

@@ -45,7 +45,7 @@ package final class RunMemory {
     if !held.isEmpty { letGo() }
   }
 
-  private func letGo() { held.removeAll(keepingCapacity: true) }
+  private func letGo() { while !held.isEmpty { held.removeLast() } }
 
   /// Contiguous and uninitialised, until the last tensor on it goes, and the node has run.
   package func fresh(_ dtype: DType, _ shape: [Int]) throws(MartletError) -> Tensor {

@@ -78,7 +78,7 @@ package final class RunContext {
     self.range = range
     isPlaceGiven = areGiven
     memory.endNode()
-    results.removeAll(keepingCapacity: true)
+    while !results.isEmpty { results.removeLast() }
     if isRecording {
       handedOut.removeAll()
       memory.recorded = []

@@ -52,6 +52,11 @@ package final class RunSession: @unchecked Sendable {
     try executor.run(inputs, destinations: destinations, options: options, progress: progress)
   }
 
+  /// The tensor that is output `index` of `results`; throws `unsupported`, naming it, where it is none.
+  package func tensor(_ results: [Value], output index: Int) throws(MartletError) -> Tensor {
+    try executor.tensor(results, output: index)
+  }
+
   /// What each node's matrix work ran as in the last run, in the order of execution.
   package func precisionReport(includingOthers: Bool = false) -> [PrecisionRow] {
     executor.precisionReport(includingOthers: includingOthers)

@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "extension.h"
@@ -339,6 +340,20 @@ static void free_run(Run *run) {
   PyErr_Restore(type, value, traceback);
 }
 
+/* `kind 'name'`, cut at a whole character where the name is long. Without printf, which takes as long
+ * as the rest of a small input's way. */
+static void write_label(char *text, size_t size, const char *kind, const char *name) {
+  size_t start = strlen(kind) + 2, length = strlen(name), room = size - start - 2;
+  if (length > room) {
+    length = room;
+    while (length > 0 && ((unsigned char)name[length] & 0xC0) == 0x80) length--;
+  }
+  memcpy(text, kind, start - 2);
+  memcpy(text + start - 2, " '", 2);
+  memcpy(text + start, name, length);
+  memcpy(text + start + length, "'", 2);
+}
+
 /* Fills names, handles and objects `at` from two tuples, of which the names may be None; a None among
  * outputs leaves the slot to the library. */
 static int fill(ModuleState *state, Run *run, size_t at, PyObject *names, PyObject *values,
@@ -357,7 +372,7 @@ static int fill(ModuleState *state, Run *run, size_t at, PyObject *names, PyObje
     if (value == NULL) return -1;
     if (value == Py_None && !are_inputs) continue;
     char what[160];
-    PyOS_snprintf(what, sizeof what, "%s '%.120s'", kind, name == NULL ? "" : run->names[at]);
+    write_label(what, sizeof what, kind, name == NULL ? "" : run->names[at]);
     run->objects[at] = are_inputs ? as_tensor(state, value, what)
                                   : as_output(state, value, what, &run->later[i]);
     if (run->objects[at] == NULL) return -1;

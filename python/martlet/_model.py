@@ -142,16 +142,10 @@ class Model:
         -------
         Tensor, or a tuple of them where the model has several outputs
         """
-        if not self._is_plain or any(isinstance(value, State) for value in args):
+        names, values = self._input_names, args
+        if kwargs or len(args) != len(names):
             names, values = self._bind(args, kwargs)
-            results = self._run_values(self._context, dict(zip(names, values, strict=True)))
-        elif kwargs or len(args) != len(self._input_names):
-            names, values = self._bind(args, kwargs)
-            results = self._run_named(
-                self._context, names, values, self._output_names, self._no_outs
-            )
-        else:
-            results = self._context.run(self._input_names, args, None, self._no_outs)
+        results = self._run_named(self._context, names, values, self._output_names, self._no_outs)
         return results[0] if len(results) == 1 else results
 
     def _run_named(
@@ -162,7 +156,10 @@ class Model:
         wanted: tuple[str, ...],
         slots: tuple[Any, ...],
     ) -> tuple[Any, ...]:
-        if self._is_plain and not any(isinstance(value, State) for value in values):
+        if self._is_plain and not _has_state(values):
+            # Positions serve where all names are the model's own, in its order.
+            if names == self._input_names and wanted == self._output_names:
+                return context.run(names, values, None, slots)
             return context.run(names, values, wanted, slots)
         if any(slot is not None for slot in slots):
             raise ValueError("out is for runs whose inputs and outputs are all tensors")
@@ -272,19 +269,19 @@ class Model:
                 if name not in wanted:
                     raise ValueError(f"out has '{name}', which is not among the outputs asked for")
             slots = tuple(given.get(name) for name in wanted)
-        options = _texts(
-            {
-                "max_loop_iterations": max_loop_iterations,
-                "max_memory_bytes": max_memory_bytes,
-                "max_milliseconds": max_milliseconds,
-            }
-        )
-        given_inputs = (tuple(inputs), tuple(inputs.values()))
-        if not options and pool is None:
-            results = self._run_named(self._context, *given_inputs, wanted, slots)
+        names, values = tuple(inputs), tuple(inputs.values())
+        if pool is max_loop_iterations is max_memory_bytes is max_milliseconds is None:
+            results = self._run_named(self._context, names, values, wanted, slots)
         else:
+            options = _texts(
+                {
+                    "max_loop_iterations": max_loop_iterations,
+                    "max_memory_bytes": max_memory_bytes,
+                    "max_milliseconds": max_milliseconds,
+                }
+            )
             with self._context_with(options, pool) as context:
-                results = self._run_named(context, *given_inputs, wanted, slots)
+                results = self._run_named(context, names, values, wanted, slots)
         return dict(zip(wanted, results, strict=True))
 
     def precision_report(self) -> Report:
@@ -358,6 +355,13 @@ class Model:
         source = "from memory" if self.path is None else repr(self.path)
         inputs = ", ".join(self._input_names)
         return f"<martlet.Model {source}: {inputs} -> {', '.join(self._output_names)}>"
+
+
+def _has_state(values: tuple[Any, ...]) -> bool:
+    for value in values:  # noqa: SIM110 (a generator takes longer than the rest of a small call)
+        if isinstance(value, State):
+            return True
+    return False
 
 
 def _nodes(context: _martlet.Context) -> tuple[NodeInfo, ...]:

@@ -63,16 +63,22 @@ package final class Executor: @unchecked Sendable {
       inputs.map { .tensor($0) }, destinations: destinations, options: options, progress: progress)
     var tensors: [Tensor] = []
     tensors.reserveCapacity(results.count)
-    for (index, result) in results.enumerated() {
-      guard case .tensor(let tensor) = result else {
-        let name = plan.graph.outputs[index].name
-        throw MartletError(
-          .unsupported, "output '\(name)' is \(result.summary), not a tensor; ask for values",
-          input: name, expected: "a tensor", actual: result.summary)
-      }
-      tensors.append(tensor)
-    }
+    for index in results.indices { tensors.append(try tensor(results, output: index)) }
     return tensors
+  }
+
+  /// The tensor that is output `index` of `results`; throws `unsupported`, naming it, where it is none.
+  package func tensor(_ results: [Value], output index: Int) throws(MartletError) -> Tensor {
+    guard results.indices.contains(index), plan.graph.outputs.indices.contains(index) else {
+      throw MartletError(.internalError, "the run gave \(results.count) outputs")
+    }
+    guard case .tensor(let tensor) = results[index] else {
+      let (name, actual) = (plan.graph.outputs[index].name, results[index].summary)
+      throw MartletError(
+        .unsupported, "output '\(name)' is \(actual), not a tensor; ask for values", input: name,
+        expected: "a tensor", actual: actual)
+    }
+    return tensor
   }
 
   /// Whether the memory of each state is in no other of these values.
@@ -93,25 +99,21 @@ package final class Executor: @unchecked Sendable {
   private func collectOutputs(
     _ inputs: [Value], _ destinations: Destinations
   ) throws(MartletError) -> [Value] {
-    var taken: Set<ObjectIdentifier> = []
-    for input in inputs {
-      _ = input.contains { tensor in
-        taken.insert(ObjectIdentifier(tensor.storage))
-        return false
-      }
-    }
-    if let arena = runner.arena { taken.insert(ObjectIdentifier(arena)) }
+    var taken = StorageIdentities()
+    for input in inputs { taken.insert(allOf: input) }
+    if let arena = runner.arena { taken.insert(arena) }
     var values = try destinations.receive(try outputValues(), copy: recycledCopy)
     // A state that is given out is nobody else's to write.
-    for case .state(let state) in values { taken.insert(ObjectIdentifier(state.tensor.storage)) }
+    for case .state(let state) in values { taken.insert(state.tensor.storage) }
+    func own(_ tensor: Tensor) throws(MartletError) -> Tensor {
+      let isFresh =
+        taken.insert(tensor.storage)
+        && !plan.constantStorages.contains(ObjectIdentifier(tensor.storage))
+      let isOwn = isFresh && tensor.isContiguous && !tensor.storage.isReadOnly
+      return isOwn ? tensor : try recycledCopy(tensor)
+    }
     for index in values.indices where destinations[index] == nil {
-      values[index] = try values[index].mapTensors { tensor throws(MartletError) in
-        let identity = ObjectIdentifier(tensor.storage)
-        let isFresh =
-          taken.insert(identity).inserted && !plan.constantStorages.contains(identity)
-        let isOwn = isFresh && tensor.isContiguous && !tensor.storage.isReadOnly
-        return isOwn ? tensor : try recycledCopy(tensor)
-      }
+      values[index] = try values[index].mapTensors(own)
     }
     return values
   }

@@ -3,8 +3,69 @@ import MartletOperators
 
 /// What a caller hands to a run, held against what the graph says.
 extension Plan {
+  /// What a tensor for an input must be, so that it is found right quickly; what is wrong is put into
+  /// words by `checkInputs`.
+  struct InputCheck: Sendable {
+    enum Axis: Sendable, Equatable {
+      case any
+      case known(Int)
+      /// A symbol's number among those of all inputs.
+      case symbol(Int)
+    }
+
+    let dtype: DType
+    let axes: [Axis]
+  }
+
+  /// By input of the graph, where it is a tensor whose dtype and rank are known; and how many symbols
+  /// they speak of.
+  static func inputChecks(_ graph: Graph) -> (checks: [InputCheck?], symbols: Int) {
+    var symbols: [String: Int] = [:]
+    let checks = graph.inputs.map { id -> InputCheck? in
+      let type = graph.values[id].type
+      guard type.compound == nil, let dtype = type.dtype, let shape = type.shape else { return nil }
+      let axes = shape.map { dimension -> InputCheck.Axis in
+        switch dimension {
+        case .unknown, .expression: return .any
+        case .known(let extent): return .known(extent)
+        case .symbol(let name):
+          let number = symbols[name] ?? symbols.count
+          symbols[name] = number
+          return .symbol(number)
+        }
+      }
+      return InputCheck(dtype: dtype, axes: axes)
+    }
+    return (checks, symbols.count)
+  }
+
+  /// Whether all inputs are tensors that are surely right.
+  private func areRight(_ inputs: [Value]) -> Bool {
+    guard inputs.count == inputChecks.count else { return false }
+    return withUnsafeTemporaryAllocation(of: Int.self, capacity: symbolCount) { extents in
+      extents.initialize(repeating: -1)
+      for index in inputs.indices {
+        guard case .tensor(let tensor) = inputs[index], let check = inputChecks[index],
+          tensor.dtype == check.dtype, tensor.rank == check.axes.count
+        else { return false }
+        for axis in check.axes.indices {
+          let extent = tensor.layout.shape[axis]
+          switch check.axes[axis] {
+          case .any: continue
+          case .known(let wanted): if extent != wanted { return false }
+          case .symbol(let number):
+            if extents[number] >= 0, extents[number] != extent { return false }
+            extents[number] = extent
+          }
+        }
+      }
+      return true
+    }
+  }
+
   /// Checks number, dtypes and shapes of the inputs; equal symbols must have equal extents.
   func checkInputs(_ inputs: [Value]) throws(MartletError) {
+    if areRight(inputs) { return }
     try checkCount(inputs.count)
     for (id, value) in zip(graph.inputs, inputs) {
       let (name, type) = (graph.values[id].name, graph.values[id].type)

@@ -53,6 +53,9 @@ package final class Plan: Sendable {
   let outputResults: [(result: Int, output: Int)]
   /// By input of the graph.
   let inputReaders: [[Reader]]
+  /// See `inputChecks(_:)`.
+  let inputChecks: [InputCheck?]
+  let symbolCount: Int
   /// By output of the graph.
   let outputSources: [Source]
   /// Storages that results must not share: those of constants.
@@ -177,6 +180,7 @@ package final class Plan: Sendable {
       outputOf[id].map { (result: index, output: $0) }
     }
     self.inputReaders = graph.inputs.map { readersOf[$0] }
+    (inputChecks, symbolCount) = Plan.inputChecks(graph)
     self.outputSources = outputSources
     self.constantStorages = constantStorages
     self.constantBytes = constantBytes
