@@ -55,9 +55,10 @@ extension MartletError {
 extension String {
   /// Whether `other` occurs in this text, byte by byte.
   fileprivate func holds(_ other: String) -> Bool {
-    let (mine, theirs) = (Array(utf8), Array(other.utf8))
-    guard theirs.count <= mine.count else { return false }
-    return (0...mine.count - theirs.count).contains { mine[$0...].starts(with: theirs) }
+    if other.isEmpty { return true }
+    guard other.utf8.count <= utf8.count else { return false }
+    let search = ByteSearch(Array(other.utf8))
+    return Array(utf8).withUnsafeBufferPointer { search.first(in: $0, from: 0) } != nil
   }
 }
 

@@ -8,6 +8,7 @@ package struct Destinations: Sendable {
   private let tensors: [Tensor?]
   /// What each is called in messages and in `MartletError.input`; "" where there is none.
   private let names: [String]
+  private let places: MemoryOrder
 
   /// None for any result.
   package static let none = Destinations()
@@ -15,6 +16,7 @@ package struct Destinations: Sendable {
   private init() {
     tensors = []
     names = []
+    places = MemoryOrder([])
   }
 
   /// `name` is what the result is called that a tensor is given for.
@@ -25,6 +27,8 @@ package struct Destinations: Sendable {
     self.tensors = tensors
     let names = tensors.enumerated().map { $1 == nil ? "" : name($0) }
     self.names = names
+    let places = MemoryOrder(tensors)
+    self.places = places
     for (index, tensor) in tensors.enumerated() {
       guard let tensor else { continue }
       func refused(_ why: String, expected: String, actual: String) -> MartletError {
@@ -44,8 +48,8 @@ package struct Destinations: Sendable {
           "has elements that share memory", expected: "strides other than 0",
           actual: Shape.text(tensor.strides))
       }
-      for (other, earlier) in tensors.prefix(index).enumerated() {
-        guard let earlier, earlier.overlaps(tensor) else { continue }
+      let shared = places.overlapping(tensor, in: tensors).filter { $0 < index }
+      if let other = shared.min() {
         throw refused(
           "shares memory with that for '\(names[other])'", expected: "memory of its own",
           actual: "memory of '\(names[other])'")
@@ -62,10 +66,15 @@ package struct Destinations: Sendable {
   /// that share memory with one of them, which may still be read. Empty where there are none.
   package func writable(reading inputs: [Value], count: Int) -> [Tensor?] {
     if areNone { return [] }
-    return (0..<count).map { index in
-      guard let tensor = self[index] else { return nil }
-      return inputs.contains { $0.contains { $0.overlaps(tensor) } } ? nil : tensor
+    var writable = (0..<count).map { self[$0] }
+    for input in inputs {
+      input.forEachTensor { tensor in
+        for place in places.overlapping(tensor, in: tensors) where place < count {
+          writable[place] = nil
+        }
+      }
     }
+    return writable
   }
 
   /// The results where they are to be: each in its destination; another in a copy where it lies in
@@ -82,12 +91,10 @@ package struct Destinations: Sendable {
     var results = results
     for index in results.indices {
       results[index] = try results[index].mapTensors { tensor throws(MartletError) in
-        for (place, destination) in tensors.enumerated() {
-          guard let destination, destination.overlaps(tensor) else { continue }
-          if place == index && destination.isSameView(as: tensor) { continue }
-          return try copy(tensor)
+        let isLeft = places.overlapping(tensor, in: tensors).allSatisfy { place in
+          place == index && tensors[place]?.isSameView(as: tensor) == true
         }
-        return tensor
+        return isLeft ? tensor : try copy(tensor)
       }
     }
     for index in results.indices {
@@ -113,6 +120,48 @@ package struct Destinations: Sendable {
       isDType ? .invalidDType : .invalidShape,
       "'\(names[index])' is \(result.summary), but the tensor given for it is \(given)",
       input: names[index], expected: result.summary, actual: given)
+  }
+}
+
+/// Where tensors lie, in order of their addresses, so that each need not be held against each.
+private struct MemoryOrder: Sendable {
+  /// The positions of those that have memory, by where it begins.
+  private let positions: [Int]
+  private let ranges: [Range<UInt>]
+  /// Where the memory of any up to each of them ends at the latest.
+  private let ends: [UInt]
+
+  init(_ tensors: [Tensor?]) {
+    var places: [(position: Int, range: Range<UInt>)] = []
+    for (position, tensor) in tensors.enumerated() {
+      if let range = tensor?.addressRange { places.append((position, range)) }
+    }
+    if places.count > 1 { places.sort { $0.range.lowerBound < $1.range.lowerBound } }
+    positions = places.map(\.position)
+    ranges = places.map(\.range)
+    var end: UInt = 0
+    ends = ranges.map { range in
+      end = max(end, range.upperBound)
+      return end
+    }
+  }
+
+  /// The positions of `tensors`, of which this was made, that share memory with `tensor`, it among
+  /// them if it is one.
+  func overlapping(_ tensor: Tensor, in tensors: [Tensor?]) -> [Int] {
+    guard !positions.isEmpty, let range = tensor.addressRange else { return [] }
+    // The first that begins behind the tensor's end.
+    var (low, high) = (0, ranges.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if ranges[middle].lowerBound < range.upperBound { low = middle + 1 } else { high = middle }
+    }
+    var found: [Int] = []
+    while low > 0, ends[low - 1] > range.lowerBound {
+      low -= 1
+      if tensors[positions[low]]?.overlaps(tensor) == true { found.append(positions[low]) }
+    }
+    return found
   }
 }
 

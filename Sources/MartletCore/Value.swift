@@ -101,6 +101,14 @@ extension Value {
     }
   }
 
+  /// Calls `body` with each tensor in it.
+  package func forEachTensor(_ body: (Tensor) -> Void) {
+    _ = contains { tensor in
+      body(tensor)
+      return false
+    }
+  }
+
   /// The same value with each tensor in it replaced; a state stays as it is.
   package func mapTensors(
     _ replacement: (Tensor) throws(MartletError) -> Tensor

@@ -8,12 +8,17 @@ package struct PortNames: Sendable {
   private let kind: String
   /// The first port of each name; a model may list an output twice.
   private let first: [String: Int]
+  /// For each port the next of the same name, or the number of ports.
+  private let following: [Int]
 
   init(_ names: [String], _ kind: String) {
     all = names
     self.kind = kind
-    first = Dictionary(
-      names.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+    var (first, following) = ([String: Int](), [Int](repeating: names.count, count: names.count))
+    for (position, name) in names.enumerated().reversed() {
+      following[position] = first.updateValue(position, forKey: name) ?? names.count
+    }
+    (self.first, self.following) = (first, following)
   }
 
   /// The position of each of these names, which may be fewer than the model's.
@@ -26,19 +31,18 @@ package struct PortNames: Sendable {
     var positions: [Int] = []
     var next = first
     for name in names {
-      guard var position = next[name] else {
+      guard let position = next[name] else {
         throw MartletError(
           .notFound, "the model has no \(kind) '\(name)'; its \(kind)s are \(list(all))",
           input: name,
           expected: list(all), actual: name)
       }
-      while position < all.count, all[position] != name { position += 1 }
       guard position < all.count else {
         throw MartletError(
           .invalidArgument, "\(kind) '\(name)' is given more than once", input: name,
           expected: "each \(kind) once", actual: "'\(name)' again")
       }
-      next[name] = position + 1
+      next[name] = following[position]
       positions.append(position)
     }
     return positions

@@ -73,7 +73,7 @@ package enum ConstantFolding {
   }
 
   /// Shapes and the like: integer vectors whose elements inference knows.
-  private static func inferredValues(of node: Node, in graph: Graph) -> [Tensor]? {
+  static func inferredValues(of node: Node, in graph: Graph) -> [Tensor]? {
     guard node.outputs.count == 1 else { return nil }
     let type = graph.values[node.outputs[0]].type
     guard let elements = type.elements, let shape = type.shape, shape.count <= 1,
@@ -103,18 +103,5 @@ package enum ConstantFolding {
     for case .known(let extent) in shape { extents.append(extent) }
     guard extents.count == shape.count else { return nil }
     return try? Shape.byteCount(extents, dtype)
-  }
-}
-
-extension Graph {
-  /// The value of `id`, where it is known before any run.
-  package func evaluate(_ id: ValueID) throws(MartletError) -> Tensor? {
-    if let constant = values[id].constant { return constant }
-    // Only what `id` depends on, in a graph of its own, so that this one stays as it is.
-    var part = self
-    part.outputs = [GraphOutput(name: values[id].name, value: id)]
-    DeadCode.remove(&part)
-    try ConstantFolding.fold(&part)
-    return part.values[id].constant
   }
 }

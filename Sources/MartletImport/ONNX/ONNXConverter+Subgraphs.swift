@@ -7,6 +7,7 @@ struct EnclosingGraph {
   var graph: Graph
   var scope: [String: ValueID]
   var captures: [ValueID]
+  var makers: ValueMakers
 }
 
 /// Functions, whose nodes take the place of a call, and subgraphs, which become regions of their node.
@@ -62,9 +63,10 @@ extension ONNXConverter {
     }
     try enterSubgraph(node)
     let outerUnreadable = unreadable
-    enclosing.append(EnclosingGraph(graph: graph, scope: scope, captures: captures))
+    enclosing.append(EnclosingGraph(graph: graph, scope: scope, captures: captures, makers: makers))
     let budget = graph.inferenceBudget
     (graph, scope, captures) = (Graph(name: source.name), [:], [])
+    makers = ValueMakers()
     graph.inferenceBudget = budget
     try addFormals(source, formals, node)
     try addInitializers(source)
@@ -84,6 +86,7 @@ extension ONNXConverter {
     let region = Region(name: attribute, graph: graph, captures: captures)
     let outer = enclosing.removeLast()
     (graph, scope, captures) = (outer.graph, outer.scope, outer.captures)
+    makers = outer.makers
     unreadable = outerUnreadable
     subgraphDepth -= 1
     return region
@@ -124,7 +127,11 @@ extension ONNXConverter {
   /// Puts a subgraph without inputs (a branch of If) in the place of `node`.
   mutating func inline(_ branch: ONNXGraph, _ node: ImportedNode) throws(MartletError) {
     try enterSubgraph(node)
-    let outer = scope
+    // What the branch's names stand for outside: of these alone, for there may be many such nodes.
+    let made =
+      branch.nodes.flatMap(\.outputs) + branch.initializers.map(\.name)
+      + branch.sparseInitializers.map(\.name)
+    let outer = made.map { ($0, scope[$0]) }
     try addInitializers(branch)
     try convertNodes(branch.nodes)
     var results: [ValueID] = []
@@ -134,7 +141,7 @@ extension ONNXConverter {
       }
       results.append(value)
     }
-    scope = outer
+    for (name, value) in outer { scope[name] = value }
     subgraphDepth -= 1
     for (index, value) in results.enumerated() { bind(node, output: index, to: value) }
   }
@@ -158,6 +165,10 @@ extension ONNXConverter {
     functionCalls += 1
     guard functionCalls <= 100_000 else {
       throw call.error(.unsupported, "the model's functions are called more than 100000 times")
+    }
+    functionNodes += function.nodes.count
+    guard functionNodes <= 1_000_000 else {
+      throw call.error(.unsupported, "the model's functions come to more than 1000000 nodes")
     }
     let (outerScope, outerOpsets, outerVisible) = (scope, opsets, firstVisible)
     scope = [:]

@@ -9,6 +9,7 @@ struct ONNXConverter {
   private var tensors: ONNXTensorReader
   /// The values of `graph` by name.
   var scope: [String: ValueID] = [:]
+  var makers = ValueMakers()
   /// The graphs around the one under construction, outermost first.
   var enclosing: [EnclosingGraph] = []
   /// The first of `enclosing` whose names are visible: a function's body sees none of its caller's.
@@ -20,8 +21,11 @@ struct ONNXConverter {
   private let functions: [String: ONNXFunction]
   var functionDepth = 0
   var functionCalls = 0
+  /// The nodes that calls of functions have come to.
+  var functionNodes = 0
   /// What the model needs and Martlet lacks, once per operator, with the first node that needs it.
   private var missing: [(what: String, node: String, operatorName: String)] = []
+  private var noted: Set<String> = []
   private var generatedNames = 0
   /// Initialisers that cannot be read, which matters only if something reads them.
   var unreadable: [String: MartletError] = [:]
@@ -320,7 +324,7 @@ struct ONNXConverter {
   mutating func note(missing operatorName: String, _ node: ImportedNode) {
     let domain = node.op.domain.isEmpty ? "ai.onnx" : node.op.domain
     let what = "\(node.op.name) (domain \(domain), opset \(node.opset))"
-    if !missing.contains(where: { $0.what == what }) {
+    if noted.insert(what).inserted {
       missing.append((what, node.name, node.op.description))
     }
     for name in node.outputs where !name.isEmpty { scope[name] = graph.addValue(name) }

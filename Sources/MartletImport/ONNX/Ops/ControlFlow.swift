@@ -18,8 +18,8 @@ enum IfForms {
     guard let condition = node.input(0) else {
       throw node.error(.invalidModel, "input 'cond' is missing", input: "cond")
     }
-    guard let value = try converter.graph.evaluate(condition), value.dtype == .bool,
-      value.count == 1
+    guard let value = try converter.graph.evaluate(condition, &converter.makers),
+      value.dtype == .bool, value.count == 1
     else {
       return try converter.emitWithRegions(
         "If", missing: "If with a condition computed at run time", for: node)
