@@ -33,19 +33,43 @@ static martlet_dtype dtype_of_format(const char *format, Py_ssize_t size) {
   return MARTLET_DTYPE_UNKNOWN;
 }
 
-/* A buffer's extents and its strides in bytes, also where its exporter has left them out. */
+/* A buffer's extents and its strides in bytes, also where its exporter has left them out, and how far
+ * its bytes reach below and above its first element. */
 typedef struct {
-  int64_t shape[PyBUF_MAX_NDIM];
+  int64_t shape[PyBUF_MAX_NDIM]; /* as Py_ssize_t is, too */
   Py_ssize_t strides[PyBUF_MAX_NDIM];
+  Py_ssize_t below, above;
 } Layout;
+
+/* No processor has longer addresses. */
+#define MOST_BYTES ((Py_ssize_t)1 << (sizeof(Py_ssize_t) > 4 ? 57 : 30))
+
+/* How far the elements reach, into `layout`; false where that cannot be addressed. */
+static int reach_of(const Py_buffer *view, Layout *layout) {
+  layout->below = 0;
+  layout->above = view->len == 0 ? 0 : view->itemsize;
+  for (int axis = 0; axis < view->ndim && view->len > 0; axis++) {
+    Py_ssize_t reach;
+    if (__builtin_mul_overflow((Py_ssize_t)layout->shape[axis] - 1, layout->strides[axis],
+                               &reach) ||
+        reach < -MOST_BYTES || reach > MOST_BYTES)
+      return 0;
+    if (reach < 0) layout->below -= reach;
+    else layout->above += reach;
+    if (layout->below > MOST_BYTES || layout->above > MOST_BYTES) return 0;
+  }
+  return (uintptr_t)view->buf >= (uintptr_t)layout->below &&
+         (uintptr_t)layout->above <= UINTPTR_MAX - (uintptr_t)view->buf;
+}
 
 /* Exporters are other people's code: nothing of a view is believed that can be looked at. 0, or -1
  * with an exception. */
 static int layout_of(const Py_buffer *view, const char *what, Layout *layout) {
   const char *fault = NULL;
-  if (view->itemsize <= 0 || view->ndim < 0 || view->ndim > PyBUF_MAX_NDIM)
+  if (view->obj == NULL) fault = "no owner";
+  else if (view->itemsize <= 0 || view->ndim < 0 || view->ndim > PyBUF_MAX_NDIM)
     fault = "an item size or a number of axes that none has";
-  else if (view->shape == NULL && view->ndim > 1) fault = "no extents";
+  else if (view->shape == NULL && view->ndim > (view->strides == NULL)) fault = "no extents";
   for (int axis = 0; fault == NULL && view->suboffsets != NULL && axis < view->ndim; axis++)
     if (view->suboffsets[axis] >= 0) fault = "rows behind pointers";
   Py_ssize_t bytes = fault == NULL ? view->itemsize : 0;
@@ -60,43 +84,38 @@ static int layout_of(const Py_buffer *view, const char *what, Layout *layout) {
   }
   if (fault == NULL && bytes != view->len) fault = "another number of bytes than its extents";
   if (fault == NULL && view->len > 0 && view->buf == NULL) fault = "no memory";
-  if (fault != NULL) {
-    PyErr_Format(PyExc_BufferError, "%s has a buffer with %s", what, fault);
-    return -1;
-  }
   Py_ssize_t step = view->itemsize;
-  for (int axis = view->ndim - 1; axis >= 0; axis--) {
+  for (int axis = view->ndim - 1; fault == NULL && axis >= 0; axis--) {
     layout->strides[axis] = view->strides != NULL ? view->strides[axis] : step;
     if (bytes > 0) step *= (Py_ssize_t)layout->shape[axis];
   }
-  return 0;
+  if (fault == NULL && !reach_of(view, layout)) fault = "strides past what can be addressed";
+  if (fault == NULL) return 0;
+  PyErr_Format(PyExc_BufferError, "%s has a buffer with %s", what, fault);
+  return -1;
 }
 
-/* Where a strided buffer lies: the distance from its lowest byte to element 0, 0, ... and the bytes
- * from the lowest to the highest; strides in elements. False when strides are no multiples of the
- * item size or the elements are misaligned: then the library cannot look at it in place. */
-static int span_of(const Py_buffer *view, const Layout *layout, size_t *offset, size_t *bytes,
-                   int64_t *strides) {
-  Py_ssize_t below = 0, above = view->itemsize;
+/* A buffer's strides in elements. False when they are no multiples of the item size or the elements
+ * are misaligned: then the library cannot look at it in place. */
+static int strides_of(const Py_buffer *view, const Layout *layout, int64_t *strides) {
   if ((uintptr_t)view->buf % (uintptr_t)view->itemsize != 0) return 0;
   for (int axis = 0; axis < view->ndim; axis++) {
-    Py_ssize_t reach;
     int is_whole = layout->strides[axis] % view->itemsize == 0;
-    if (view->len == 0 || layout->shape[axis] == 1) { /* no step is ever taken */
-      strides[axis] = is_whole ? layout->strides[axis] / view->itemsize : 1;
-      continue;
-    }
-    if (!is_whole ||
-        __builtin_mul_overflow((Py_ssize_t)layout->shape[axis] - 1, layout->strides[axis], &reach))
-      return 0;
-    strides[axis] = layout->strides[axis] / view->itemsize;
-    if (reach < 0 ? __builtin_sub_overflow(below, reach, &below)
-                  : __builtin_add_overflow(above, reach, &above))
-      return 0;
+    int is_stepped = view->len > 0 && layout->shape[axis] > 1;
+    if (!is_whole && is_stepped) return 0;
+    strides[axis] = is_whole ? layout->strides[axis] / view->itemsize : 1;
   }
-  *offset = view->len == 0 ? 0 : (size_t)below;
-  *bytes = view->len == 0 ? 0 : (size_t)below + (size_t)above;
   return 1;
+}
+
+/* The elements row-major into `data`, by way of what layout_of() has looked at alone. 0, or -1. */
+static int copy_elements(void *data, const Py_buffer *view, Layout *layout) {
+  if (view->len == 0) return 0;
+  Py_buffer plain = *view;
+  plain.shape = (Py_ssize_t *)layout->shape;
+  plain.strides = layout->strides;
+  plain.suboffsets = NULL;
+  return PyBuffer_ToContiguous(data, &plain, plain.len, 'C');
 }
 
 /* A tensor of its own; *data is where its elements go, row-major. */
@@ -113,12 +132,11 @@ static martlet_tensor *new_tensor(ModuleState *state, martlet_dtype dtype, int r
 
 /* A tensor in the place of a buffer that the library cannot look at: with its elements, or, for an
  * output, to be copied into it: then *later takes the view over. */
-static PyObject *stand_in(ModuleState *state, Py_buffer *view, martlet_dtype dtype,
-                          const int64_t *shape, Py_buffer *later) {
+static PyObject *stand_in(ModuleState *state, Py_buffer *view, martlet_dtype dtype, Layout *layout,
+                          Py_buffer *later) {
   void *data = NULL;
-  martlet_tensor *handle = new_tensor(state, dtype, view->ndim, shape, &data);
-  if (handle != NULL && later == NULL && view->len > 0 &&
-      PyBuffer_ToContiguous(data, view, view->len, 'C') < 0) {
+  martlet_tensor *handle = new_tensor(state, dtype, view->ndim, layout->shape, &data);
+  if (handle != NULL && later == NULL && copy_elements(data, view, layout) < 0) {
     martlet_tensor_release(handle);
     handle = NULL;
   }
@@ -128,6 +146,7 @@ static PyObject *stand_in(ModuleState *state, Py_buffer *view, martlet_dtype dty
     return tensor;
   }
   *later = *view;
+  later->suboffsets = NULL; /* none of them leads anywhere */
   /* Exporters may let these point into the view itself. */
   if (view->shape == &view->len) later->shape = &later->len;
   if (view->strides == &view->itemsize) later->strides = &later->itemsize;
@@ -140,7 +159,6 @@ static PyObject *wrap_buffer(ModuleState *state, Py_buffer *view, martlet_dtype 
                              const char *what, Py_buffer *later) {
   Layout layout;
   int64_t strides[PyBUF_MAX_NDIM];
-  size_t offset, bytes;
   if (layout_of(view, what, &layout) < 0) {
     PyBuffer_Release(view);
     return NULL;
@@ -150,8 +168,7 @@ static PyObject *wrap_buffer(ModuleState *state, Py_buffer *view, martlet_dtype 
     PyBuffer_Release(view);
     return NULL;
   }
-  if (!span_of(view, &layout, &offset, &bytes, strides))
-    return stand_in(state, view, dtype, layout.shape, later);
+  if (!strides_of(view, &layout, strides)) return stand_in(state, view, dtype, &layout, later);
   Owner *owner = owner_of_buffer(view);
   if (owner == NULL) {
     PyBuffer_Release(view);
@@ -159,8 +176,9 @@ static PyObject *wrap_buffer(ModuleState *state, Py_buffer *view, martlet_dtype 
   }
   martlet_tensor *handle = NULL;
   martlet_status status = martlet_tensor_wrap_strided(
-    (char *)view->buf - offset, bytes, offset, dtype, view->ndim, layout.shape, strides,
-    view->readonly ? MARTLET_WRAP_READ_ONLY : 0, owner_deleter, owner, &handle);
+    (char *)view->buf - layout.below, (size_t)(layout.below + layout.above), (size_t)layout.below,
+    dtype, view->ndim, layout.shape, strides, view->readonly ? MARTLET_WRAP_READ_ONLY : 0,
+    owner_deleter, owner, &handle);
   if (status != MARTLET_OK) {
     raise_status(state, status);
     owner_release(owner);
@@ -195,7 +213,7 @@ static PyObject *pack_buffer(ModuleState *state, Py_buffer *view, martlet_dtype 
   if (layout_of(view, what, &layout) == 0) {
     codes = malloc((size_t)view->len + 1);
     if (codes == NULL) PyErr_NoMemory();
-    else if (view->len == 0 || PyBuffer_ToContiguous(codes, view, view->len, 'C') == 0)
+    else if (copy_elements(codes, view, &layout) == 0)
       handle = new_tensor(state, dtype, view->ndim, layout.shape, &data);
   }
   if (handle != NULL) {

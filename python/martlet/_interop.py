@@ -132,11 +132,18 @@ def from_texts(given: Any, what: str) -> Tensor:
 _TYPE_CODES = {bool: ("B", "bool"), int: ("q", "int64"), float: ("f", "float32")}
 
 
+_MOST_AXES = 32
+
+
 def from_nested(data: Any, dtype: Any = None) -> Tensor:
     """A tensor of numbers in nested lists or tuples: float32, int64 or bool unless dtype says."""
     shape: list[int] = []
     level = data
     while isinstance(level, (list, tuple)):
+        if len(shape) == _MOST_AXES:
+            raise ValueError(
+                f"lists are nested deeper than {_MOST_AXES}, or one of them contains itself"
+            )
         shape.append(len(level))
         if not level:
             break
