@@ -1,4 +1,5 @@
 import CMartlet
+import Glibc
 import MartletCore
 
 /// The one place where errors become statuses: runs `body`, keeps what it throws as the thread's
@@ -8,6 +9,7 @@ import MartletCore
 func boundary(
   _ function: StaticString = #function, _ body: () throws(MartletError) -> Void
 ) -> martlet_status {
+  if MemoryReserve.isSpent, !givesBack(function) { return LastError.recordOutOfMemory() }
   do throws(MartletError) {
     try body()
     return MartletStatus.ok
@@ -66,6 +68,15 @@ enum MartletStatus {
   static let ok: martlet_status = 0
 }
 
+/// Whether the C function only gives back what the caller has: that goes on where memory has run out.
+private func givesBack(_ function: StaticString) -> Bool {
+  function.withUTF8Buffer { name in
+    ["_release(_:)", "_trim(_:)", "_pop()"].contains { (ending: StaticString) in
+      ending.withUTF8Buffer { name.count >= $0.count && name.suffix($0.count).elementsEqual($0) }
+    }
+  }
+}
+
 /// `martlet_x` of `martlet_x(_:_:)`.
 private func baseName(_ function: StaticString) -> String {
   String("\(function)".prefix { $0 != "(" })
@@ -85,7 +96,10 @@ func required<Pointer>(_ pointer: Pointer?, _ parameter: String) throws(MartletE
 
 /// The string at `pointer`; throws `invalidArgument` for NULL.
 func text(_ pointer: UnsafePointer<CChar>?, _ parameter: String) throws(MartletError) -> String {
-  String(cString: try required(pointer, parameter))
+  let pointer = try required(pointer, parameter)
+  let length = strlen(pointer)
+  if length >= 1 << 20 { try MemoryReserve.checkRoom(4 * length) }
+  return String(cString: pointer)
 }
 
 /// The `count` values at `pointer`, which may be NULL when there are none; throws
@@ -99,6 +113,11 @@ func array<Element>(
       actual: "\(UInt(bitPattern: count))")
   }
   if count == 0 { return UnsafeBufferPointer(start: nil, count: 0) }
+  // What is made of each takes no more.
+  if count >= 4096 {
+    let (bytes, overflow) = count.multipliedReportingOverflow(by: 64)
+    try MemoryReserve.checkRoom(overflow ? .max : bytes)
+  }
   return UnsafeBufferPointer(start: try required(pointer, parameter), count: count)
 }
 

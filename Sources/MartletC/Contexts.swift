@@ -12,6 +12,7 @@ public func martlet_context_create(
   return boundary { () throws(MartletError) in
     let result = try required(context, "context")
     let model = try HandleTable.shared.resolve(model, "model", as: ModelObject.self)
+    try model.model.checkRoomForRun()
     result.pointee = try HandleTable.shared.create(ContextObject(model))
   }
 }

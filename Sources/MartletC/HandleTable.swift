@@ -169,7 +169,10 @@ final class HandleTable: @unchecked Sendable {
         throw MartletError(.outOfMemory, "too many handles")
       }
       let capacity = HandleTable.firstSlabCapacity << count
-      let slab = UnsafeMutablePointer<HandleSlot>.allocate(capacity: capacity)
+      guard let block = Storage.block(byteCount: capacity * MemoryLayout<HandleSlot>.stride) else {
+        throw MartletError(.outOfMemory, "no memory for \(capacity) more handles")
+      }
+      let slab = block.bindMemory(to: HandleSlot.self, capacity: capacity)
       for index in 0..<capacity { (slab + index).initialize(to: HandleSlot()) }
       slabs[count] = slab
       slabCount.store(count + 1, ordering: .releasing)

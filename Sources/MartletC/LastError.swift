@@ -15,6 +15,19 @@ enum LastError {
       expected: copy(error.expected), actual: copy(error.actual))
   }
 
+  /// Keeps, and gives, that there is no more memory; takes none.
+  static func recordOutOfMemory() -> martlet_status {
+    let status = MartletError.Code.outOfMemory.rawValue
+    if let key, let record = pthread_getspecific(key) {
+      let record = record.assumingMemoryBound(to: martlet_error.self)
+      freeStrings(record)
+      record.pointee = martlet_error()
+      record.pointee.status = status
+      record.pointee.message = outOfMemory
+    }
+    return status
+  }
+
   /// The calling thread's last error.
   static var current: UnsafePointer<martlet_error> {
     if let key, let record = pthread_getspecific(key) {
@@ -65,11 +78,11 @@ enum LastError {
 
   private static func freeStrings(_ record: UnsafeMutablePointer<martlet_error>) {
     let error = record.pointee
-    let strings = [
-      error.message, error.node, error.operator_name, error.input, error.expected, error.actual,
-    ]
-    for string in strings where string != outOfMemory {
-      free(UnsafeMutablePointer(mutating: string))
-    }
+    if error.message != outOfMemory { free(UnsafeMutablePointer(mutating: error.message)) }
+    free(UnsafeMutablePointer(mutating: error.node))
+    free(UnsafeMutablePointer(mutating: error.operator_name))
+    free(UnsafeMutablePointer(mutating: error.input))
+    free(UnsafeMutablePointer(mutating: error.expected))
+    free(UnsafeMutablePointer(mutating: error.actual))
   }
 }

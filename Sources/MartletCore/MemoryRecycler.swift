@@ -43,6 +43,7 @@ package final class MemoryRecycler: @unchecked Sendable {
     byteCount: Int, allowance: RunAllowance? = nil
   ) throws(MartletError) -> Storage {
     let size = MemoryRecycler.sizeClass(byteCount)
+    try MemoryReserve.check()
     try allowance?.take(bytes: byteCount)
     let block: Storage
     if let reused = state.withLock({ $0.take(size) }) {

@@ -1,4 +1,5 @@
 import Glibc
+import MartletPlatform
 import Synchronization
 
 /// A block of memory that tensors share: owned and 64-byte aligned, or borrowed with a deleter.
@@ -67,12 +68,11 @@ package final class Storage: @unchecked Sendable {
   /// 4096, AVX2), and no more memory is used.
   package static func block(byteCount: Int) -> UnsafeMutableRawPointer? {
     let isLarge = byteCount >= 2 * Storage.hugePage
-    var pointer: UnsafeMutableRawPointer?
-    guard
-      posix_memalign(
-        &pointer, isLarge ? Storage.hugePage : Storage.alignment, max(byteCount, 1)) == 0
+    guard !MemoryReserve.isSpent,
+      let pointer = mp_block(
+        isLarge ? Storage.hugePage : Storage.alignment, max(byteCount, 1))
     else { return nil }
-    if isLarge, let pointer {
+    if isLarge {
       madvise(pointer, byteCount / Storage.hugePage * Storage.hugePage, Int32(MADV_HUGEPAGE))
     }
     return pointer

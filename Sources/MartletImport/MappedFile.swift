@@ -63,8 +63,9 @@ package struct MappedFile {
   }
 
   private static func error(_ path: String, reason: Int32) -> MartletError {
-    MartletError(
-      reason == ENOENT ? .notFound : .io,
+    let codes: [Int32: MartletError.Code] = [ENOENT: .notFound, ENOMEM: .outOfMemory]
+    return MartletError(
+      codes[reason] ?? .io,
       "cannot read '\(path)': \(String(cString: strerror(reason)))",
       actual: path)
   }

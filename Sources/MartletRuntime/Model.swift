@@ -128,6 +128,11 @@ package final class Model: Sendable {
     try plan.resultBytes(shapes)
   }
 
+  /// Throws `outOfMemory` where there is no room for what a run context keeps of each node.
+  package func checkRoomForRun() throws(MartletError) {
+    try MemoryReserve.checkRoom(1024 * graph.nodeCount)
+  }
+
   /// A run context: one per thread at a time. It keeps the model alive.
   package func makeRun() -> RunSession { RunSession(self) }
 }

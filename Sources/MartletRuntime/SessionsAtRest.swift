@@ -28,7 +28,9 @@ package final class SessionsAtRest: Sendable {
   package func withSession<Result>(
     _ body: (RunSession) throws(MartletError) -> Result
   ) throws(MartletError) -> Result {
-    let session = take() ?? model.makeRun()
+    let resting = take()
+    if resting == nil { try model.checkRoomForRun() }
+    let session = resting ?? model.makeRun()
     defer { put(session) }
     return try body(session)
   }

@@ -82,6 +82,7 @@ package final class Plan: Sendable {
     _ graph: Graph, _ preparation: Preparation?, _ prepared: PreparedConstants,
     _ progress: ProgressCallback?
   ) throws(MartletError) {
+    try MemoryReserve.checkRoom(1024 * graph.nodes.count + 256 * graph.values.count)
     let graph = try Plan.aligned(graph)
     var nodes: [PreparedNode] = []
     var sources: [Source] = []

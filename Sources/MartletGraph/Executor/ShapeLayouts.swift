@@ -76,6 +76,7 @@ final class ShapeLayouts {
       try takeArena(context)
       return try give(inputs, frames, context)
     }
+    try MemoryReserve.checkRoom(1024 * plan.readers.count)
     // Another layout is about to lie where these may.
     var own: [Value?] = []
     for input in inputs { own.append(try lasting(input, context)) }

@@ -14,6 +14,7 @@ extension Graph {
   func makeOperator(
     _ node: Node, _ regions: [GraphRegion], prepared: PreparedConstants = PreparedConstants()
   ) throws(MartletError) -> any Operator {
+    try MemoryReserve.check()
     var constants: [Tensor?] = []
     for input in node.inputs { constants.append(input.flatMap { values[$0].constant }) }
     do throws(MartletError) {

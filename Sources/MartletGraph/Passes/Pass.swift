@@ -41,6 +41,8 @@ package struct Pass: Sendable {
   private func apply(to graph: inout Graph, depth: Int) throws(MartletError) {
     guard depth <= Region.maximumDepth else { throw Region.depthError }
     if order == .innerFirst { try applyInside(&graph, depth) }
+    // What a pass keeps of nodes and values is in lists that grow at once.
+    try MemoryReserve.checkRoom(1024 * graph.nodes.count + 256 * graph.values.count)
     try rewrite(&graph)
     if !graph.isTopological { try graph.sortTopologically() }
     if order == .outerFirst { try applyInside(&graph, depth) }

@@ -140,6 +140,7 @@ struct ONNXConverter {
   mutating func convertNodes(_ nodes: [ONNXNode], progress: ProgressCallback? = nil)
     throws(MartletError)
   {
+    try MemoryReserve.checkRoom(2048 * nodes.count)
     let names = nodes.indices.map { nodes[$0].displayName($0) }
     var makers: [String: Int] = [:]
     for (index, node) in nodes.enumerated() {

@@ -56,10 +56,12 @@ enum ONNXParser {
         let name = "node[\(graph.nodes.count)]"
         var item = try node(reader.message(field, name), depth: depth)
         item.offset = field.offset
+        try makeRoom(after: graph.nodes.count)
         graph.nodes.append(item)
       case 2: graph.name = try reader.string(field)
       case 5:
         let name = "initializer[\(graph.initializers.count)]"
+        try makeRoom(after: graph.initializers.count)
         graph.initializers.append(try tensor(reader.message(field, name)))
       case 11:
         graph.inputs.append(
@@ -78,6 +80,12 @@ enum ONNXParser {
       }
     }
     return graph
+  }
+
+  /// Throws `outOfMemory` where a list of `count` nodes or initialisers, all whose room is taken, cannot
+  /// grow.
+  private static func makeRoom(after count: Int) throws(MartletError) {
+    if count >= 4096, count & (count - 1) == 0 { try MemoryReserve.checkRoom(1024 * count) }
   }
 
   private static func node(_ message: WireReader, depth: Int) throws(MartletError) -> ONNXNode {

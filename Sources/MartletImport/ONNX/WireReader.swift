@@ -40,6 +40,7 @@ struct WireReader {
   /// The next field's head, or nil at the message's end.
   mutating func next() throws(MartletError) -> WireField? {
     guard position < end else { return nil }
+    try MemoryReserve.check()
     let offset = position
     let tag = try varint()
     guard tag >> 3 != 0, tag >> 3 < 1 << 29 else {

@@ -65,6 +65,18 @@ int32_t mp_open_new(const char *path);
 // tables need not be shipped: says that a character has none. The library uses none of them but
 // case mappings, for names of modes and types, which are ASCII.
 intptr_t mp_no_character_property(uint32_t scalar);
+// Memory for when the system has no more. Swift ends the process where an allocation fails. So in the
+// shared library, and only there, a reserve of address space is given back to the system when malloc
+// or one of its kind fails anywhere in it; what failed is then tried again, and the memory counts as
+// short until there is a reserve again. Who may fail politely asks from time to time whether it is.
+bool mp_memory_is_short(void);
+// Lays in a reserve where there is none; false, and the memory is short, where there cannot be.
+bool mp_memory_replenish(void);
+// Memory that may not be there: NULL then, and the reserve stays. To be freed with free.
+void *mp_block(size_t alignment, size_t bytes);
+// Gives what the C library's allocator keeps of freed memory back to the system, as far as it can.
+void mp_trim_memory(void);
+
 // One line to standard error, with "martlet: " before it.
 void mp_warn(const char *message);
 
