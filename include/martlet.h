@@ -1058,6 +1058,16 @@ martlet_status martlet_context_memory(const martlet_context *context, int64_t *l
 /** Gives the memory that is kept for the next run back to the system; during a run it does nothing. */
 martlet_status martlet_context_trim(martlet_context *context);
 
+/**
+ * Gives the memory that a model's contexts keep for their next runs back to the system, whoever has
+ * them, with the contexts that martlet_model_run() keeps; runs under way keep theirs. Results are the
+ * same afterwards; the next run of each context lays out its memory anew.
+ */
+martlet_status martlet_model_trim(martlet_model *model);
+
+/** martlet_model_trim() for all models, and what the C library's allocator keeps of freed memory. */
+martlet_status martlet_trim(void);
+
 /* ======================================================================== 14  Values */
 
 /**

@@ -71,7 +71,7 @@ enum MartletStatus {
 /// Whether the C function only gives back what the caller has: that goes on where memory has run out.
 private func givesBack(_ function: StaticString) -> Bool {
   function.withUTF8Buffer { name in
-    ["_release(_:)", "_trim(_:)", "_pop()"].contains { (ending: StaticString) in
+    ["_release(_:)", "_trim(_:)", "_trim()", "_pop()"].contains { (ending: StaticString) in
       ending.withUTF8Buffer { name.count >= $0.count && name.suffix($0.count).elementsEqual($0) }
     }
   }

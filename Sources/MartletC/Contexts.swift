@@ -1,5 +1,6 @@
 import CMartlet
 import MartletCore
+import MartletPlatform
 import MartletRuntime
 
 // Section 13 of martlet.h.
@@ -155,6 +156,23 @@ public func martlet_context_memory(
     live_bytes?.pointee = Int64(statistics.live)
     kept_bytes?.pointee = Int64(statistics.kept)
     peak_bytes?.pointee = Int64(statistics.peak)
+  }
+}
+
+@_cdecl("martlet_model_trim") @implementation
+public func martlet_model_trim(_ model: OpaquePointer?) -> martlet_status {
+  boundary { () throws(MartletError) in
+    let object = try HandleTable.shared.resolve(model, "model", as: ModelObject.self)
+    object.sessionsAtRest.trim()
+    LiveSessions.trim(of: object.model)
+  }
+}
+
+@_cdecl("martlet_trim") @implementation
+public func martlet_trim() -> martlet_status {
+  boundary { () throws(MartletError) in
+    LiveSessions.trim()
+    mp_trim_memory()
   }
 }
 

@@ -10,11 +10,14 @@ package final class RunSession: @unchecked Sendable {
   /// How runs of this session are done from now on; the model's own at first.
   package var options: RunOptions
   private let executor: Executor
+  private let trimmer: SessionTrimmer
 
   init(_ model: Model) {
     self.model = model
     options = model.options.run
     executor = Executor(model.plan)
+    trimmer = SessionTrimmer(executor)
+    LiveSessions.add(trimmer, of: model)
   }
 
   /// Computes all outputs, in the model's order, from inputs by name.

@@ -40,6 +40,15 @@ package final class SessionsAtRest: Sendable {
     state.withLock { ($0.sessions.count, $0.bytes) }
   }
 
+  /// Lets go of all that rest.
+  package func trim() {
+    let dropped = state.withLock { state in
+      defer { state = State() }
+      return state.sessions
+    }
+    _ = dropped
+  }
+
   private func take() -> RunSession? {
     state.withLock { state in
       guard let last = state.sessions.popLast() else { return nil }

@@ -283,7 +283,14 @@ done:
   return result;
 }
 
+static PyObject *model_trim(PyObject *self, PyObject *unused) {
+  (void)unused;
+  martlet_status status = martlet_model_trim(((ModelObject *)self)->handle);
+  return status == MARTLET_OK ? Py_NewRef(Py_None) : raise_status(state_of(self), status);
+}
+
 static PyMethodDef model_type_methods[] = {
+  {"trim", model_trim, METH_NOARGS, NULL},
   {"memory", model_memory, METH_NOARGS, NULL},
   {"result_bytes", model_result_bytes, METH_O, NULL},
   {"inputs", model_inputs, METH_NOARGS, NULL},

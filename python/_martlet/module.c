@@ -89,6 +89,13 @@ static PyObject *cpu_info(PyObject *module, PyObject *unused) {
   return result;
 }
 
+static PyObject *trim(PyObject *module, PyObject *unused) {
+  (void)unused;
+  martlet_status status = martlet_trim();
+  return status == MARTLET_OK ? Py_NewRef(Py_None)
+                              : raise_status(PyModule_GetState(module), status);
+}
+
 static PyMethodDef setting_methods[] = {
   {"set_mode", set_mode, METH_VARARGS, NULL},
   {"get_mode", get_mode, METH_NOARGS, NULL},
@@ -98,6 +105,7 @@ static PyMethodDef setting_methods[] = {
   {"set_threads", set_threads, METH_VARARGS, NULL},
   {"get_threads", get_threads, METH_NOARGS, NULL},
   {"memory_in_use", memory_in_use, METH_NOARGS, NULL},
+  {"trim", trim, METH_NOARGS, NULL},
   {"set_isa", set_isa, METH_VARARGS, NULL},
   {"cpu_info", cpu_info, METH_NOARGS, NULL},
   {NULL, NULL, 0, NULL},

@@ -59,6 +59,7 @@ from martlet._settings import (
     set_float32_fast_math_mode,
     set_isa,
     set_num_threads,
+    trim,
 )
 from martlet._values import State
 
@@ -116,4 +117,5 @@ __all__ = [
     "softmax",
     "tanh",
     "tensor",
+    "trim",
 ]

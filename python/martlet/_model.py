@@ -201,6 +201,13 @@ class Model:
         """
         return self._model.memory()
 
+    def trim(self) -> None:
+        """Gives back the memory that the threads' contexts keep for their next runs.
+
+        Runs under way keep theirs; the next run of each context lays out its memory anew.
+        """
+        self._model.trim()
+
     def result_bytes(self, shapes: Mapping[str, Sequence[int]]) -> int | None:
         """Bytes that the results of a run will take at once, without the scratch of single nodes.
 

@@ -79,6 +79,11 @@ def memory_in_use() -> int:
     return _martlet.memory_in_use()
 
 
+def trim() -> None:
+    """`Model.trim` for all models, and what the C library's allocator keeps of freed memory."""
+    _martlet.trim()
+
+
 def set_isa(name: str) -> None:
     """Cap the instruction set ("avx2"), as the variable MARTLET_ISA does; before first use only."""
     _martlet.set_isa(name)

@@ -20,6 +20,13 @@ final class ShapeLayouts {
   /// A copy of this size takes no longer than the memory of its own would. A bound, not tuned.
   private static let smallBytes = 4096
 
+  /// After so many runs of one layout, memory that was for others and is a multiple of its own goes.
+  private static let shrinkingRun = 16
+  private var isArenaLarge: Bool {
+    (arena?.byteCount ?? 0) > 4 * activeBytes + ShapeLayouts.spareBytes
+  }
+  private static let spareBytes = 1 << 20
+
   private let plan: Plan
   private let isRegion: Bool
   /// The last used stands last.
@@ -71,15 +78,18 @@ final class ShapeLayouts {
     _ inputs: [Value?], _ frames: NodeFrames, _ context: RunContext
   ) throws(MartletError) {
     if let active, active.suits(context), ShapeLayouts.match(active.shapes, inputs) {
-      context.places = active.places
       runsSinceChange += 1
-      try takeArena(context)
-      return try give(inputs, frames, context)
+      if runsSinceChange != ShapeLayouts.shrinkingRun || !isArenaLarge {
+        context.places = active.places
+        try takeArena(context)
+        return try give(inputs, frames, context)
+      }
     }
     try MemoryReserve.checkRoom(1024 * plan.readers.count)
     // Another layout is about to lie where these may.
     var own: [Value?] = []
     for input in inputs { own.append(try lasting(input, context)) }
+    if runsSinceChange == ShapeLayouts.shrinkingRun { arena = nil }
     runsSinceChange = 0
     try change(own, frames, context)
     try takeArena(context)
