@@ -52,14 +52,23 @@
  *   handle is recognised until its place is used again, which is put off as long as possible).
  *
  *   Strings are UTF-8 and NUL-terminated. Strings that come out of the library belong to it; the
- *   description says for how long they last. Strings that go in are copied.
+ *   description says for how long they last. Strings that go in are copied; one that is not UTF-8 is
+ *   MARTLET_INVALID_ARGUMENT, a path too. Names in a model's file hold no NUL: one that does is
+ *   MARTLET_INVALID_MODEL.
  *
  *   Threads. Every function may be called from any thread at any time, except that one
  *   martlet_context, one martlet_attributes, or the elements of one tensor being written must not
  *   be used by two threads at once. A forked child may go on using the library.
  *
  *   Shapes and strides are arrays of int64_t, outermost axis first. Shapes count elements; strides
- *   count elements between neighbours along an axis and may be 0 or negative. Rank is at most 32.
+ *   count elements between neighbours along an axis and may be 0 or negative. Rank is at most 32;
+ *   a model's file that speaks of more is MARTLET_INVALID_MODEL or MARTLET_INVALID_SHAPE.
+ *
+ *   Stack. A call takes at most 128 KiB of its thread's stack, and 1 MiB where a model's graphs lie
+ *   within each other (If, Loop, Scan), which they do 64 deep at most.
+ *
+ *   No more memory. Where the system refuses memory a call returns MARTLET_OUT_OF_MEMORY, and what
+ *   releases or trims still works. Where it grants memory that it does not have, nobody is told.
  *
  *   Growth. Symbols, status values and struct layouts never change; symbols, status values and
  *   struct fields (at the end) may be added. Structs that the caller fills begin with struct_size,

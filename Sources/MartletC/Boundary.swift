@@ -94,12 +94,18 @@ func required<Pointer>(_ pointer: Pointer?, _ parameter: String) throws(MartletE
   return pointer
 }
 
-/// The string at `pointer`; throws `invalidArgument` for NULL.
+/// The string at `pointer`; throws `invalidArgument` for NULL and for what is not UTF-8.
 func text(_ pointer: UnsafePointer<CChar>?, _ parameter: String) throws(MartletError) -> String {
   let pointer = try required(pointer, parameter)
   let length = strlen(pointer)
   if length >= 1 << 20 { try MemoryReserve.checkRoom(4 * length) }
-  return String(cString: pointer)
+  let bytes = UnsafeRawBufferPointer(start: pointer, count: length)
+  guard let text = String(validating: bytes, as: UTF8.self) else {
+    throw MartletError(
+      .invalidArgument, "\(parameter) is not UTF-8: '\(String(cString: pointer))'",
+      input: parameter, expected: "UTF-8", actual: "other bytes")
+  }
+  return text
 }
 
 /// The `count` values at `pointer`, which may be NULL when there are none; throws

@@ -109,11 +109,15 @@ struct WireReader {
     return start..<position
   }
 
+  /// A name: UTF-8, and without a NUL, behind which C would not see it.
   mutating func string(_ field: WireField) throws(MartletError) -> String {
     let range = try bytes(field)
     let buffer = UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count)
     guard let text = String(validating: buffer, as: UTF8.self) else {
       throw error("field \(field.number) is not valid UTF-8 text", at: field.offset)
+    }
+    guard !buffer.contains(0) else {
+      throw error("field \(field.number) is a name with a NUL in it", at: field.offset)
     }
     return text
   }
