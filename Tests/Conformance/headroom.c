@@ -191,10 +191,13 @@ static int outcome(martlet_status (*act)(void), size_t headroom) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
 }
 
+static size_t step;  // in bytes; 0: finer where there is less
+
 static void sweep(const char *what, martlet_status (*act)(void)) {
   int fine = 0, refused = 0, others = 0, first = 0;
   size_t at = 0;
-  for (size_t headroom = 0; headroom <= 64u << 20; headroom += headroom < 1u << 20    ? 64u << 10
+  for (size_t headroom = 0; headroom <= 64u << 20; headroom += step                   ? step
+                                                               : headroom < 1u << 20  ? 64u << 10
                                                                : headroom < 16u << 20 ? 1u << 20
                                                                                       : 8u << 20) {
     int end = outcome(act, headroom);
@@ -210,7 +213,9 @@ static void sweep(const char *what, martlet_status (*act)(void)) {
            first >= 256 ? "signal" : "exit", first & 255);
 }
 
-int main(void) {
+// With a number of KiB: each so many KiB of headroom are tried.
+int main(int count, char **arguments) {
+  if (count > 1) step = (size_t)atoi(arguments[1]) << 10;
 #ifdef HAS_OWN_ALLOCATOR
   puts("0 passed, 0 failed (not tried under this allocator)");
   return 0;

@@ -7,6 +7,15 @@
 
 #include <time.h>
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define IS_SLOW 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || !defined(__x86_64__)
+#define IS_SLOW 1 // or emulated
+#endif
+
 static const int64_t one[] = {1};
 
 static double seconds(void) {
@@ -392,6 +401,10 @@ static void grows(const char *what, double (*cost)(int), int count) {
 }
 
 int main(void) {
+#ifdef IS_SLOW
+  puts("0 passed, 0 failed (not timed here)");
+  return 0;
+#endif
   check_ok(martlet_set_num_threads(1));
   grows("nodes", nodes, 500);
   grows("nodes that stand last to first", nodes_backwards, 500);
