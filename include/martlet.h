@@ -58,7 +58,11 @@
  *
  *   Threads. Every function may be called from any thread at any time, except that one
  *   martlet_context, one martlet_attributes, or the elements of one tensor being written must not
- *   be used by two threads at once. A forked child may go on using the library.
+ *   be used by two threads at once.
+ *   A child of fork() may go on using the library, whatever other threads of its parent were
+ *   doing in it: fork() waits for those that are just changing what all share, which takes them
+ *   microseconds. Only a context that was running on another thread stays busy in the child
+ *   (MARTLET_INVALID_STATE). vfork() and _Fork() run no handlers and do not count.
  *
  *   Shapes and strides are arrays of int64_t, outermost axis first. Shapes count elements; strides
  *   count elements between neighbours along an axis and may be 0 or negative. Rank is at most 32;

@@ -74,7 +74,7 @@ package enum Backends {
     case chosen((any Backend)?)
   }
 
-  private static let choice = Mutex(Choice.unread)
+  private static let choice = Lock(Choice.unread)
   /// Spares the usual case the lock.
   private static let isNative = Atomic<Bool>(false)
 

@@ -2,7 +2,6 @@ import Glibc
 import MartletCore
 import MartletKernels
 import MartletPlatform
-import Synchronization
 
 /// Which instruction set's kernels this process runs, chosen once at first use: the most capable one
 /// that is compiled in, that the processor has, that passes its self-check and that no cap forbids.
@@ -82,7 +81,7 @@ package struct ISASelection: Sendable {
     var isChosen = false
   }
 
-  private static let state = Mutex(State())
+  private static let state = Lock(State())
 
   private static func environmentCap() -> String? {
     guard let name = getenv("MARTLET_ISA").map({ String(cString: $0) }), !name.isEmpty else {

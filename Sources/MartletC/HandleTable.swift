@@ -1,4 +1,3 @@
-import Glibc
 import MartletCore
 import Synchronization
 
@@ -44,7 +43,7 @@ private struct HandleSlot: ~Copyable {
 /// last: so a pointer of another kind, a released handle and a pointer that is no handle are all
 /// recognised without touching memory that is not ours. Handles in use bound the slabs' size.
 ///
-/// @unchecked Sendable: the free list is behind the mutex, slabs are published by `slabCount`, and
+/// @unchecked Sendable: the free list is behind the lock, slabs are published by `slabCount`, and
 /// slots change hands through their atomics.
 final class HandleTable: @unchecked Sendable {
   static let shared = HandleTable()
@@ -56,23 +55,19 @@ final class HandleTable: @unchecked Sendable {
 
   private let slabs: UnsafeMutablePointer<UnsafeMutablePointer<HandleSlot>?>
   private let slabCount = Atomic<Int>(0)
-  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-  private var fresh = 0
-  private var freeHead: UnsafeMutablePointer<HandleSlot>?
-  private var freeTail: UnsafeMutablePointer<HandleSlot>?
-  private var freeCount = 0
+  private let free = Lock(FreeSlots())
+
+  private struct FreeSlots {
+    /// Slots of the last slab that nothing has used.
+    var fresh = 0
+    var head: UnsafeMutablePointer<HandleSlot>?
+    var tail: UnsafeMutablePointer<HandleSlot>?
+    var count = 0
+  }
 
   private init() {
     slabs = .allocate(capacity: HandleTable.slabLimit)
     slabs.initialize(repeating: nil, count: HandleTable.slabLimit)
-    mutex = .allocate(capacity: 1)
-    mutex.initialize(to: pthread_mutex_t())
-    pthread_mutex_init(mutex, nil)
-    // A child must not inherit the mutex from a thread that it does not have.
-    pthread_atfork(
-      { pthread_mutex_lock(HandleTable.shared.mutex) },
-      { pthread_mutex_unlock(HandleTable.shared.mutex) },
-      { pthread_mutex_unlock(HandleTable.shared.mutex) })
   }
 
   // MARK: - References
@@ -155,43 +150,46 @@ final class HandleTable: @unchecked Sendable {
   }
 
   private func takeSlot() throws(MartletError) -> UnsafeMutablePointer<HandleSlot> {
-    pthread_mutex_lock(mutex)
-    defer { pthread_mutex_unlock(mutex) }
-    if freeCount > HandleTable.quarantine, let slot = freeHead {
-      freeHead = slot.pointee.next
-      if freeHead == nil { freeTail = nil }
-      freeCount -= 1
-      return slot
-    }
-    if fresh == 0 {
-      let count = slabCount.load(ordering: .relaxed)
-      guard count < HandleTable.slabLimit else {
-        throw MartletError(.outOfMemory, "too many handles")
+    try free.withLock { free throws(MartletError) in
+      if free.count > HandleTable.quarantine, let slot = free.head {
+        free.head = slot.pointee.next
+        if free.head == nil { free.tail = nil }
+        free.count -= 1
+        return slot
       }
-      let capacity = HandleTable.firstSlabCapacity << count
-      guard let block = Storage.block(byteCount: capacity * MemoryLayout<HandleSlot>.stride) else {
-        throw MartletError(.outOfMemory, "no memory for \(capacity) more handles")
+      if free.fresh == 0 { free.fresh = try addSlab() }
+      free.fresh -= 1
+      guard let slab = slabs[slabCount.load(ordering: .relaxed) - 1] else {
+        throw MartletError(.internalError, "the handle table lost a slab")
       }
-      let slab = block.bindMemory(to: HandleSlot.self, capacity: capacity)
-      for index in 0..<capacity { (slab + index).initialize(to: HandleSlot()) }
-      slabs[count] = slab
-      slabCount.store(count + 1, ordering: .releasing)
-      fresh = capacity
+      return slab + free.fresh
     }
-    fresh -= 1
-    guard let slab = slabs[slabCount.load(ordering: .relaxed) - 1] else {
-      throw MartletError(.internalError, "the handle table lost a slab")
+  }
+
+  /// Adds a slab, under the lock, and gives its number of slots.
+  private func addSlab() throws(MartletError) -> Int {
+    let count = slabCount.load(ordering: .relaxed)
+    guard count < HandleTable.slabLimit else {
+      throw MartletError(.outOfMemory, "too many handles")
     }
-    return slab + fresh
+    let capacity = HandleTable.firstSlabCapacity << count
+    guard let block = Storage.block(byteCount: capacity * MemoryLayout<HandleSlot>.stride) else {
+      throw MartletError(.outOfMemory, "no memory for \(capacity) more handles")
+    }
+    let slab = block.bindMemory(to: HandleSlot.self, capacity: capacity)
+    for index in 0..<capacity { (slab + index).initialize(to: HandleSlot()) }
+    slabs[count] = slab
+    slabCount.store(count + 1, ordering: .releasing)
+    return capacity
   }
 
   private func giveBack(_ slot: UnsafeMutablePointer<HandleSlot>) {
-    pthread_mutex_lock(mutex)
-    defer { pthread_mutex_unlock(mutex) }
-    slot.pointee.next = nil
-    if let tail = freeTail { tail.pointee.next = slot } else { freeHead = slot }
-    freeTail = slot
-    freeCount += 1
+    free.withLock { free in
+      slot.pointee.next = nil
+      if let tail = free.tail { tail.pointee.next = slot } else { free.head = slot }
+      free.tail = slot
+      free.count += 1
+    }
   }
 
   private static func invalid(_ parameter: String, _ kind: HandleKind, _ actual: String)

@@ -1,5 +1,5 @@
 import Glibc
-import Synchronization
+import MartletCore
 
 /// C strings that last as long as the process, one copy of each.
 ///
@@ -10,7 +10,7 @@ enum InternedStrings {
     let pointer: UnsafePointer<CChar>
   }
 
-  private static let entries = Mutex<[String: Entry]>([:])
+  private static let entries = Lock<[String: Entry]>([:])
 
   static func pointer(_ text: String) -> UnsafePointer<CChar> {
     entries.withLock { entries in

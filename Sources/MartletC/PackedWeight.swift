@@ -1,13 +1,12 @@
 import MartletCore
 import MartletOperators
-import Synchronization
 
 /// The rearranged forms of a packed weight, and the operators that hold them.
 final class PackedWeight: Sendable {
   /// Panels, shared by the operators.
   let constants = PreparedConstants()
-  private let prepared = Mutex<[String: any Operator]>([:])
-  private let product = Mutex<(any PlainMatrixProduct)?>(nil)
+  private let prepared = Lock<[String: any Operator]>([:])
+  private let product = Lock<(any PlainMatrixProduct)?>(nil)
 
   /// The product without options that holds the weight's panels, once it was made.
   var plainProduct: (any PlainMatrixProduct)? {

@@ -1,11 +1,9 @@
-import Synchronization
-
 /// Keeps freed blocks of one run context for its next allocations, so that a run in steady state
 /// asks the system for no memory. Blocks come back by themselves when the last tensor on them goes.
 ///
 /// What is kept is bounded: never more bytes than `keptShare` times the most ever in use at once.
 ///
-/// @unchecked Sendable: all state is behind the mutex (a result may be released on any thread).
+/// @unchecked Sendable: all state is behind the lock (a result may be released on any thread).
 package final class MemoryRecycler: @unchecked Sendable {
   private struct State {
     /// Free blocks in order of size; among equals the one freed last stands last.
@@ -28,7 +26,7 @@ package final class MemoryRecycler: @unchecked Sendable {
   }
 
   private static let keptShare = 2
-  private let state = Mutex(State())
+  private let state = Lock(State())
 
   package init() {}
 

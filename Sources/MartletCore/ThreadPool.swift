@@ -10,7 +10,7 @@ import Synchronization
 /// computed does not depend on the pool. A pool's threads end soon after its last reference goes, and
 /// each run holds one to its own. In a forked child a pool starts its threads anew.
 ///
-/// @unchecked Sendable: all state is atomic or behind the mutex.
+/// @unchecked Sendable: all state is atomic or behind the lock.
 package final class ThreadPool: @unchecked Sendable {
   /// A caller's own parallel-for: runs `task(context, i)` for each i in 0..<count and returns
   /// when all are done.
@@ -31,7 +31,7 @@ package final class ThreadPool: @unchecked Sendable {
 
   let crew: WorkerCrew
   private let requestedThreads: Atomic<Int>
-  private let configuration = Mutex<External?>(nil)
+  private let configuration = Lock<External?>(nil)
   private let hasExternal = Atomic<Bool>(false)
   /// When the last section that was left to its caller, for being short, was to end.
   private let lastAlone = Atomic<Int64>(0)

@@ -10,7 +10,11 @@ import Synchronization
 /// bounded time, then sleep on a futex. They start with the first section that wants them and end soon
 /// after `close`; they own the crew, so that they may be the last to let it go.
 ///
-/// @unchecked Sendable: `job` is written only by the holder of `isTaken` while no worker is inside.
+/// **Forks.** None of the workers is there in a child. Whoever is first to have the crew there finds
+/// by the generation that they are lost, and starts anew.
+///
+/// @unchecked Sendable: `job` and `generation` are written only by who has the turn, while no worker is
+/// inside.
 final class WorkerCrew: @unchecked Sendable {
   /// What a section runs, `body(i)` for each i in 0..<count.
   typealias Body = (Int) -> Void
@@ -33,7 +37,7 @@ final class WorkerCrew: @unchecked Sendable {
     private let padding = (0, 0, 0, 0, 0, 0, 0)
   }
 
-  private let isTaken = Atomic<Bool>(false)
+  private let turn = Turn()
   /// Incremented to start a section; workers wait for a change. Its address is the futex word.
   private let epoch: UnsafeMutablePointer<UInt32>
   private static let maximumShares = 64
@@ -43,9 +47,9 @@ final class WorkerCrew: @unchecked Sendable {
   private let busyWorkers = Atomic<Int>(0)
   private let sleepers = Atomic<Int>(0)
   private var job: Job?
-  /// Written only by the holder of `isTaken`.
+  /// Written only by who has the turn.
   private let startedWorkers = Atomic<Int>(0)
-  private let generation: Atomic<UInt32>
+  private var generation = mp_fork_generation()
   private let isClosing = Atomic<Bool>(false)
   /// Where workers may run; empty: where the thread that starts them may.
   private let processors: [Int32]
@@ -58,7 +62,6 @@ final class WorkerCrew: @unchecked Sendable {
     epoch.initialize(repeating: 0, count: 16)
     shares = .allocate(capacity: WorkerCrew.maximumShares)
     for index in 0..<WorkerCrew.maximumShares { (shares + index).initialize(to: Share()) }
-    generation = Atomic(mp_fork_generation())
   }
 
   deinit {
@@ -81,10 +84,8 @@ final class WorkerCrew: @unchecked Sendable {
   /// Runs the section on up to `threads` threads and returns when it is done; false, with nothing done,
   /// where the crew is at work on another.
   func run(_ count: Int, threads: Int, _ body: Body) -> Bool {
-    forgetThreadsLostToFork()
-    guard
-      isTaken.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
-    else { return false }
+    guard turn.tryTake() else { return false }
+    if generation != mp_fork_generation() { forgetThreadsLostToFork() }
     startWorkers(threads - 1)
     withoutActuallyEscaping(body) { escapable in
       var boxed = escapable
@@ -95,7 +96,7 @@ final class WorkerCrew: @unchecked Sendable {
             shares: min(threads, WorkerCrew.maximumShares)), threads - 1)
       }
     }
-    isTaken.store(false, ordering: .releasing)
+    turn.giveBack()
     return true
   }
 
@@ -141,17 +142,15 @@ final class WorkerCrew: @unchecked Sendable {
 
   // MARK: - Workers
 
-  /// In a forked child the parent's workers do not exist, whatever they held at the time.
+  /// In a forked child the parent's workers do not exist, whatever they were at, nor does who had the
+  /// turn: workers to come must not take up the section that was left.
   private func forgetThreadsLostToFork() {
-    let current = mp_fork_generation()
-    let known = generation.load(ordering: .relaxed)
-    guard current != known,
-      generation.compareExchange(expected: known, desired: current, ordering: .relaxed).exchanged
-    else { return }
+    job = nil
+    tickets.store(0, ordering: .relaxed)
     startedWorkers.store(0, ordering: .relaxed)
     busyWorkers.store(0, ordering: .relaxed)
     sleepers.store(0, ordering: .relaxed)
-    isTaken.store(false, ordering: .sequentiallyConsistent)
+    generation = mp_fork_generation()
   }
 
   private func startWorkers(_ wanted: Int) {

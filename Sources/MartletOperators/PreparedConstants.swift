@@ -34,16 +34,17 @@ package final class PreparedConstants: Sendable {
     let form: String
   }
 
-  /// One form, made under its own lock: others may be made meanwhile.
+  /// One form, made in a turn of its own: others may be made meanwhile.
   private final class Entry: Sendable {
     /// Kept alive, for no other storage may come to lie at its address.
     let source: Storage
-    let form = Mutex<(any PreparedForm)?>(nil)
+    let turn = Turn()
+    let form = Lock<(any PreparedForm)?>(nil)
 
     init(_ source: Storage) { self.source = source }
   }
 
-  private let entries = Mutex<[Key: Entry]>([:])
+  private let entries = Lock<[Key: Entry]>([:])
   private let bytes = Atomic<Int>(0)
 
   package init() {}
@@ -72,23 +73,18 @@ package final class PreparedConstants: Sendable {
     }
     // `make` points into it.
     defer { withExtendedLifetime(constant) {} }
-    let outcome = entry.form.withLock { held -> Result<Form, MartletError> in
-      if let held {
+    return try entry.turn.wait { () throws(MartletError) in
+      if let held = entry.form.withLock({ $0 }) {
         guard let form = held as? Form else {
-          return .failure(MartletError(.internalError, "'\(name)' stands for two prepared forms"))
+          throw MartletError(.internalError, "'\(name)' stands for two prepared forms")
         }
-        return .success(form)
+        return form
       }
-      do throws(MartletError) {
-        let form = try make()
-        bytes.wrappingAdd(form.byteCount, ordering: .relaxed)
-        held = form
-        return .success(form)
-      } catch {
-        return .failure(error)
-      }
+      let form = try make()
+      bytes.wrappingAdd(form.byteCount, ordering: .relaxed)
+      entry.form.withLock { $0 = form }
+      return form
     }
-    return try outcome.get()
   }
 }
 

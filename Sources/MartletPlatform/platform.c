@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,21 +70,6 @@ void mp_use_processors(const int32_t *processors, int32_t count) {
   CPU_FREE(set);
 }
 
-static uint32_t fork_generation;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-static _Thread_local bool in_parallel;
-
-static void forked_child(void) {
-  fork_generation += 1;
-  in_parallel = false;
-}
-static void watch_forks(void) { pthread_atfork(NULL, NULL, forked_child); }
-
-uint32_t mp_fork_generation(void) {
-  pthread_once(&fork_once, watch_forks);
-  return fork_generation;
-}
-
 enum { MODE_STACK = 64 };
 static _Thread_local int32_t mode_stack[MODE_STACK];
 static _Thread_local int32_t mode_depth;
@@ -97,9 +81,6 @@ bool mp_mode_push(int32_t mode) {
 }
 int32_t mp_mode_pop(void) { return mode_depth == 0 ? -1 : mode_stack[--mode_depth]; }
 int32_t mp_mode_top(void) { return mode_depth == 0 ? -1 : mode_stack[mode_depth - 1]; }
-
-bool mp_in_parallel(void) { return in_parallel; }
-void mp_set_in_parallel(bool inside) { in_parallel = inside; }
 
 int32_t mp_open_read(const char *path) {
   int descriptor = open(path, O_RDONLY | O_CLOEXEC);

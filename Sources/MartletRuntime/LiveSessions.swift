@@ -1,6 +1,5 @@
 import MartletCore
 import MartletGraph
-import Synchronization
 
 /// What gives back the memory that one session keeps for its next run.
 package final class SessionTrimmer: Sendable {
@@ -20,7 +19,7 @@ package enum LiveSessions {
     let model: ObjectIdentifier
   }
 
-  private static let entries = Mutex<[Entry]>([])
+  private static let entries = Lock<[Entry]>([])
 
   static func add(_ trimmer: SessionTrimmer, of model: Model) {
     entries.withLock { entries in

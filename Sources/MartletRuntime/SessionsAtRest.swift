@@ -1,5 +1,4 @@
 import MartletCore
-import Synchronization
 
 /// Sessions of one model that no run uses now, with the memory that they keep for the next: bounded in
 /// number and in bytes.
@@ -12,7 +11,7 @@ package final class SessionsAtRest: Sendable {
   private let model: Model
   private let limit: Int
   private let byteLimit: Int
-  private let state = Mutex(State())
+  private let state = Lock(State())
 
   /// At most `limit` sessions rest, and all but one of them keep at most `byteLimit` bytes together:
   /// one may keep what it likes, so that runs one after another are in steady state.

@@ -12,7 +12,7 @@ final class GraphRegion: RegionDescription {
   /// How many nodes the region's graph lies within.
   private let depth: Int
   /// The last question and its answer.
-  private let last = Mutex<(inputs: [ValueType?], graph: Graph)?>(nil)
+  private let last = Lock<(inputs: [ValueType?], graph: Graph)?>(nil)
 
   /// `region` knows the types of what it captures.
   init(_ region: Region, _ budget: InferenceBudget?, depth: Int) {
@@ -64,7 +64,11 @@ final class GraphRegion: RegionDescription {
         graph.values[id].type = known.compound == nil ? .unknown(known.dtype) : known
       }
     }
-    last.withLock { $0 = (inputs, graph) }
+    // What was remembered goes outside the lock.
+    _ = last.withLock { last in
+      defer { last = (inputs, graph) }
+      return last
+    }
     return graph
   }
 

@@ -41,8 +41,26 @@ bool mp_may_use_processor(int32_t processor);
 // Keeps the calling thread to these processors, as far as it may use them.
 void mp_use_processors(const int32_t *processors, int32_t count);
 
-// A counter that a fork increments in the child, so that threads known from before are known lost.
+// A counter from 1 that a fork increments in the child, so that threads known from before are known
+// lost.
 uint32_t mp_fork_generation(void);
+
+// A word, 0 at first, that one thread has at a time. It holds the generation in which it was taken: a
+// forked child finds it free where another thread of the parent had it, and what it stands for as
+// that thread left it.
+bool mp_word_try(uint32_t *word);
+void mp_word_take(uint32_t *word);
+void mp_word_give(uint32_t *word);
+
+// The gate: a fork, by whatever thread, waits until no other is inside, for a second at most, and
+// keeps them out until it is done. So whatever is only changed inside is whole in the child. What is
+// done inside is short and waits for nothing outside; a thread may enter again inside.
+void mp_gate_enter(void);
+void mp_gate_leave(void);
+
+// A word taken inside the gate.
+void mp_lock_take(uint32_t *word);
+void mp_lock_give(uint32_t *word);
 
 // The calling thread's stack of scoped math modes. push fails (false) when the stack is full;
 // pop and top return -1 when it is empty.

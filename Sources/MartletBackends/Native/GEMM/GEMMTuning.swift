@@ -59,7 +59,7 @@ package struct GEMMTuning: Sendable {
 
   private enum State: UInt8, AtomicRepresentable { case unread, empty, filled }
   private static let state = Atomic<State>(.unread)
-  private static let inUse = Mutex(GEMMTuning())
+  private static let inUse = Lock(GEMMTuning())
   private static let processor = plain(ISASelection.processorName)
 
   private static func readEnvironment() {
