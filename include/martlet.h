@@ -58,8 +58,8 @@
  *
  *   Threads. Every function may be called from any thread at any time, except that one
  *   martlet_context, one martlet_attributes, or the elements of one tensor being written must not
- *   be used by two threads at once.
- *   A child of fork() may go on using the library, whatever other threads of its parent were
+ *   be used by two threads at once; releasing a handle while another thread makes a call with it is
+ *   fine. A child of fork() may go on using the library, whatever other threads of its parent were
  *   doing in it: fork() waits for those that are just changing what all share, which takes them
  *   microseconds. Only a context that was running on another thread stays busy in the child
  *   (MARTLET_INVALID_STATE). vfork() and _Fork() run no handlers and do not count.

@@ -27,11 +27,15 @@ protocol HandleObject: AnyObject {
   static var kind: HandleKind { get }
 }
 
-/// One handle: its kind, its C references and the object that it keeps alive.
+/// One handle: its kind, who holds it and the object that it keeps alive.
 private struct HandleSlot: ~Copyable {
+  /// A thread that has a pin finds `kind` and `object` as they are; without references none is given.
+  static let pin: UInt = 1 << 48
+  static let references = pin - 1
+
+  /// C references, and pins times `pin`; whoever leaves nothing withdraws what is below.
+  let holders = Atomic<UInt>(0)
   let kind = Atomic<UInt32>(0)
-  let references = Atomic<Int>(0)
-  /// Written before `kind` is published and after it is withdrawn.
   var object: Unmanaged<AnyObject>?
   /// The next free slot.
   var next: UnsafeMutablePointer<HandleSlot>?
@@ -44,7 +48,8 @@ private struct HandleSlot: ~Copyable {
 /// recognised without touching memory that is not ours. Handles in use bound the slabs' size.
 ///
 /// @unchecked Sendable: the free list is behind the lock, slabs are published by `slabCount`, and
-/// slots change hands through their atomics.
+/// slots change hands through `holders`. Any call may meet a release of the same handle on another
+/// thread: it then has the object, or finds none.
 final class HandleTable: @unchecked Sendable {
   static let shared = HandleTable()
 
@@ -76,8 +81,8 @@ final class HandleTable: @unchecked Sendable {
   func create<T: HandleObject>(_ object: T) throws(MartletError) -> OpaquePointer {
     let slot = try takeSlot()
     slot.pointee.object = Unmanaged.passRetained(object as AnyObject)
-    slot.pointee.references.store(1, ordering: .relaxed)
-    slot.pointee.kind.store(T.kind.rawValue, ordering: .releasing)
+    slot.pointee.kind.store(T.kind.rawValue, ordering: .relaxed)
+    slot.pointee.holders.store(1, ordering: .releasing)
     return OpaquePointer(slot)
   }
 
@@ -85,12 +90,14 @@ final class HandleTable: @unchecked Sendable {
   func resolve<T: HandleObject>(
     _ handle: OpaquePointer?, _ parameter: String, as type: T.Type = T.self
   ) throws(MartletError) -> T {
-    let slot = try slot(handle, parameter, T.kind)
-    guard let object = slot.pointee.object else {
-      throw HandleTable.invalid(parameter, T.kind, "an already released handle")
+    let slot = try pinned(handle, parameter, T.kind)
+    let object = slot.pointee.object?.retain()
+    unpin(slot)
+    guard let object else {
+      throw MartletError(.internalError, "\(parameter) is a handle without an object")
     }
     // The slot's kind says which class this is.
-    return unsafeDowncast(object.takeUnretainedValue(), to: T.self)
+    return unsafeDowncast(object.takeRetainedValue(), to: T.self)
   }
 
   /// The object of a handle, or nil for NULL.
@@ -103,7 +110,9 @@ final class HandleTable: @unchecked Sendable {
   func retain(_ handle: OpaquePointer?, _ parameter: String, _ kind: HandleKind)
     throws(MartletError)
   {
-    try slot(handle, parameter, kind).pointee.references.add(1, ordering: .relaxed)
+    let slot = try pinned(handle, parameter, kind)
+    slot.pointee.holders.wrappingAdd(1, ordering: .relaxed)
+    unpin(slot)
   }
 
   /// Drops a reference; NULL is fine.
@@ -111,19 +120,26 @@ final class HandleTable: @unchecked Sendable {
     throws(MartletError)
   {
     guard handle != nil else { return }
-    let slot = try slot(handle, parameter, kind)
-    let left = slot.pointee.references.subtract(1, ordering: .acquiringAndReleasing).newValue
-    guard left == 0 else { return }
-    slot.pointee.kind.store(0, ordering: .releasing)
-    let object = slot.pointee.object
-    slot.pointee.object = nil
-    giveBack(slot)
-    object?.release()
+    let slot = try pinned(handle, parameter, kind)
+    var seen = slot.pointee.holders.load(ordering: .relaxed)
+    // Another thread may have released the last one meanwhile.
+    while seen & HandleSlot.references > 0 {
+      let (exchanged, original) = slot.pointee.holders.weakCompareExchange(
+        expected: seen, desired: seen - 1, ordering: .relaxed)
+      if exchanged {
+        unpin(slot)
+        return
+      }
+      seen = original
+    }
+    unpin(slot)
+    throw HandleTable.released(parameter, kind)
   }
 
   // MARK: - Slots
 
-  private func slot(_ handle: OpaquePointer?, _ parameter: String, _ kind: HandleKind)
+  /// The slot of a handle that C holds, which stays what it is until it is unpinned.
+  private func pinned(_ handle: OpaquePointer?, _ parameter: String, _ kind: HandleKind)
     throws(MartletError) -> UnsafeMutablePointer<HandleSlot>
   {
     guard let handle else { throw HandleTable.invalid(parameter, kind, "NULL") }
@@ -131,12 +147,34 @@ final class HandleTable: @unchecked Sendable {
       throw HandleTable.invalid(parameter, kind, "a pointer that is not a Martlet handle")
     }
     let slot = UnsafeMutablePointer<HandleSlot>(handle)
-    let actual = slot.pointee.kind.load(ordering: .acquiring)
-    guard actual == kind.rawValue else {
-      let what = HandleKind(rawValue: actual).map { "\($0.article) handle" }
-      throw HandleTable.invalid(parameter, kind, what ?? "an already released handle")
+    var seen = slot.pointee.holders.load(ordering: .relaxed)
+    while seen & HandleSlot.references > 0 {
+      let (exchanged, original) = slot.pointee.holders.weakCompareExchange(
+        expected: seen, desired: seen + HandleSlot.pin, successOrdering: .acquiring,
+        failureOrdering: .relaxed)
+      if exchanged {
+        let actual = slot.pointee.kind.load(ordering: .relaxed)
+        if actual == kind.rawValue { return slot }
+        unpin(slot)
+        let what = HandleKind(rawValue: actual).map { "\($0.article) handle" }
+        throw HandleTable.invalid(parameter, kind, what ?? "no handle")
+      }
+      seen = original
     }
-    return slot
+    throw HandleTable.released(parameter, kind)
+  }
+
+  private func unpin(_ slot: UnsafeMutablePointer<HandleSlot>) {
+    let left = slot.pointee.holders.wrappingSubtract(
+      HandleSlot.pin, ordering: .acquiringAndReleasing
+    ).newValue
+    guard left == 0 else { return }
+    // Nobody has it and nobody can: it is this thread's.
+    slot.pointee.kind.store(0, ordering: .relaxed)
+    let object = slot.pointee.object
+    slot.pointee.object = nil
+    giveBack(slot)
+    object?.release()
   }
 
   private func isSlot(_ address: UInt) -> Bool {
@@ -190,6 +228,10 @@ final class HandleTable: @unchecked Sendable {
       free.tail = slot
       free.count += 1
     }
+  }
+
+  private static func released(_ parameter: String, _ kind: HandleKind) -> MartletError {
+    invalid(parameter, kind, "an already released handle")
   }
 
   private static func invalid(_ parameter: String, _ kind: HandleKind, _ actual: String)

@@ -182,6 +182,52 @@ static void eight_threads(void) {
   check(failures == 0, "8 threads share a model and a packed weight (%d failures)", (int)failures);
 }
 
+// Calls with a handle that another thread releases: each has the tensor, or finds no handle.
+static martlet_tensor *passing;
+static int passing_faults;
+static bool passing_ends;
+
+static void *use_passing(void *unused) {
+  (void)unused;
+  while (!__atomic_load_n(&passing_ends, __ATOMIC_RELAXED)) {
+    martlet_tensor *handle = __atomic_load_n(&passing, __ATOMIC_ACQUIRE);
+    int64_t count = 7;
+    martlet_status status = martlet_tensor_element_count(handle, &count);
+    bool fine = status == MARTLET_INVALID_HANDLE || (status == MARTLET_OK && count == 7);
+    status = martlet_tensor_retain(handle);
+    if (status == MARTLET_OK) {
+      void *data = NULL;
+      fine = fine && martlet_tensor_mutable_data(handle, &data) == MARTLET_OK;
+      // What is held stays: nobody else may free it.
+      if (fine) *(float *)data = 1;
+      fine = fine && martlet_tensor_release(handle) == MARTLET_OK;
+    } else {
+      fine = fine && status == MARTLET_INVALID_HANDLE;
+    }
+    if (!fine) __atomic_fetch_add(&passing_faults, 1, __ATOMIC_RELAXED);
+  }
+  return NULL;
+}
+
+static void released_while_used(void) {
+  enum { USERS = 3, RELEASES = 60000 };
+  pthread_t users[USERS];
+  int64_t shape[] = {7};
+  int failures = 0;
+  for (int i = 0; i < USERS; ++i) pthread_create(&users[i], NULL, use_passing, NULL);
+  for (int i = 0; i < RELEASES; ++i) {
+    martlet_tensor *handle = NULL;
+    failures += martlet_tensor_create(MARTLET_FLOAT32, 1, shape, &handle) != MARTLET_OK;
+    __atomic_store_n(&passing, handle, __ATOMIC_RELEASE);
+    failures += martlet_tensor_release(handle) != MARTLET_OK;
+  }
+  __atomic_store_n(&passing_ends, true, __ATOMIC_RELAXED);
+  for (int i = 0; i < USERS; ++i) pthread_join(users[i], NULL);
+  check(failures == 0 && passing_faults == 0,
+        "%d handles released while %d threads use them (%d faults)", RELEASES, USERS,
+        failures + passing_faults);
+}
+
 static int child(void) {
   if (!multiply(rhs) || !multiply(packed)) return 1;
   if (worker((void *)(intptr_t)0)) return 2;
@@ -219,6 +265,7 @@ int main(void) {
   settings();
   own_scheduler();
   own_pools();
+  released_while_used();
   check_ok(martlet_set_num_threads(4));
   eight_threads();
   check(forker(NULL) == NULL,
