@@ -64,6 +64,11 @@
  *   microseconds. Only a context that was running on another thread stays busy in the child
  *   (MARTLET_INVALID_STATE). vfork() and _Fork() run no handlers and do not count.
  *
+ *   Floating point. The library computes in an environment of its own (round to nearest, denormals as
+ *   they are, exceptions masked), on all threads, so bits do not depend on the caller's. The caller's is
+ *   as before afterwards, its exception flags too; functions of the caller's that the library calls run
+ *   in the library's.
+ *
  *   Shapes and strides are arrays of int64_t, outermost axis first. Shapes count elements; strides
  *   count elements between neighbours along an axis and may be 0 or negative. Rank is at most 32;
  *   a model's file that speaks of more is MARTLET_INVALID_MODEL or MARTLET_INVALID_SHAPE.

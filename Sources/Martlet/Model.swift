@@ -57,7 +57,9 @@ public final class Model: Sendable {
     options.run.maximumLoopIterations = maximumLoopIterations
     options.run.maximumMemoryBytes = maximumMemoryBytes
     options.run.maximumMilliseconds = maximumMilliseconds
-    model = try MartletRuntime.Model.load(path: path, options: options)
+    model = try FloatingPointEnvironment.own { () throws(MartletError) in
+      try MartletRuntime.Model.load(path: path, options: options)
+    }
     sessionsAtRest = SessionsAtRest(of: model)
   }
 
@@ -97,7 +99,9 @@ public final class Model: Sendable {
       }
       ordered.append(shape)
     }
-    return try model.resultBytes(ordered)
+    return try FloatingPointEnvironment.own { () throws(MartletError) in
+      try model.resultBytes(ordered)
+    }
   }
 
   /// Computes all outputs, by name, from inputs by name.
@@ -112,7 +116,9 @@ public final class Model: Sendable {
     _ inputs: [String: Tensor]
   ) throws(MartletError) -> (outputs: [String: Tensor], precisionReport: [PrecisionRow]) {
     try sessionsAtRest.withSession { session throws(MartletError) in
-      let results = try session.run(inputs.mapValues(\.core))
+      let results = try FloatingPointEnvironment.own { () throws(MartletError) in
+        try session.run(inputs.mapValues(\.core))
+      }
       var named: [String: Tensor] = [:]
       for (port, result) in zip(model.outputs, results) { named[port.name] = Tensor(result) }
       let report = session.precisionReport().map {

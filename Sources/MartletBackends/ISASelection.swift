@@ -33,7 +33,9 @@ package struct ISASelection: Sendable {
       state.isChosen = true
       return state.cap
     }
-    return ISASelection(machine: .shared, programCap: cap, environmentCap: environmentCap())
+    return FloatingPointEnvironment.own {
+      ISASelection(machine: .shared, programCap: cap, environmentCap: environmentCap())
+    }
   }()
 
   /// Caps the choice at the instruction set `name`, before anything has been computed.
@@ -144,7 +146,8 @@ struct Machine: @unchecked Sendable {
   let featureNames: [String]
   let cacheBytes: [Int]
 
-  static let shared = Machine()
+  /// Self-checks are of the library's own arithmetic, whoever comes first.
+  static let shared = FloatingPointEnvironment.own { Machine() }
 
   var names: [String] { compiledIn.map(Machine.name) }
   var usable: [UnsafePointer<mk_isa>] {

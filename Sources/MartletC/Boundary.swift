@@ -1,14 +1,17 @@
 import CMartlet
 import Glibc
 import MartletCore
+import MartletPlatform
 
 /// The one place where errors become statuses: runs `body`, keeps what it throws as the thread's
-/// last error and returns its code.
+/// last error and returns its code. All of it is done in the library's floating-point environment.
 ///
 /// A message that does not speak of an operator or node begins with the C function's name.
 func boundary(
   _ function: StaticString = #function, _ body: () throws(MartletError) -> Void
 ) -> martlet_status {
+  let environment = mp_environment_enter()
+  defer { mp_environment_leave(environment) }
   if MemoryReserve.isSpent, !givesBack(function) { return LastError.recordOutOfMemory() }
   do throws(MartletError) {
     try body()
@@ -25,6 +28,10 @@ func boundary(
     return error.code.rawValue
   }
 }
+
+/// As `boundary`, for a function that has no status: what `body` gives, in the library's floating-point
+/// environment.
+func infallible<Result>(_ body: () -> Result) -> Result { FloatingPointEnvironment.own(body) }
 
 /// A `boundary` that gives what `value` makes of the object behind `handle` out through `result`, where
 /// `nothing` stands on failure. Throws `invalidHandle`, and `invalidArgument` for a result that is NULL.

@@ -12,7 +12,13 @@ enum InternedStrings {
 
   private static let entries = Lock<[String: Entry]>([:])
 
-  static func pointer(_ text: String) -> UnsafePointer<CChar> {
+  /// The copy of `text`, which is made in the library's floating-point environment: so is a table of
+  /// strings, whose size is a quotient.
+  static func pointer(_ text: @autoclosure () -> String) -> UnsafePointer<CChar> {
+    infallible { pointer(of: text()) }
+  }
+
+  private static func pointer(of text: String) -> UnsafePointer<CChar> {
     entries.withLock { entries in
       if let entry = entries[text] { return entry }
       let count = text.utf8.count

@@ -22,12 +22,12 @@ public func martlet_math_mode_set(_ mode: martlet_math_mode) -> martlet_status {
 
 @_cdecl("martlet_math_mode_get") @implementation
 public func martlet_math_mode_get() -> martlet_math_mode {
-  MathMode.process.rawValue
+  infallible { MathMode.process.rawValue }
 }
 
 @_cdecl("martlet_math_mode_effective") @implementation
 public func martlet_math_mode_effective() -> martlet_math_mode {
-  MathMode.effective().rawValue
+  infallible { MathMode.effective().rawValue }
 }
 
 @_cdecl("martlet_math_mode_push") @implementation

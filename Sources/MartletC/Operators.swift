@@ -6,8 +6,10 @@ import MartletOperators
 
 @_cdecl("martlet_op_name_at") @implementation
 public func martlet_op_name_at(_ index: Int) -> UnsafePointer<CChar>? {
-  guard OperatorTable.all.indices.contains(index) else { return nil }
-  return InternedStrings.pointer(OperatorTable.all[index].schema.name)
+  infallible {
+    guard OperatorTable.all.indices.contains(index) else { return nil }
+    return InternedStrings.pointer(OperatorTable.all[index].schema.name)
+  }
 }
 
 @_cdecl("martlet_op_run") @implementation

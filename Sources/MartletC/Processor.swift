@@ -28,12 +28,12 @@ public func martlet_set_isa(_ name: UnsafePointer<CChar>?) -> martlet_status {
 
 @_cdecl("martlet_isa_info_at") @implementation
 public func martlet_isa_info_at(_ index: Int) -> UnsafePointer<martlet_isa_info>? {
-  isaTable.row(index)
+  infallible { isaTable.row(index) }
 }
 
 @_cdecl("martlet_kernel_info_at") @implementation
 public func martlet_kernel_info_at(_ index: Int) -> UnsafePointer<martlet_kernel_info>? {
-  kernelTable.row(index)
+  infallible { kernelTable.row(index) }
 }
 
 // MARK: - Tables

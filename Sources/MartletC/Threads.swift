@@ -10,7 +10,7 @@ public func martlet_set_num_threads(_ count: Int32) -> martlet_status {
 
 @_cdecl("martlet_get_num_threads") @implementation
 public func martlet_get_num_threads() -> Int32 {
-  Int32(clamping: ThreadPool.shared.threadCount)
+  infallible { Int32(clamping: ThreadPool.shared.threadCount) }
 }
 
 @_cdecl("martlet_set_spin_microseconds") @implementation
@@ -22,7 +22,7 @@ public func martlet_set_spin_microseconds(_ microseconds: Int32) -> martlet_stat
 
 @_cdecl("martlet_get_spin_microseconds") @implementation
 public func martlet_get_spin_microseconds() -> Int32 {
-  Int32(clamping: ThreadPool.shared.spinMicroseconds)
+  infallible { Int32(clamping: ThreadPool.shared.spinMicroseconds) }
 }
 
 @_cdecl("martlet_set_parallel_for") @implementation

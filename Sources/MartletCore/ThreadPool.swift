@@ -172,7 +172,9 @@ package final class ThreadPool: @unchecked Sendable {
           { context, index in
             let nested = mp_in_parallel()
             mp_set_in_parallel(true)
-            context?.assumingMemoryBound(to: WorkerCrew.Body.self).pointee(Int(index))
+            FloatingPointEnvironment.own {
+              context?.assumingMemoryBound(to: WorkerCrew.Body.self).pointee(Int(index))
+            }
             mp_set_in_parallel(nested)
           }, UnsafeMutableRawPointer(pointer))
       }

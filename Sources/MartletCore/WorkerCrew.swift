@@ -187,6 +187,8 @@ final class WorkerCrew: @unchecked Sendable {
   }
 
   private func work() {
+    // For good: a thread begins with what the one that made it had.
+    _ = mp_environment_enter()
     if !processors.isEmpty { mp_use_processors(processors, Int32(processors.count)) }
     var seen: UInt32 = 0
     while true {

@@ -31,6 +31,41 @@ static inline void mp_spin_hint(void) {
 #endif
 }
 
+// The thread's floating-point environment (MXCSR; FPCR and FPSR on Arm). enter makes it the library's
+// own: round to nearest, denormals as they are, no exception traps; and gives what it was, flags
+// included, for leave. Registers are written only where they differ. x87 is not used.
+static inline uint64_t mp_environment_enter(void) {
+#if defined(__x86_64__)
+  uint32_t was;
+  __asm__ volatile("stmxcsr %0" : "=m"(was)::"memory");
+  uint32_t own = 0x1f80;
+  if ((was & 0xffc0) != own) __asm__ volatile("ldmxcsr %0" ::"m"(own) : "memory");
+  return was;
+#elif defined(__aarch64__)
+  uint64_t control, flags;
+  __asm__ volatile("mrs %0, fpcr\n\tmrs %1, fpsr" : "=r"(control), "=r"(flags)::"memory");
+  if (control != 0) __asm__ volatile("msr fpcr, %0" ::"r"((uint64_t)0) : "memory");
+  return control << 32 | (flags & 0xffffffff);
+#else
+  return 0;
+#endif
+}
+static inline void mp_environment_leave(uint64_t was) {
+#if defined(__x86_64__)
+  uint32_t now, before = (uint32_t)was;
+  __asm__ volatile("stmxcsr %0" : "=m"(now)::"memory");
+  if (now != before) __asm__ volatile("ldmxcsr %0" ::"m"(before) : "memory");
+#elif defined(__aarch64__)
+  uint64_t control, flags;
+  __asm__ volatile("mrs %0, fpcr\n\tmrs %1, fpsr" : "=r"(control), "=r"(flags)::"memory");
+  if (flags != (was & 0xffffffff))
+    __asm__ volatile("msr fpsr, %0" ::"r"(was & 0xffffffff) : "memory");
+  if (control != was >> 32) __asm__ volatile("msr fpcr, %0" ::"r"(was >> 32) : "memory");
+#else
+  (void)was;
+#endif
+}
+
 // Monotonic time in nanoseconds.
 int64_t mp_now_ns(void);
 

@@ -1,0 +1,20 @@
+import MartletPlatform
+
+/// What rounds and traps the calling thread's arithmetic: its processor's control register.
+///
+/// The library computes in its own: round to nearest even, denormals neither flushed nor taken for
+/// zero, no exception trapped. Otherwise bits would depend on which thread computed them, and on who
+/// called. Every entry from outside (`boundary` of the C functions, the Swift API, a task that a
+/// caller's scheduler runs) is in `own`; workers are from their start. A caller has its own back
+/// afterwards, exception flags included: what the library raises is not seen.
+package enum FloatingPointEnvironment {
+  /// What `body` gives in the library's environment.
+  @inlinable
+  package static func own<Result, Failure: Error>(
+    _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    let callers = mp_environment_enter()
+    defer { mp_environment_leave(callers) }
+    return try body()
+  }
+}
