@@ -138,7 +138,8 @@ package final class ThreadPool: @unchecked Sendable {
     guard !mp_in_parallel() else { return 1 }
     let threads = threadCount
     guard threads > 1, nanoseconds < ThreadPool.worthWakingNanoseconds,
-      crew.awakeWorkers < threads - 1, !hasExternal.load(ordering: .relaxed)
+      crew.awakeWorkers < min(threads, crew.usefulThreads) - 1,
+      !hasExternal.load(ordering: .relaxed)
     else { return threads }
     let now = mp_now_ns()
     let pause = now - lastAlone.load(ordering: .relaxed)
