@@ -22,7 +22,7 @@ public func martlet_value_create_sequence(
     let type = dtype == 0 ? nil : try anyDType(dtype)
     let values = try HandleTable.shared.values(elements, count, "elements")
     try checkKinds(values, .tensor(type, nil), "elements", in: "a sequence")
-    return .sequence(ValueSequence(values, dtype: type))
+    return .sequence(try ValueSequence(values, dtype: type))
   }
 }
 
@@ -99,7 +99,7 @@ public func martlet_value_count(
   count?.pointee = 0
   return boundary { () throws(MartletError) in
     let value = try HandleTable.shared.value(value, "value")
-    try required(count, "count").pointee = value.parts.count
+    try required(count, "count").pointee = value.partCount
   }
 }
 
@@ -108,14 +108,15 @@ public func martlet_value_element(
   _ value: OpaquePointer?, _ index: Int, _ element: UnsafeMutablePointer<OpaquePointer?>?
 ) -> martlet_status {
   make(element) { () throws(MartletError) in
-    let parts = try HandleTable.shared.value(value, "value").parts
-    guard parts.indices.contains(index) else {
+    let value = try HandleTable.shared.value(value, "value")
+    guard let part = value.part(index) else {
+      let count = value.partCount
       throw MartletError(
         .invalidArgument,
-        "the value has \(parts.count) elements, there is no index \(UInt(bitPattern: index))",
-        input: "index", expected: "0..<\(parts.count)", actual: "\(UInt(bitPattern: index))")
+        "the value has \(count) elements, there is no index \(UInt(bitPattern: index))",
+        input: "index", expected: "0..<\(count)", actual: "\(UInt(bitPattern: index))")
     }
-    return parts[index]
+    return part
   }
 }
 
@@ -248,13 +249,24 @@ extension Value {
     }
   }
 
-  /// The values in it, in order.
-  fileprivate var parts: [Value] {
+  /// How many values are in it.
+  fileprivate var partCount: Int {
     switch self {
-    case .tensor, .state, .optional(nil): []
-    case .sequence(let sequence): sequence.elements
-    case .optional(let value?): [value]
-    case .map(let map): map.values
+    case .tensor, .state, .optional(nil): 0
+    case .sequence(let sequence): sequence.elements.count
+    case .optional: 1
+    case .map(let map): map.values.count
+    }
+  }
+
+  /// The value at `index` of those in it; nil: there is none.
+  fileprivate func part(_ index: Int) -> Value? {
+    guard index >= 0, index < partCount else { return nil }
+    switch self {
+    case .tensor, .state: return nil
+    case .sequence(let sequence): return sequence.elements[index]
+    case .optional(let value): return value
+    case .map(let map): return map.values[index]
     }
   }
 }

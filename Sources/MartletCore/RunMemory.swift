@@ -65,7 +65,16 @@ package final class RunMemory {
   package func sequence(_ elements: [Value], dtype: DType?) throws(MartletError) -> Value {
     let claim = try MemoryClaim.of(
       bytes: elements.count * MemoryLayout<Value>.stride, allowance)
-    return .sequence(ValueSequence(elements, dtype: dtype, claim))
+    return .sequence(try ValueSequence(elements, dtype: dtype, claim))
+  }
+
+  /// The tensor, or a copy where the next run, or node, may write over it: for what goes into values
+  /// that hold others.
+  package func lasting(_ tensor: Tensor) throws(MartletError) -> Tensor {
+    guard tensor.storage.isArena else { return tensor }
+    let copy = try fresh(tensor.dtype, tensor.shape)
+    tensor.copyElements(to: copy)
+    return copy
   }
 
   /// Contiguous and uninitialised, for the duration of the current node.

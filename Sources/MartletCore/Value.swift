@@ -1,5 +1,3 @@
-import Synchronization
-
 /// What slots, operators and handles carry.
 package enum Value: Sendable {
   case tensor(Tensor)
@@ -68,7 +66,7 @@ package enum Value: Sendable {
 
 extension Value {
   /// Levels and tensors of what holds these parts.
-  fileprivate static func extent(of parts: [Value]) -> (depth: Int, tensorCount: Int) {
+  static func extent(of parts: [Value]) -> (depth: Int, tensorCount: Int) {
     var (depth, count) = (0, 0)
     for part in parts {
       depth = max(depth, part.depth)
@@ -119,7 +117,7 @@ extension Value {
       var elements: [Value] = []
       elements.reserveCapacity(sequence.elements.count)
       for element in sequence.elements { elements.append(try element.mapTensors(replacement)) }
-      return .sequence(ValueSequence(elements, dtype: sequence.dtype, sequence.claim))
+      return .sequence(try ValueSequence(elements, dtype: sequence.dtype, sequence.claim))
     case .optional(let value):
       guard let value else { return self }
       return .optional(try value.mapTensors(replacement))
@@ -130,33 +128,6 @@ extension Value {
       return .map(ValueMap(keys: try replacement(map.keys), values: values))
     case .state: return self
     }
-  }
-}
-
-/// The elements of a sequence: immutable, shared by the values that hold it.
-package final class ValueSequence: Sendable {
-  /// The element type of the tensors in it; nil where an empty sequence does not say.
-  package let dtype: DType?
-  package let elements: [Value]
-  fileprivate let depth: Int
-  fileprivate let tensorCount: Int
-  /// What they count for in the run that made the list; nil: nothing.
-  fileprivate let claim: MemoryClaim?
-  /// Whether it is known that nothing in it lies in an arena.
-  private let isSettled = Atomic(false)
-
-  package init(_ elements: [Value], dtype: DType? = nil, _ claim: MemoryClaim? = nil) {
-    self.elements = elements
-    (depth, tensorCount) = Value.extent(of: elements)
-    self.claim = claim
-    self.dtype = dtype ?? elements.first?.tensor?.dtype
-  }
-
-  fileprivate var liesInArena: Bool {
-    if isSettled.load(ordering: .relaxed) { return false }
-    if elements.contains(where: { $0.liesInArena }) { return true }
-    isSettled.store(true, ordering: .relaxed)
-    return false
   }
 }
 

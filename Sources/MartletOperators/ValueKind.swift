@@ -107,6 +107,9 @@ extension Value {
       if sequence.elements.isEmpty {
         return ValueKind.tensor(sequence.dtype, nil).agrees(with: element)
       }
+      if sequence.isPlain, case .tensor(let dtype, nil) = element {
+        return dtype == nil || dtype == sequence.dtype
+      }
       return sequence.elements.allSatisfy { $0.agrees(with: element) }
     case (.optional(let value), .optional(let element)): return value?.agrees(with: element) ?? true
     case (.map(let map), .map(let key, let element)):

@@ -99,7 +99,7 @@ import Testing
     #expect(writable([.tensor(try ints([2]))]) == [true, false, true, false])
     #expect(writable([.tensor(left)]) == [false, false, true, false])
     #expect(
-      writable([.sequence(ValueSequence([.tensor(slice(x, 0, 0..<1))]))])
+      writable([.sequence(try ValueSequence([.tensor(slice(x, 0, 0..<1))]))])
         == [false, false, false, false])
     #expect(Destinations.none.writable(reading: [.tensor(x)], count: 4).isEmpty)
   }

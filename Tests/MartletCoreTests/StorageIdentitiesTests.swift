@@ -16,7 +16,7 @@ import Testing
     let tensors = try (0..<3).map { _ in try Tensor(uninitialized: .float32, [2]) }
     var identities = StorageIdentities()
     identities.insert(
-      allOf: .sequence(ValueSequence([.tensor(tensors[0]), .optional(.tensor(tensors[1]))])))
+      allOf: .sequence(try ValueSequence([.tensor(tensors[0]), .optional(.tensor(tensors[1]))])))
     let isNew = tensors.map { identities.insert($0.storage) }
     #expect(isNew == [false, false, true])
   }

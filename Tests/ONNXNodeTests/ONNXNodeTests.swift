@@ -167,7 +167,7 @@ import Testing
           try message.skip(field)
         }
       }
-      return .sequence(ValueSequence(elements))
+      return .sequence(try ValueSequence(elements))
     case .optional(let element):
       var content: Value?
       while let field = try message.next() {

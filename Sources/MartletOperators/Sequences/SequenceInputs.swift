@@ -32,14 +32,14 @@ extension Inputs {
 }
 
 extension ValueSequence {
-  /// Throws where a tensor of another dtype is to go into the sequence.
-  func checkElement(
-    _ value: Value, _ inputs: Inputs, input index: Int
+  /// Throws where the tensor that is input `index` is to go into a sequence of another dtype.
+  static func check(
+    _ tensor: Tensor, in dtype: DType?, _ inputs: Inputs, input index: Int
   ) throws(MartletError) {
-    guard let dtype, let actual = value.tensor?.dtype, actual != dtype else { return }
+    guard let dtype, tensor.dtype != dtype else { return }
     throw .dtype(
       inputs.operatorName, inputs.name(index), expected: "\(dtype), as the sequence's elements",
-      actual: actual)
+      actual: tensor.dtype)
   }
 
   /// What an element that is a view takes, about: a tensor, its layout and two small arrays.

@@ -115,7 +115,7 @@ package struct SplitToSequence: Operator {
       parts.append(.tensor(part))
       start += size
     }
-    context.deliver(.sequence(ValueSequence(parts, dtype: input.dtype, claim)))
+    context.deliver(.sequence(try ValueSequence(parts, dtype: input.dtype, claim)))
   }
 
   private func sizes(

@@ -18,9 +18,9 @@ package struct SequenceConstruct: Operator {
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     var elements: [Value] = []
     for index in 0..<inputs.count {
-      let value = Value.tensor(try inputs.required(index))
-      try ValueSequence(elements).checkElement(value, inputs, input: index)
-      elements.append(value)
+      let tensor = try inputs.required(index)
+      try ValueSequence.check(tensor, in: elements.first?.tensor?.dtype, inputs, input: index)
+      elements.append(.tensor(try context.memory.lasting(tensor)))
     }
     context.deliver(try context.memory.sequence(elements, dtype: nil))
   }
@@ -45,7 +45,7 @@ package struct SequenceEmpty: Operator {
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    context.deliver(.sequence(ValueSequence([], dtype: dtype)))
+    context.deliver(.sequence(try ValueSequence([], dtype: dtype)))
   }
 }
 
@@ -67,12 +67,17 @@ package struct SequenceInsert: Operator {
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let sequence = try inputs.sequence(0)
-    let value = Value.tensor(try inputs.required(1))
-    try sequence.checkElement(value, inputs, input: 1)
-    var elements = sequence.elements
+    let tensor = try inputs.required(1)
+    try ValueSequence.check(tensor, in: sequence.dtype, inputs, input: 1)
+    let value = Value.tensor(try context.memory.lasting(tensor))
+    let count = sequence.elements.count
     let position =
-      inputs.value(2) == nil
-      ? elements.count : try inputs.position(2, count: elements.count + 1, back: elements.count)
+      inputs.value(2) == nil ? count : try inputs.position(2, count: count + 1, back: count)
+    guard position < count else {
+      context.deliver(.sequence(try sequence.appending(value, context.memory.allowance)))
+      return
+    }
+    var elements = Array(sequence.elements)
     elements.insert(value, at: position)
     context.deliver(try context.memory.sequence(elements, dtype: sequence.dtype))
   }
@@ -92,7 +97,7 @@ package struct SequenceErase: Operator {
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let sequence = try inputs.sequence(0)
-    var elements = sequence.elements
+    var elements = Array(sequence.elements)
     let position: Int
     if inputs.value(1) == nil {
       guard !elements.isEmpty else {

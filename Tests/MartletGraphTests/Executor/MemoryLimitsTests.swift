@@ -90,7 +90,7 @@ import Testing
     let list = erase.addInput("x", ValueType(.sequence(of: .tensor(.float32, nil))))
     let shorter = erase.node("SequenceErase", [list])
     erase.output(erase.node("SequenceLength", [erase.node("SequenceErase", [shorter])]))
-    let sequence = Value.sequence(ValueSequence([x, x, x, x]))
+    let sequence = Value.sequence(try ValueSequence([x, x, x, x]))
     try check(erase, [sequence], enough: (3 + 2) * stride, by: "SequenceErase")
   }
 

@@ -97,7 +97,7 @@ import Testing
     let executor = Executor(try Plan(graph))
     let wrong: [Value] = [
       .tensor(try Tensor.int64(1)), .optional(nil),
-      .sequence(ValueSequence([.tensor(try Tensor.int64(1))])),
+      .sequence(try ValueSequence([.tensor(try Tensor.int64(1))])),
     ]
     for value in wrong {
       do throws(MartletError) {
@@ -108,7 +108,7 @@ import Testing
         #expect(error.expected == "sequence(float32)")
       }
     }
-    let empty: [Value] = try executor.run([.sequence(ValueSequence([]))])
+    let empty: [Value] = try executor.run([.sequence(try ValueSequence([]))])
     #expect(empty[0].tensor?.smallIntegers == [0])
   }
 
@@ -126,7 +126,7 @@ import Testing
     graph.output(graph.node("Clip", [try graph.weight("w", [1], [1]), x]))
     try graph.inferTypes()
     let executor = Executor(try Plan(graph))
-    for value in [Value.tensor(try Tensor(strings: ["a"], [])), .sequence(ValueSequence([]))] {
+    for value in [Value.tensor(try Tensor(strings: ["a"], [])), .sequence(try ValueSequence([]))] {
       do throws(MartletError) {
         let _: [Value] = try executor.run([value])
         Issue.record("\(value.summary) was accepted")
@@ -345,7 +345,7 @@ import Testing
     let packed = Value.tensor(try Tensor(uninitialized: .int4, [3]))
     let joined = martletError {
       let _: [Value] = try Executor(try Plan(joining)).run([
-        .sequence(ValueSequence([packed, packed]))
+        .sequence(try ValueSequence([packed, packed]))
       ])
     }
     #expect(joined?.code == .invalidDType)
