@@ -277,7 +277,8 @@ class Model:
                     raise ValueError(f"out has '{name}', which is not among the outputs asked for")
             slots = tuple(given.get(name) for name in wanted)
         names, values = tuple(inputs), tuple(inputs.values())
-        if pool is max_loop_iterations is max_memory_bytes is max_milliseconds is None:
+        limits = (max_loop_iterations, max_memory_bytes, max_milliseconds)
+        if pool is None and limits == (None, None, None):
             results = self._run_named(self._context, names, values, wanted, slots)
         else:
             options = _texts(
