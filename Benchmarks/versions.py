@@ -6,12 +6,13 @@ Usage: scripts/bench-versions COMMIT [options], which builds that commit beside 
 
 BEFORE and AFTER are folders that hold an installed martlet package each. Every version lives in a
 process of its own, and the two take turns case by case: products with packed weights (the shapes of
-Benchmarks/peers/gemm.py), the layers of Benchmarks/convolutions.py, Benchmarks/attention.py, and
-the models of Benchmarks/models.py with the two-layer LSTM, the Loop and the chain of
-Benchmarks/overhead.py. The part "loading" loads and runs Benchmarks/loading.py's models, each time
-in a process of its own. The ratio is the new version's time over the old one's, the median of the
-rounds' own ratios; a case counts as slower where the ratio is above 1.03 and three quarters of the
-rounds agree.
+Benchmarks/peers/gemm.py and some small ones), the same with weights that are packed within the call
+or read where they lie, products and a convolution of 8-bit integers, the layers of
+Benchmarks/convolutions.py, Benchmarks/attention.py, and the models of Benchmarks/models.py with the
+two-layer LSTM, the Loop and the chain of Benchmarks/overhead.py. The part "loading" loads and runs
+Benchmarks/loading.py's models, each time in a process of its own. The ratio is the new version's
+time over the old one's, the median of the rounds' own ratios; a case counts as slower where the
+ratio is above 1.03 and three quarters of the rounds agree.
 """
 
 import argparse
@@ -24,15 +25,16 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve()
-PARTS = ["products", "convolutions", "attention", "models", "loading"]
-PRODUCTS = ["17x33x65", "64x64x64", "256x256x256", "1024x1024x1024", "128x768x768",
+PARTS = ["products", "unpacked", "integers", "convolutions", "attention", "models", "loading"]
+PRODUCTS = ["17x33x65", "32x32x32", "64x64x64", "256x256x256", "512x512x512", "1024x1024x1024",
+            "128x768x768",
             "128x3072x768", "128x768x3072", "197x768x768", "3136x64x576", "1x768x768",
             "1x4096x4096", "8x4096x4096"]  # fmt: skip
 TURN = 0.02  # seconds that a turn takes at least
 SLOWER = 1.03
 
 
-def product_cases() -> dict:
+def product_cases(packs: bool) -> dict:
     import numpy as np
 
     import martlet
@@ -42,8 +44,45 @@ def product_cases() -> dict:
     for text in PRODUCTS:
         m, n, k = map(int, text.split("x"))
         a = rng.standard_normal((m, k), np.float32)
-        weight = martlet.pack(rng.standard_normal((k, n), np.float32))
+        weight = rng.standard_normal((k, n), np.float32)
+        if packs:
+            weight = martlet.pack(weight)
         cases[text] = lambda a=a, weight=weight: martlet.matmul(a, weight)
+    return cases
+
+
+def integer_cases() -> dict:
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    import martlet
+
+    cases = {}
+    rng = np.random.default_rng(6)
+
+    def add(name: str, operator: str, x: np.ndarray, weight: np.ndarray, constant: bool) -> None:
+        inputs = {"x": x} if constant else {"x": x, "w": weight}
+        types = {"x": TensorProto.UINT8, "w": TensorProto.INT8}
+        graph = helper.make_graph(
+            [helper.make_node(operator, ["x", "w"], ["y"])], name,
+            [helper.make_tensor_value_info(key, types[key], value.shape)
+             for key, value in inputs.items()],
+            [helper.make_tensor_value_info("y", TensorProto.INT32, None)],
+            [numpy_helper.from_array(weight, "w")] if constant else [])  # fmt: skip
+        opsets = [helper.make_opsetid("", 17)]
+        data = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+        model = martlet.load(data)
+        cases[name] = lambda: model.run(inputs)
+
+    for text in PRODUCTS:
+        m, n, k = map(int, text.split("x"))
+        a = rng.integers(0, 256, (m, k), np.uint8)
+        b = rng.integers(-128, 128, (k, n), np.int8)
+        for constant in (True, False):
+            add(text + (" packed" if constant else ""), "MatMulInteger", a, b, constant)
+    image = rng.integers(0, 256, (1, 64, 56, 56), np.uint8)
+    filters = rng.integers(-128, 128, (64, 64, 3, 3), np.int8)
+    add("64x56x56 by 3x3", "ConvInteger", image, filters, True)
     return cases
 
 
@@ -99,7 +138,8 @@ def model_cases() -> dict:
     return cases
 
 
-MAKERS = {"products": product_cases, "convolutions": convolution_cases,
+MAKERS = {"products": lambda: product_cases(True), "unpacked": lambda: product_cases(False),
+          "integers": integer_cases, "convolutions": convolution_cases,
           "attention": attention_cases, "models": model_cases}  # fmt: skip
 
 

@@ -25,11 +25,11 @@ extension Backends {
 
 private final class BoundProduct: BoundWork {
   private let problem: GEMMProblem
-  private let panels: PanelProduct
+  private let panels: FloatProduct
 
   init(_ problem: GEMMProblem) throws(MartletError) {
     self.problem = problem
-    panels = try PanelProduct(problem, kernels: Backends.native.kernels)
+    panels = try FloatProduct(problem, kernels: Backends.native.kernels)
   }
 
   func run(on pool: ThreadPool) throws(MartletError) -> Execution {

@@ -63,22 +63,19 @@ package final class PackedIntegerMatrix: @unchecked Sendable {
   /// The source's type.
   package let dtype: DType
   let layout: PanelLayout
-  let panelStride: Int
-  /// Panels, then one int32 per column of them.
+  /// In `storage`.
+  let panels: PackedPanels
   let storage: Storage
-  let sumsOffset: Int
 
   init(
-    k: Int, n: Int, dtype: DType, layout: PanelLayout, panelStride: Int, storage: Storage,
-    sumsOffset: Int
+    k: Int, n: Int, dtype: DType, layout: PanelLayout, panels: PackedPanels, storage: Storage
   ) {
     self.k = k
     self.n = n
     self.dtype = dtype
     self.layout = layout
-    self.panelStride = panelStride
+    self.panels = panels
     self.storage = storage
-    self.sumsOffset = sumsOffset
   }
 
   /// Bytes that the panels and sums occupy.

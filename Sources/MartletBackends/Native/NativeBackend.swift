@@ -29,7 +29,7 @@ struct NativeBackend: ProductProvider, AttentionProvider, ConvolutionProvider, I
       if forced == nil, let execution = SmallProduct.run(problem, kernels: kernels, pool: pool) {
         return execution
       }
-      return try PanelProduct(problem, kernels: kernels, forcing: forced).run(on: pool)
+      return try FloatProduct(problem, kernels: kernels, forcing: forced).run(on: pool)
     case .float16:
       return try HalfProduct(problem, kernels: kernels).run(on: pool)
     default:
@@ -76,8 +76,9 @@ struct NativeBackend: ProductProvider, AttentionProvider, ConvolutionProvider, I
         offset += rest % axis.count * axis.stride
         rest /= axis.count
       }
-      RightOperand(rhs, row: row).moved(by: offset * rhs.dtype.wholeByteCount).packPanels(
-        k: k, columns: 0..<n, row: row, into: storage.base + index * panels * panelStride,
+      RightOperand(rhs, row: row).moved(by: offset * rhs.dtype.wholeByteCount).pack(
+        0..<n, k: k, row: row,
+        into: PackedPanels(base: storage.base + index * panels * panelStride, stride: panelStride),
         isParallel: k * n >= 1 << 16, on: pool)
     }
     return PackedMatrix(

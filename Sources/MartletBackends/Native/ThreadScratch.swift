@@ -2,6 +2,23 @@ import Glibc
 import MartletCore
 import Synchronization
 
+/// Places in one stretch of scratch, each on cache lines of its own.
+struct ScratchPlaces {
+  let base: UnsafeMutableRawPointer
+  private(set) var byteCount = 0
+
+  init(at base: UnsafeMutableRawPointer) { self.base = base }
+
+  mutating func take(_ bytes: Int) -> UnsafeMutableRawPointer {
+    defer { byteCount += (bytes + 63) / 64 * 64 }
+    return base + byteCount
+  }
+
+  mutating func takeWords(_ count: Int) -> UnsafeMutablePointer<Int32> {
+    take(count * 4).assumingMemoryBound(to: Int32.self)
+  }
+}
+
 /// Working memory that a thread keeps from one use to the next, so that steady work asks the system
 /// for none. A thread that ends gives its memory back.
 ///

@@ -110,7 +110,7 @@ import Testing
           k: k, n: n, matrices: 1, dtype: .float32, layout: row.layout,
           panelStride: row.panelBytes(k), matrixStride: panels.byteCount, storage: panels)
         CacheSetsTests.tallest = 0
-        let product = try PanelProduct(problem, kernels: kernels)
+        let product = try FloatProduct(problem, kernels: kernels)
         _ = try product.run(on: .shared)
         let held = CacheSets.level1.rows(atMost: 20, stride: k * 4)
         let isTall = n <= 16 && held >= 20

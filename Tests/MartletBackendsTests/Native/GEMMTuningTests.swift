@@ -37,7 +37,7 @@ import Testing
               problem.packedRHS = try backend.pack(
                 problem.rhs, k: problem.k, n: problem.n, mode: problem.mode, pool: pool)
             }
-            let product = try PanelProduct(problem, kernels: kernels)
+            let product = try FloatProduct(problem, kernels: kernels)
             if product.routes(threads: threads).contains(route) { tried.insert(route) }
             _ = try backend.run(problem, pool: pool)
           }

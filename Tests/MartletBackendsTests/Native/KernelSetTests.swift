@@ -131,7 +131,14 @@ import Testing
   private static let ended = Atomic<Int>(0)
   private static let outside = Atomic<Int>(0)
 
-  /// Counts of tiles that a row's hooks do not enclose, over a product, attention and a convolution.
+  /// Counts a call of a tile that no hooks enclose.
+  private static func countOutside() {
+    if begun.load(ordering: .relaxed) <= ended.load(ordering: .relaxed) {
+      outside.add(1, ordering: .relaxed)
+    }
+  }
+
+  /// Counts of tiles that a row's hooks do not enclose, over products, attention and a convolution.
   @Test("a row's hooks enclose all of its tiles")
   func hooks() throws {
     var count: Int32 = 0
@@ -142,15 +149,22 @@ import Testing
     (row.small, row.columns, row.lines, row.stream) = (nil, nil, nil, nil)
     (row.conv, row.conv_dot, row.vector) = (nil, nil, 0)
     row.tile = { tile in
-      let isOpen =
-        KernelSetTests.begun.load(ordering: .relaxed)
-        > KernelSetTests.ended.load(ordering: .relaxed)
-      if !isOpen { KernelSetTests.outside.add(1, ordering: .relaxed) }
+      KernelSetTests.countOutside()
       var count: Int32 = 0
       mk_isa_list(&count)?[0]?.pointee.gemm_rows[0].tile(tile)
     }
     isa.gemm_row_count = 1
-    isa.int8_row = nil
+    let integers = UnsafeMutablePointer<mk_int8_row>.allocate(capacity: 1)
+    defer { integers.deallocate() }
+    integers.initialize(to: try #require(isa.int8_row).pointee)
+    (integers.pointee.begin, integers.pointee.end) = (row.begin, row.end)
+    (integers.pointee.widen, integers.pointee.wide_tile) = (nil, nil)
+    integers.pointee.tile = { tile in
+      KernelSetTests.countOutside()
+      var count: Int32 = 0
+      mk_isa_list(&count)?[0]?.pointee.int8_row.pointee.tile(tile)
+    }
+    isa.int8_row = UnsafePointer(integers)
     try withUnsafePointer(to: row) { rows in
       isa.gemm_rows = rows
       try withUnsafePointer(to: isa) { isa in
@@ -166,6 +180,10 @@ import Testing
             kernel: SpatialExtents(d: 1, h: 1, w: 1), output: extents),
           src: values,
           weights: values, dst: result, mode: .fp32)
+        let bytes = IntegerProblem(
+          m: 31, n: 45, k: 70, lhs: MatrixView(product.lhs.base, .int8, rowStride: 70),
+          rhs: MatrixView(product.rhs.base, .int8, rowStride: 45),
+          dst: MatrixView(product.dst.base, .int32, rowStride: 45))
         func heads(_ pointer: UnsafeMutablePointer<Float>) -> HeadsView {
           HeadsView(pointer, batchStride: 0, headStride: 0, rowStride: 16)
         }
@@ -177,6 +195,7 @@ import Testing
           { try backend.run(product.problem(), pool: .shared) },
           { try backend.convolve(convolution, pool: .shared) },
           { try backend.attend(attention, pool: .shared) },
+          { try backend.multiply([bytes], pool: .shared) },
         ]
         for run in work {
           let before = KernelSetTests.begun.load(ordering: .relaxed)

@@ -1,6 +1,5 @@
 import MartletCore
 import MartletKernels
-import Synchronization
 
 /// Attention without the score matrix: strips of queries against blocks of keys.
 ///
@@ -85,7 +84,7 @@ struct FusedAttention {
       isParallel && tasks < pool.threadCount && blocks > 1
       && sharedBytes <= Double(FusedAttention.sharedBytes)
     let hasMemory =
-      sharesKeys ? runSharingKeys(tasks, pool) : runTasks(tasks, isParallel ? pool : nil)
+      sharesKeys ? runSharingKeys(tasks, pool) : runTasks(tasks, pool)
     guard hasMemory else {
       throw MartletError(.outOfMemory, "attention: no memory for packing keys and values")
     }
@@ -106,57 +105,46 @@ struct FusedAttention {
     let (head, block) = index.quotientAndRemainder(dividingBy: rowBlocks)
     let (batch, keyHead) = head.quotientAndRemainder(dividingBy: problem.keyHeads)
     let first = block * taskRows
-    return Task(
-      batch: batch, keyHead: keyHead, rows: first..<min(first + taskRows, groupRows))
+    return Task(batch: batch, keyHead: keyHead, rows: first..<min(first + taskRows, groupRows))
   }
 
   /// A thread takes a task with all its keys. False: no memory.
-  private func runTasks(_ tasks: Int, _ pool: ThreadPool?) -> Bool {
+  private func runTasks(_ tasks: Int, _ pool: ThreadPool) -> Bool {
     let layout = ScratchLayout(self, sumRows: blocks == 1 ? 0 : taskRows)
-    let failures = Atomic<Int>(0)
-    func runTask(_ index: Int) {
-      let isDone = ThreadScratch.withBytes(layout.byteCount, .item) { scratch in
-        let task = task(index)
-        if blocks == 1 { return AttentionBlock(self, task, 0, scratch, layout).runAlone() }
-        let sums = AttentionSums(
-          scratch + layout.sums, rows: taskRows, width: problem.valueWidth)
-        if blocks == 0 {
-          // Zero over one.
-          sums.clear(0..<task.rows.count)
-          sums.sum.update(repeating: 1, count: task.rows.count)
-        }
-        for block in 0..<blocks {
-          AttentionBlock(self, task, block, scratch, layout).run(into: sums, isFirst: block == 0)
-        }
-        finish(task, task.rows, sums)
+    return WorkItems.run(
+      tasks, isParallel: isParallel, on: pool, scratchBytes: layout.byteCount
+    ) { index, scratch in
+      let task = task(index)
+      if blocks == 1 { return AttentionBlock(self, task, 0, scratch, layout).runAlone() }
+      let sums = AttentionSums(scratch + layout.sums, rows: taskRows, width: problem.valueWidth)
+      if blocks == 0 {
+        // Zero over one.
+        sums.clear(0..<task.rows.count)
+        sums.sum.update(repeating: 1, count: task.rows.count)
       }
-      if !isDone { failures.add(1, ordering: .relaxed) }
+      for block in 0..<blocks {
+        AttentionBlock(self, task, block, scratch, layout).run(into: sums, isFirst: block == 0)
+      }
+      finish(task, task.rows, sums)
     }
-    if let pool {
-      pool.parallelFor(tasks, runTask)
-    } else {
-      for index in 0..<tasks { runTask(index) }
-    }
-    return failures.load(ordering: .relaxed) == 0
   }
 
   /// Threads take blocks of keys; the blocks are then united in the order of the other way.
   private func runSharingKeys(_ tasks: Int, _ pool: ThreadPool) -> Bool {
     let layout = ScratchLayout(self, sumRows: 0)
-    let failures = Atomic<Int>(0)
     let bytes = stateBytes(taskRows)
+    var isRunning = false
     let hasMemory = ThreadScratch.withBytes(tasks * blocks * bytes, .shared) { shared in
       func sums(_ task: Int, _ block: Int) -> AttentionSums {
         AttentionSums(
           shared + (task * blocks + block) * bytes, rows: taskRows, width: problem.valueWidth)
       }
-      pool.parallelFor(tasks * blocks) { index in
+      isRunning = WorkItems.run(
+        tasks * blocks, isParallel: true, on: pool, scratchBytes: layout.byteCount
+      ) { index, scratch in
         let (taskIndex, block) = index.quotientAndRemainder(dividingBy: blocks)
-        let isDone = ThreadScratch.withBytes(layout.byteCount, .item) { scratch in
-          AttentionBlock(self, task(taskIndex), block, scratch, layout)
-            .run(into: sums(taskIndex, block), isFirst: true)
-        }
-        if !isDone { failures.add(1, ordering: .relaxed) }
+        AttentionBlock(self, task(taskIndex), block, scratch, layout)
+          .run(into: sums(taskIndex, block), isFirst: true)
       }
       for index in 0..<tasks {
         let task = task(index)
@@ -167,7 +155,7 @@ struct FusedAttention {
         finish(task, task.rows, whole)
       }
     }
-    return hasMemory && failures.load(ordering: .relaxed) == 0
+    return hasMemory && isRunning
   }
 
   private func stateBytes(_ rows: Int) -> Int {
@@ -234,9 +222,8 @@ struct FusedAttention {
       let block = min(FusedAttention.keyBlock, max(problem.keys, 1))
       func aligned(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
       stripRows = min(max(FusedAttention.stripRows / row.mr, 1) * row.mr, attention.taskRows)
-      // An odd number of cache lines, so that the rows of a tile fall into different sets.
-      scoresStride = ((block * 4 + 63) / 64 | 1) * 64
-      lhsStride = ((max(problem.width, 1) * row.lhsBytes + 63) / 64 | 1) * 64
+      scoresStride = CacheSets.spread(block * 4)
+      lhsStride = CacheSets.spread(max(problem.width, 1) * row.lhsBytes)
       values = aligned(row.panels(block) * row.panelBytes(problem.width))
       scores = values + aligned(row.panels(problem.valueWidth) * row.panelBytes(block))
       lhs = scores + stripRows * scoresStride

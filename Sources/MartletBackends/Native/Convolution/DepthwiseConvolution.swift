@@ -1,6 +1,5 @@
 import MartletCore
 import MartletKernels
-import Synchronization
 
 /// One filter per channel (and any multiple of output channels): plane by plane, always in f32,
 /// because no matrix is multiplied.
@@ -57,22 +56,16 @@ struct DepthwiseConvolution {
       rows = min(height, max(fewest, height * channels / (3 * pool.threadCount)))
     }
     let parts = (height + rows - 1) / rows
-    let failures = Atomic<Int>(0)
-    func runItem(_ index: Int) {
+    let isRunning = WorkItems.run(
+      problem.batch * chunks * parts, isParallel: isParallel, on: pool
+    ) { index in
       let (image, rest) = index.quotientAndRemainder(dividingBy: chunks * parts)
       let (chunk, part) = rest.quotientAndRemainder(dividingBy: parts)
-      let isRunning = runPlanes(
+      return runPlanes(
         chunk * planes..<min((chunk + 1) * planes, channels), image: image,
         rows: part * rows..<min((part + 1) * rows, height))
-      if !isRunning { failures.add(1, ordering: .relaxed) }
     }
-    let items = problem.batch * chunks * parts
-    if isParallel {
-      pool.parallelFor(items, runItem)
-    } else {
-      for index in 0..<items { runItem(index) }
-    }
-    guard failures.load(ordering: .relaxed) == 0 else {
+    guard isRunning else {
       throw MartletError(.outOfMemory, "conv: no memory for one plane")
     }
     return execution

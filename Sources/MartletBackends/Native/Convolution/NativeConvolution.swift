@@ -95,7 +95,7 @@ struct ImplicitProduct {
   private let problem: ConvolutionProblem
   /// Owns what the loop's left operand points into.
   private let rounded: RoundedWeights?
-  private let loop: TileLoop
+  private let loop: FloatLoop
   private let execution: Execution
 
   /// `rounded`: the problem's weights, where products are taken in bf16.
@@ -128,9 +128,9 @@ struct ImplicitProduct {
     var resolved = ProductEpilogue(epilogue, kernels: kernels)
     resolved.tile.residual = problem.residual
     resolved.tile.residual_stride = Int64(rowStride)
-    var staging = TileLoop.Staging()
+    var staging = FloatLoop.Staging()
     staging.sumsInScratch = problem.residual == UnsafePointer(problem.dst)
-    loop = TileLoop(
+    loop = FloatLoop(
       row: row, kernels: kernels, k: k, kc: row.kc, mc: row.mc,
       lhs: LeftOperand(weights, row: row), rhs: .image(problem.image),
       dst: UnsafeMutableRawPointer(problem.dst), dstStride: rowStride, dstElementBytes: 4,
@@ -162,7 +162,7 @@ struct ImplicitProduct {
   }
 
   private func items(
-    _ loop: TileLoop, matrices: Int, packsRHS: Bool, _ pool: ThreadPool
+    _ loop: FloatLoop, matrices: Int, packsRHS: Bool, _ pool: ThreadPool
   ) -> Bool {
     let plan = GEMMPlan(
       GEMMPlan.Request(
@@ -171,31 +171,20 @@ struct ImplicitProduct {
         lhsStride: loop.lhs.strideInPlace,
         packsRHS: packsRHS, isStaged: loop.staging.isNeeded),
       row: loop.row)
-    return WorkItems(
-      plan: plan, rows: problem.groupRows, columns: 0..<problem.output.count, matrices: matrices
-    ).run(loop, on: pool, moved: packsRHS ? { moved($0, to: $1) } : { loop, _ in loop })
+    return loop.run(
+      plan, rows: problem.groupRows, columns: 0..<problem.output.count, matrices: matrices,
+      on: pool, moved: packsRHS ? { moved($0, to: $1) } : { loop, _ in loop })
   }
 
-  private func sharingPixels(_ loop: TileLoop, _ pool: ThreadPool) -> Bool {
-    let row = loop.row
-    let pixels = problem.output.count
-    let panelStride = row.panelBytes(loop.k)
-    var isRunning = false
-    let hasMemory = ThreadScratch.withBytes(
-      row.panels(pixels) * panelStride, .shared
-    ) { shared in
-      loop.rhs.packPanels(
-        k: loop.k, columns: 0..<pixels, row: row, into: shared, isParallel: true, on: pool)
-      var packed = loop
-      packed.rhs = .panels(
-        UnsafeRawPointer(shared), panelStride: panelStride, firstColumn: 0)
-      isRunning = items(packed, matrices: 1, packsRHS: false, pool)
-    }
-    return hasMemory && isRunning
+  private func sharingPixels(_ loop: FloatLoop, _ pool: ThreadPool) -> Bool {
+    loop.sharingPanels(
+      columns: problem.output.count, bytes: Int.max, threads: pool.threadCount, isParallel: true,
+      on: pool
+    ) { loop, _ in items(loop, matrices: 1, packsRHS: false, pool) }
   }
 
   /// The loop on image `index / groups`, group `index % groups`.
-  private func moved(_ loop: TileLoop, to index: Int) -> TileLoop {
+  private func moved(_ loop: FloatLoop, to index: Int) -> FloatLoop {
     let (image, group) = index.quotientAndRemainder(dividingBy: problem.groups)
     let groupChannels = problem.inChannels / problem.groups
     let firstIn = image * problem.inChannels + group * groupChannels

@@ -199,14 +199,13 @@ struct WinogradConvolution {
     let firstRow = group * self.rows + rows.lowerBound
     let source = weights.storage.base + firstRow * depth * 4
     for point in 0..<points {
-      let loop = TileLoop(
+      let loop = FloatLoop(
         row: row, kernels: kernels, k: depth,
         kc: depth <= row.kc + row.kc / 2 ? depth : row.kc, mc: row.mc,
         lhs: .inPlace(source + point * weights.pointStride, rowStride: depth * 4),
-        rhs: .panels(
-          panels + point * image.stride, panelStride: image.panelStride, firstColumn: 0),
+        rhs: .panels(PackedPanels(base: panels + point * image.stride, stride: image.panelStride)),
         dst: sums + point * layout.stride, dstStride: layout.rowStride, dstElementBytes: 4,
-        epilogue: ProductEpilogue(Epilogue(), kernels: kernels), staging: TileLoop.Staging())
+        epilogue: ProductEpilogue(Epilogue(), kernels: kernels), staging: FloatLoop.Staging())
       loop.run(rows: 0..<rows.count, columns: 0..<tiles.count, scratch: sums)
     }
     let offset = firstRow * problem.output.count

@@ -17,6 +17,12 @@ struct CacheSets {
   static let level1 = CacheSets(
     ways: Int(mk_cpu_cache_ways(1)), byteCount: Int(mk_cpu_cache_bytes(1)))
 
+  /// Bytes between copied rows of `bytes`: an odd number of lines, so that the rows of a tile fall into
+  /// different sets.
+  static func spread(_ bytes: Int) -> Int {
+    ((bytes + lineBytes - 1) / lineBytes | 1) * lineBytes
+  }
+
   init(ways: Int, byteCount: Int) {
     let period = ways > 0 ? byteCount / ways : 0
     let isKnown = period >= CacheSets.lineBytes && period & (period - 1) == 0

@@ -1,3 +1,5 @@
+import MartletCore
+
 /// How one product is cut into work items and cache blocks. Nothing here changes a result's bits.
 struct GEMMPlan: Equatable {
   /// K block and lhs rows that the tile loop keeps in cache.
@@ -20,8 +22,6 @@ struct GEMMPlan: Equatable {
   /// The same where rhs is packed within the call (80^3 and 200 x 200 x 16 that had to wake the
   /// worker were slower on two threads than on one, AVX2).
   static let serialWorkWhenPacking = 3 * serialWork
-  /// Bytes of rhs panels that are packed at a time when all threads share them.
-  static let sharedPanelBytes = 8 << 20
   /// Bytes of rhs that an item packs for itself at most: they stay in L2.
   private static let packedBlockBytes = 256 << 10
   /// Columns below which an item that packs rhs is not divided further.
@@ -97,8 +97,7 @@ struct GEMMPlan: Equatable {
           request.readsRows
           ? GEMMPlan.smallestRun / row.rhsBytes
           : GEMMPlan.smallestStream / max(request.k * row.rhsBytes, 1)
-        itemColumns = min(
-          itemColumns, max(GEMMPlan.rounded(max(share, smallest), row.nr), row.nr))
+        itemColumns = min(itemColumns, max(GEMMPlan.rounded(max(share, smallest), row.nr), row.nr))
       }
       return
     }
@@ -106,7 +105,7 @@ struct GEMMPlan: Equatable {
     let deep = request.packsRHS ? blocks.packingKC : blocks.kc
     let high = request.packsRHS ? blocks.packingMC : blocks.mc
     kc = GEMMPlan.evenBlock(request.k, most: deep + deep / 2, preferred: deep, step: row.kr)
-    mc = GEMMPlan.evenBlock(request.m, most: high, preferred: high, step: row.mr)
+    mc = GEMMPlan.evenBlock(request.m, most: high, step: row.mr)
 
     // An item that packs rhs takes all rows, for packing it once.
     var rows = request.packsRHS ? request.m : mc
@@ -115,13 +114,11 @@ struct GEMMPlan: Equatable {
       request.packsRHS
       ? max(row.nr, GEMMPlan.packedBlockBytes / (kc * row.rhsBytes))
       : request.copiesLHS ? blocks.copyingColumns : blocks.columns
-    columns = GEMMPlan.evenBlock(
-      request.n, most: columnsAtMost, preferred: columnsAtMost, step: row.nr)
+    columns = GEMMPlan.evenBlock(request.n, most: columnsAtMost, step: row.nr)
     if request.isStaged {
       rows = min(rows, mc)
       let most = max(row.nr, GEMMPlan.stagedElements / max(rows, 1))
-      columns = min(
-        columns, GEMMPlan.evenBlock(request.n, most: most, preferred: most, step: row.nr))
+      columns = min(columns, GEMMPlan.evenBlock(request.n, most: most, step: row.nr))
     }
 
     if isParallel {
@@ -189,14 +186,37 @@ struct GEMMPlan: Equatable {
     return plan
   }
 
-  /// Blocks of one extent, as even as multiples of `step` allow.
-  private static func evenBlock(_ extent: Int, most: Int, preferred: Int, step: Int) -> Int {
+  /// Blocks of one extent, as even as multiples of `step` allow: one up to `most`, else of `preferred`
+  /// (`most` unless given) at most.
+  static func evenBlock(_ extent: Int, most: Int, preferred: Int? = nil, step: Int) -> Int {
     guard extent > most else { return rounded(max(extent, 1), step) }
+    let preferred = preferred ?? most
     let blocks = (extent + preferred - 1) / preferred
     return rounded((extent + blocks - 1) / blocks, step)
   }
 
   private static func rounded(_ value: Int, _ step: Int) -> Int {
     (value + step - 1) / step * step
+  }
+}
+
+extension FloatLoop {
+  /// Runs the loop, cut by `plan`, over `rows` × `columns` of `matrices` matrices, to each of which
+  /// `moved` moves it. False: no memory for scratch.
+  func run(
+    _ plan: GEMMPlan, rows: Int, columns: Range<Int>, matrices: Int, on pool: ThreadPool,
+    moved: (FloatLoop, Int) -> FloatLoop
+  ) -> Bool {
+    var loop = self
+    loop.kc = plan.kc
+    loop.mc = plan.mc
+    loop.tileRows = plan.tileRows
+    loop.streams = plan.streams
+    // One K block needs no partial sums anywhere.
+    if k <= plan.kc { loop.staging.sumsInScratch = false }
+    return WorkItems(
+      rows: rows, columns: columns, matrices: matrices, itemRows: plan.itemRows,
+      itemColumns: plan.itemColumns, isParallel: plan.isParallel
+    ).run(loop, on: pool, moved: moved)
   }
 }

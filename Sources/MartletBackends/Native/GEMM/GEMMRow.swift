@@ -130,10 +130,5 @@ final class GEMMRow: KernelFamily, @unchecked Sendable {
 
   var rhsBytes: Int { rhs.wholeByteCount }
   var lhsBytes: Int { lhs.wholeByteCount }
-
-  /// Panels that so many columns fill.
-  func panels(_ columns: Int) -> Int { (columns + nr - 1) / nr }
-
-  /// Bytes of one panel of `k` rows.
-  func panelBytes(_ k: Int) -> Int { (k + kr - 1) / kr * kr * nr * rhsBytes }
+  var sumsColumns: Bool { false }
 }

@@ -16,7 +16,7 @@ package struct GEMMTuner {
   private let problem: GEMMProblem
   private let pool: ThreadPool
   private let kernels: KernelSet
-  private let product: PanelProduct
+  private let product: FloatProduct
 
   /// How much faster than the cost model's choice another must be to replace it.
   private static let margin = 0.97
@@ -37,7 +37,7 @@ package struct GEMMTuner {
     isa = kernels.name
     self.problem = problem
     self.pool = pool
-    product = try PanelProduct(problem, kernels: kernels)
+    product = try FloatProduct(problem, kernels: kernels)
     shape = product.shape(threads: pool.threadCount)
   }
 

@@ -37,7 +37,7 @@ struct HalfProduct {
       if let residual = single.epilogue.residual {
         single.epilogue.residual?.pointer = residual.pointer + offsets.residual * 4
       }
-      execution = try PanelProduct(single, kernels: kernels).run(on: pool)
+      execution = try FloatProduct(single, kernels: kernels).run(on: pool)
       for i in 0..<folded.m {
         let row = folded.dst.pointer + (offsets.dst + i * folded.dst.rowStride) * 2
         kernels.vectors.table.f32_to_f16(

@@ -34,8 +34,7 @@ enum LeftOperand {
     switch self {
     case .inPlace(let pointer, let rowStride): .inPlace(pointer + bytes, rowStride: rowStride)
     case .copied(let pointer, let rowStride, let columnStride, let isF32):
-      .copied(
-        pointer + bytes, rowStride: rowStride, columnStride: columnStride, isF32: isF32)
+      .copied(pointer + bytes, rowStride: rowStride, columnStride: columnStride, isF32: isF32)
     }
   }
 
@@ -50,18 +49,17 @@ enum LeftOperand {
   }
 
   private static func copiedStride(_ depth: Int, _ row: GEMMRow) -> Int {
-    // An odd number of cache lines, so that the rows of a tile fall into different sets.
-    ((depth * row.lhsBytes + 63) / 64 | 1) * 64
+    CacheSets.spread(depth * row.lhsBytes)
   }
 
-  /// Rows `i0..<i0 + rows`, columns `p0..<p0 + depth`, for a tile: address and stride in bytes.
+  /// Rows `i0..<i0 + rows`, columns `p0..<p0 + depth`.
   func block(
     i0: Int, rows: Int, p0: Int, depth: Int, row: GEMMRow, kernels: KernelSet,
     scratch: UnsafeMutableRawPointer
-  ) -> (UnsafeRawPointer, stride: Int) {
+  ) -> LeftBlock {
     switch self {
     case .inPlace(let pointer, let rowStride):
-      return (pointer + (i0 * rowStride + p0 * row.lhsBytes), rowStride)
+      return LeftBlock(start: pointer + (i0 * rowStride + p0 * row.lhsBytes), stride: rowStride)
     case .copied(let pointer, let rowStride, let columnStride, let isF32):
       let source = pointer + (i0 * rowStride + p0 * columnStride)
       let stride = LeftOperand.copiedStride(depth, row)
@@ -75,7 +73,7 @@ enum LeftOperand {
       } else {
         block.roundToBF16(kernels, row, turned: scratch + rows * stride)
       }
-      return (UnsafeRawPointer(scratch), stride)
+      return LeftBlock(start: UnsafeRawPointer(scratch), stride: stride)
     }
   }
 

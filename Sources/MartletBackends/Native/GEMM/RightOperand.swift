@@ -3,9 +3,8 @@ import MartletKernels
 
 /// The right matrix of a product as tiles read it: panels packed before, or something that each
 /// work item packs block by block into its own scratch.
-enum RightOperand {
-  /// Panels over the whole of K; column `firstColumn` (a multiple of nr) opens the first panel.
-  case panels(UnsafeRawPointer, panelStride: Int, firstColumn: Int)
+enum RightOperand: PanelSource {
+  case panels(PackedPanels)
   /// Read where it lies: f32 rows of contiguous columns, strides in bytes.
   case rows(UnsafeRawPointer, rowStride: Int)
   /// Read where it lies: f32 columns that are contiguous along K, strides in bytes.
@@ -26,8 +25,7 @@ enum RightOperand {
   func moved(by bytes: Int) -> RightOperand {
     switch self {
     case .image: self
-    case .panels(let pointer, let panelStride, let firstColumn):
-      .panels(pointer + bytes, panelStride: panelStride, firstColumn: firstColumn)
+    case .panels(let panels): .panels(panels.moved(by: bytes))
     case .rows(let pointer, let rowStride): .rows(pointer + bytes, rowStride: rowStride)
     case .columns(let pointer, let columnStride):
       .columns(pointer + bytes, columnStride: columnStride)
@@ -55,74 +53,71 @@ enum RightOperand {
     var tail: (column: Int, panel: UnsafeRawPointer)?
     /// `lineStride` lies between columns instead, each contiguous along K.
     var isColumns = false
-    /// The panel that is read after the last one.
-    var following: UnsafeRawPointer?
   }
 
-  /// Rows `p0..<p0 + depth` and columns from `j0`.
+  /// Rows `depth` and the columns of an item.
   func block(
-    p0: Int, depth: Int, j0: Int, columns: Int, row: GEMMRow, scratch: UnsafeMutableRawPointer
+    _ depth: Range<Int>, _ columns: Range<Int>, row: GEMMRow, scratch: UnsafeMutableRawPointer
   ) -> Block {
-    let panelStride = row.panelBytes(depth)
     switch self {
-    case .panels(let base, let wholeStride, _):
-      return Block(panels: panel(p0: p0, j0: j0, row: row) ?? base, panelStride: wholeStride)
+    case .panels(let panels):
+      return Block(
+        panels: UnsafeRawPointer(panels.panel(columns.lowerBound, p0: depth.lowerBound, row: row)),
+        panelStride: panels.stride)
     case .rows(let pointer, let rowStride):
       var block = Block(
-        panels: pointer + (p0 * rowStride + j0 * 4), panelStride: row.nr * 4,
-        lineStride: rowStride)
-      if columns % row.vector != 0 {
+        panels: pointer + (depth.lowerBound * rowStride + columns.lowerBound * 4),
+        panelStride: row.nr * 4, lineStride: rowStride)
+      if columns.count % row.vector != 0 {
         // Kernels read whole vectors: the last panel is packed.
-        let first = columns / row.nr * row.nr
+        let first = columns.count / row.nr * row.nr
+        let last = columns.lowerBound + first..<columns.upperBound
         RightOperand.strided(pointer, kStride: rowStride, nStride: 4, isF32: true).pack(
-          p0: p0, depth: depth, j0: j0 + first, columns: columns - first, row: row, into: scratch,
-          panelStride: panelStride)
+          depth, last, row: row,
+          into: PackedPanels(base: scratch, stride: 0, firstColumn: last.lowerBound))
         block.tail = (first, UnsafeRawPointer(scratch))
       }
       return block
     case .columns(let pointer, let columnStride):
       return Block(
-        panels: pointer + (p0 * 4 + j0 * columnStride), panelStride: 0, lineStride: columnStride,
-        isColumns: true)
+        panels: pointer + (depth.lowerBound * 4 + columns.lowerBound * columnStride),
+        panelStride: 0, lineStride: columnStride, isColumns: true)
     case .strided, .image:
+      let stride = row.panelBytes(depth.count)
       pack(
-        p0: p0, depth: depth, j0: j0, columns: columns, row: row, into: scratch,
-        panelStride: panelStride)
+        depth, columns, row: row,
+        into: PackedPanels(base: scratch, stride: stride, firstColumn: columns.lowerBound))
+      return Block(panels: UnsafeRawPointer(scratch), panelStride: stride)
     }
-    return Block(panels: UnsafeRawPointer(scratch), panelStride: panelStride)
   }
 
-  /// Where the panel of column `j0` and row `p0` begins; nil where there are no panels before a block
-  /// is packed.
-  func panel(p0: Int, j0: Int, row: GEMMRow) -> UnsafeRawPointer? {
-    guard case .panels(let base, let stride, let firstColumn) = self else { return nil }
-    return base + ((j0 - firstColumn) / row.nr * stride + p0 * row.nr * row.rhsBytes)
-  }
+  func packed(_ panels: PackedPanels) -> RightOperand { .panels(panels) }
 
   /// Packs a block of what is not in panels yet.
   func pack(
-    p0: Int, depth: Int, j0: Int, columns: Int, row: GEMMRow, into target: UnsafeMutableRawPointer,
-    panelStride: Int
+    _ depth: Range<Int>, _ columns: Range<Int>, row: GEMMRow, into panels: PackedPanels,
+    scratch _: UnsafeMutableRawPointer? = nil
   ) {
+    let target = panels.panel(columns.lowerBound, p0: 0, row: row)
     switch self {
     case .panels, .rows, .columns: return
     case .strided(let pointer, let kStride, let nStride, let isF32):
       var job = mk_pack_rhs()
-      job.k = Int64(depth)
-      job.n = Int64(columns)
-      job.src = pointer + (p0 * kStride + j0 * nStride)
+      job.k = Int64(depth.count)
+      job.n = Int64(columns.count)
+      job.src = pointer + (depth.lowerBound * kStride + columns.lowerBound * nStride)
       job.k_stride = Int64(kStride)
       job.n_stride = Int64(nStride)
       job.dst = target
-      job.dst_panel_stride = Int64(panelStride)
+      job.dst_panel_stride = Int64(panels.stride)
       isF32 ? row.packF32(&job) : row.packSame(&job)
     case .image(var image):
-      image.k0 = Int64(p0)
-      image.k = Int64(depth)
-      image.n0 = Int64(j0)
-      image.n = Int64(columns)
+      image.k0 = Int64(depth.lowerBound)
+      image.k = Int64(depth.count)
+      image.n0 = Int64(columns.lowerBound)
+      image.n = Int64(columns.count)
       image.dst = target
-      image.dst_panel_stride = Int64(panelStride)
+      image.dst_panel_stride = Int64(panels.stride)
       row.packConvolution(&image)
     }
   }

@@ -1,6 +1,5 @@
 import MartletCore
 import MartletKernels
-import Synchronization
 
 extension NativeBackend {
   /// One product per image and group: weights [OC / g, K] by the image's im2col matrix, of which only
@@ -12,18 +11,10 @@ extension NativeBackend {
     let row = try integerRow()
     let matrices =
       problem.outChannels > 0 && problem.output.count > 0 ? problem.batch * problem.groups : 0
-    let isSplit = matrices < 4 * pool.threadCount
-    let failures = Atomic<Int>(0)
-    func run(_ index: Int, threads: Int) {
-      let product = problem.product(index, row)
-      if !product.run(on: pool, threads: threads) { failures.add(1, ordering: .relaxed) }
+    let isRunning = WorkItems.runProducts(matrices, enough: 4 * pool.threadCount, on: pool) {
+      problem.product($0, row).run(on: pool, threads: $1)
     }
-    if isSplit || pool.threadCount == 1 {
-      for index in 0..<matrices { run(index, threads: pool.threadCount) }
-    } else {
-      pool.parallelFor(matrices) { run($0, threads: 1) }
-    }
-    guard failures.load(ordering: .relaxed) == 0 else {
+    guard isRunning else {
       throw MartletError(.outOfMemory, "integer conv: no memory for a block of pixels")
     }
     return Execution(backend: name, kernel: row.name, precision: "int8")
@@ -43,7 +34,7 @@ extension IntegerConvolution {
     let isPointwise =
       kernel.count == 1 && stride.count == 1 && padding == SpatialExtents(d: 0, h: 0, w: 0)
       && input == output
-    let right: IntegerLoop.Right =
+    let source: IntegerRightOperand.Source =
       isPointwise
       ? .strided(UnsafeRawPointer(plane), kStride: pixels, nStride: 1)
       : .image(
@@ -56,10 +47,12 @@ extension IntegerConvolution {
     let dstBytes = dstType.wholeByteCount
     let loop = IntegerLoop(
       row: row, k: depth, kc: row.kc, mc: row.mc,
-      lhs: MatrixView(weights + firstOut * depth, weightType, rowStride: depth), right: right,
-      rhsType: srcType, lhsZero: weightZero.moved(by: firstOut), rhsZero: .one(srcZero),
+      lhs: MatrixView(weights + firstOut * depth, weightType, rowStride: depth),
+      rhs: IntegerRightOperand(dtype: srcType, source: source),
+      lhsZero: weightZero.moved(by: firstOut),
+      rhsZero: .one(srcZero),
       dst: dst + (image * outChannels + firstOut) * pixels * dstBytes, dstType: dstType,
       dstStride: pixels * dstBytes, epilogue: epilogue)
-    return IntegerProduct(m: groupOut, n: pixels, row: row, loop: loop)
+    return IntegerProduct(m: groupOut, n: pixels, loop: loop, sharesPanels: false)
   }
 }

@@ -1,27 +1,16 @@
 import MartletCore
 import MartletKernels
 
-/// The loops around the integer tile for one product. A work item is a range of rows by a range of
-/// columns; integers sum exactly, so nothing here changes a bit of the result.
-struct IntegerLoop {
-  /// The right-hand side as items read it.
-  enum Right {
-    /// Panels over the whole of K and the columns' sums; `firstColumn` opens the first panel.
-    case panels(UnsafeRawPointer, stride: Int, sums: UnsafePointer<Int32>, firstColumn: Int)
-    /// Packed by each item for itself; strides in bytes.
-    case strided(UnsafeRawPointer, kStride: Int, nStride: Int)
-    /// The implicit im2col matrix of one image and group, packed by each item.
-    case image(mk_pack_conv, UnsafePointer<UInt8>, fill: UInt8)
-  }
-
+/// Products of 8-bit integers: both sides are packed with the sums of their rows and columns, by which
+/// `finish` takes the zero points out of int32 sums, which are exact modulo 2^32.
+struct IntegerLoop: PanelLoop {
   /// Not counted: the backend holds it longer than any product runs.
   unowned(unsafe) let row: IntegerRow
   var k: Int
   var kc: Int
   var mc: Int
   var lhs: MatrixView
-  var right: Right
-  var rhsType: DType
+  var rhs: IntegerRightOperand
   var lhsZero: ZeroPoints
   var rhsZero: ZeroPoints
   var dst: UnsafeMutableRawPointer
@@ -32,242 +21,177 @@ struct IntegerLoop {
 
   /// Whether the sums of rhs' columns, or of lhs' rows, take part in the result.
   private var needsColumnSums: Bool { !lhsZero.isZero(after: row.lhsShift(lhs.dtype)) }
-  private var needsRowSums: Bool { !rhsZero.isZero(after: row.rhsShift(rhsType)) }
+  private var needsRowSums: Bool { !rhsZero.isZero(after: row.rhsShift(rhs.dtype)) }
   /// Sums go to dst itself.
-  private var sumsInDst: Bool { dstType == .int32 }
+  fileprivate var sumsInDst: Bool { dstType == .int32 }
   private var needsFinish: Bool {
     !sumsInDst || needsColumnSums || needsRowSums || epilogue.rowBias != nil
       || epilogue.columnBias != nil
   }
+  fileprivate var lhsStride: Int { row.lhsStride(min(kc, max(k, 1))) }
 
-  /// Where an item keeps what, in bytes from the start of its scratch.
-  private struct Layout {
-    var lhs = 0
-    var rhs = 0
-    var wide = 0
-    var im2col = 0
-    var sums = 0
-    var rowZero = 0
-    var rowSums = 0
-    var columnZero = 0
-    var columnSums = 0
-    var byteCount = 0
+  struct Item: PanelItem {
+    let rows: Range<Int>
+    let columns: Range<Int>
+    let scratch: ScratchPlaces
+    let lhs: UnsafeMutableRawPointer
+    /// Where the item packs rhs, and what that takes.
+    let rhs: UnsafeMutableRawPointer
+    let packing: UnsafeMutableRawPointer
+    /// A panel widened.
+    let wide: UnsafeMutableRawPointer
+    let sums: UnsafeMutableRawPointer
+    let rowZero: UnsafeMutablePointer<Int32>
+    let rowSums: UnsafeMutablePointer<Int32>
+    let columnZero: UnsafeMutablePointer<Int32>
+    let columnSums: UnsafeMutablePointer<Int32>
 
-    init(_ loop: IntegerLoop, rows: Int, columns: Int) {
-      let row = loop.row
-      let depth = min(loop.kc, max(loop.k, 1))
-      let padded = (columns + row.nr - 1) / row.nr * row.nr
-      func take(_ bytes: Int) -> Int {
-        defer { byteCount += (bytes + 63) / 64 * 64 }
-        return byteCount
-      }
-      lhs = take(min(rows, loop.mc) * row.lhsStride(depth))
-      if case .panels = loop.right {} else { rhs = take(padded / row.nr * row.panelBytes(depth)) }
-      wide = take(row.widePanelBytes(depth))
-      if case .image = loop.right { im2col = take(depth * columns) }
+    init(
+      _ loop: IntegerLoop, rows: Range<Int>, columns: Range<Int>, scratch: ScratchPlaces
+    ) {
+      (self.rows, self.columns) = (rows, columns)
+      var scratch = scratch
+      let (row, depth) = (loop.row, min(loop.kc, max(loop.k, 1)))
+      let height = min(rows.count, loop.mc)
+      let panels = row.panels(columns.count)
+      lhs = scratch.take(height * loop.lhsStride)
+      rhs = scratch.take(loop.rhs.panels == nil ? panels * row.panelBytes(depth) : 0)
+      packing = scratch.take(loop.rhs.scratchBytes(depth: depth, columns: columns.count))
+      wide = scratch.take(row.widePanelBytes(depth))
       // The sums of one block of rows, unless they wait for the next block of K.
-      let kept = loop.k <= loop.kc ? min(rows, loop.mc) : rows
-      if !loop.sumsInDst { sums = take(kept * columns * 4) }
-      rowZero = take(rows * 4)
-      rowSums = take(rows * 4)
-      columnZero = take(padded * 4)
-      columnSums = take(padded * 4)
+      let kept = loop.k <= loop.kc ? height : rows.count
+      sums = scratch.take(loop.sumsInDst ? 0 : kept * columns.count * 4)
+      rowZero = scratch.takeWords(rows.count)
+      rowSums = scratch.takeWords(rows.count)
+      columnZero = scratch.takeWords(panels * row.nr)
+      columnSums = scratch.takeWords(panels * row.nr)
+      self.scratch = scratch
     }
   }
 
-  func scratchBytes(rows: Int, columns: Int) -> Int {
-    Layout(self, rows: rows, columns: columns).byteCount
+  func begin(_ item: Item) {
+    item.rowSums.update(repeating: 0, count: item.rows.count)
+    item.columnSums.update(repeating: 0, count: row.panels(item.columns.count) * row.nr)
   }
 
-  /// Computes rows × columns of dst; `columns` starts at a multiple of nr.
-  func run(rows: Range<Int>, columns: Range<Int>, scratch: UnsafeMutableRawPointer) {
-    row.configured { compute(rows: rows, columns: columns, scratch: scratch) }
+  /// Element (i, j) of dst.
+  private func target(_ i: Int, _ j: Int) -> UnsafeMutableRawPointer {
+    dst + (i * dstStride + j * dstType.wholeByteCount)
   }
 
-  private func compute(
-    rows: Range<Int>, columns: Range<Int>, scratch: UnsafeMutableRawPointer
-  ) {
-    let layout = Layout(self, rows: rows.count, columns: columns.count)
-    func words(_ offset: Int) -> UnsafeMutablePointer<Int32> {
-      (scratch + offset).assumingMemoryBound(to: Int32.self)
+  /// Where the sums of some of the item's rows are.
+  private func sums(
+    _ rows: Range<Int>, of item: Item
+  ) -> (start: UnsafeMutableRawPointer, stride: Int) {
+    if sumsInDst {
+      return (target(item.rows.lowerBound + rows.lowerBound, item.columns.lowerBound), dstStride)
     }
-    let rowSums = words(layout.rowSums)
-    let columnSums = words(layout.columnSums)
-    rowSums.update(repeating: 0, count: rows.count)
-    columnSums.update(
-      repeating: 0, count: (columns.count + row.nr - 1) / row.nr * row.nr)
-    let area = dst + (rows.lowerBound * dstStride + columns.lowerBound * dstType.wholeByteCount)
-    let isOneBlock = k <= kc
-    let sums = sumsInDst ? area : scratch + layout.sums
-    let sumsStride = sumsInDst ? dstStride : columns.count * 4
-    var p0 = 0
-    repeat {
-      let depth = min(kc, k - p0)
-      let (panels, panelStride) = panels(
-        p0: p0, depth: depth, columns: columns, scratch, layout, sums: columnSums)
-      var i0 = 0
-      repeat {
-        let height = min(mc, rows.count - i0)
-        packLHS(
-          i0: rows.lowerBound + i0, height: height, p0: p0, depth: depth,
-          into: scratch + layout.lhs, sums: rowSums + i0)
-        let block = sumsInDst || !isOneBlock ? sums + i0 * sumsStride : sums
-        runTiles(
-          height: height, columns: columns.count, depth: depth, isFirst: p0 == 0,
-          lhs: scratch + layout.lhs, panels, panelStride, wide: scratch + layout.wide, sums: block,
-          sumsStride)
-        if p0 + depth == k, needsFinish {
-          finish(
-            i0: i0, height: height, rows: rows, columns: columns, sums: block, sumsStride,
-            into: area + i0 * dstStride, scratch, layout)
-        }
-        i0 += height
-      } while i0 < rows.count
-      p0 += depth
-    } while p0 < k
+    let stride = item.columns.count * 4
+    return (k <= kc ? item.sums : item.sums + rows.lowerBound * stride, stride)
   }
 
-  private func panels(
-    p0: Int, depth: Int, columns: Range<Int>, _ scratch: UnsafeMutableRawPointer,
-    _ layout: Layout, sums: UnsafeMutablePointer<Int32>
-  ) -> (UnsafeRawPointer, stride: Int) {
-    if case .panels(let base, let stride, _, let firstColumn) = right {
-      let panel = (columns.lowerBound - firstColumn) / row.nr
-      return (base + panel * stride + p0 * row.nr, stride)
+  func rhsBlock(_ depth: Range<Int>, of item: Item) -> PackedPanels {
+    if var panels = rhs.panels {
+      panels.base = panels.panel(item.columns.lowerBound, p0: depth.lowerBound, row: row)
+      return panels
     }
-    var job = mk_int8_pack_rhs()
-    job.k = Int64(depth)
-    job.n = Int64(columns.count)
-    job.is_signed = rhsType == .int8
-    job.dst = scratch + layout.rhs
-    job.dst_panel_stride = Int64(row.panelBytes(depth))
-    job.sums = needsColumnSums ? sums : nil
-    switch right {
-    case .panels: break
-    case .strided(let pointer, let kStride, let nStride):
-      job.src = pointer + (p0 * kStride + columns.lowerBound * nStride)
-      job.k_stride = Int64(kStride)
-      job.n_stride = Int64(nStride)
-    case .image(var image, let src, let fill):
-      image.k0 = Int64(p0)
-      image.k = Int64(depth)
-      image.n0 = Int64(columns.lowerBound)
-      image.n = Int64(columns.count)
-      let matrix = scratch + layout.im2col
-      mk_im2col_8bit(
-        &image, src, fill, matrix.assumingMemoryBound(to: UInt8.self), Int64(columns.count))
-      job.src = UnsafeRawPointer(matrix)
-      job.k_stride = Int64(columns.count)
-      job.n_stride = 1
-    }
-    row.packRHS(&job)
-    return (UnsafeRawPointer(scratch + layout.rhs), row.panelBytes(depth))
+    let panels = PackedPanels(
+      base: item.rhs, stride: row.panelBytes(depth.count), firstColumn: item.columns.lowerBound,
+      sums: needsColumnSums ? item.columnSums : nil)
+    rhs.pack(depth, item.columns, row: row, into: panels, scratch: item.packing)
+    return panels
   }
 
-  private func packLHS(
-    i0: Int, height: Int, p0: Int, depth: Int, into target: UnsafeMutableRawPointer,
-    sums: UnsafeMutablePointer<Int32>
-  ) {
+  func lhsBlock(_ block: ProductBlock, of item: Item) -> LeftBlock {
+    let i0 = item.rows.lowerBound + block.rows.lowerBound
     var job = mk_int8_pack_lhs()
-    job.m = Int64(height)
-    job.k = Int64(depth)
-    job.src = UnsafeRawPointer(lhs.pointer) + (i0 * lhs.rowStride + p0 * lhs.columnStride)
+    job.m = Int64(block.rows.count)
+    job.k = Int64(block.depth.count)
+    job.src =
+      UnsafeRawPointer(lhs.pointer)
+      + (i0 * lhs.rowStride + block.depth.lowerBound * lhs.columnStride)
     job.m_stride = Int64(lhs.rowStride)
     job.k_stride = Int64(lhs.columnStride)
     job.is_signed = lhs.dtype == .int8
-    job.dst = target
-    job.dst_stride = Int64(row.lhsStride(min(kc, max(k, 1))))
-    job.sums = needsRowSums ? sums : nil
+    job.dst = item.lhs
+    job.dst_stride = Int64(lhsStride)
+    job.sums = needsRowSums ? item.rowSums + block.rows.lowerBound : nil
     row.packLHS(&job)
+    return LeftBlock(start: UnsafeRawPointer(item.lhs), stride: lhsStride)
   }
 
   /// Tiles that must share a panel before widening it for them pays.
   private static let wideningTiles = 4
 
   /// One block of lhs against all panels: a panel stays in L1 while the rows pass over it.
-  private func runTiles(
-    height: Int, columns: Int, depth: Int, isFirst: Bool, lhs: UnsafeRawPointer,
-    _ panels: UnsafeRawPointer, _ panelStride: Int, wide: UnsafeMutableRawPointer,
-    sums: UnsafeMutableRawPointer, _ sumsStride: Int
-  ) {
-    // Rows are dealt evenly: 7 rows on a tile of 6 are 4 and 3, not 6 and 1.
-    let tiles = (height + row.mr - 1) / row.mr
-    let (base, extra) = height.quotientAndRemainder(dividingBy: tiles)
-    let lhsStride = row.lhsStride(min(kc, max(k, 1)))
+  func multiply(_ block: ProductBlock, _ lhs: LeftBlock, _ rhs: PackedPanels, into item: Item) {
+    let row = row
+    let tiles = Tiles(block.rows.count, atMost: row.mr)
+    let sums = sums(block.rows, of: item)
     var tile = mk_int8_tile()
-    tile.k = Int64(depth)
-    tile.lhs_stride = Int64(lhsStride)
-    tile.dst_stride = Int64(sumsStride)
-    tile.accumulates = !isFirst
-    let widens = tiles >= IntegerLoop.wideningTiles && row.widen != nil
+    tile.k = Int64(block.depth.count)
+    tile.lhs_stride = Int64(lhs.stride)
+    tile.dst_stride = Int64(sums.stride)
+    tile.accumulates = !block.isFirst
+    let widens = tiles.count >= IntegerLoop.wideningTiles && row.widen != nil
     let kernel = widens ? row.wideTile ?? row.tile : row.tile
+    let columns = item.columns.count
     for j in stride(from: 0, to: columns, by: row.nr) {
       tile.n = Int64(min(row.nr, columns - j))
-      let panel = panels + j / row.nr * panelStride
-      if widens { row.widen?(Int64(depth), panel, wide) }
-      tile.rhs = widens ? UnsafeRawPointer(wide) : panel
-      let hasNext = j + row.nr < columns
+      let panel = rhs.base + j / row.nr * rhs.stride
+      if widens { row.widen?(Int64(block.depth.count), panel, item.wide) }
+      tile.rhs = UnsafeRawPointer(widens ? item.wide : panel)
+      let hasNext = j + row.nr < columns && tiles.count > 1
       var i = 0
-      for index in 0..<tiles {
-        let rows = index < extra ? base + 1 : base
+      for index in 0..<tiles.count {
+        let rows = tiles.rows(index)
         tile.m = Int64(rows)
-        tile.lhs = lhs + i * lhsStride
-        tile.dst = (sums + (i * sumsStride + j * 4)).assumingMemoryBound(to: Int32.self)
+        tile.lhs = lhs.start + i * lhs.stride
+        tile.dst = (sums.start + (i * sums.stride + j * 4)).assumingMemoryBound(to: Int32.self)
         tile.prefetch =
-          hasNext && tiles > 1 && index == tiles - 1
-          ? panel + panelStride : nil
+          hasNext && index == tiles.count - 1 ? UnsafeRawPointer(panel + rhs.stride) : nil
         kernel(&tile)
         i += rows
       }
     }
   }
 
-  private func finish(
-    i0: Int, height: Int, rows: Range<Int>, columns: Range<Int>, sums: UnsafeRawPointer,
-    _ sumsStride: Int, into area: UnsafeMutableRawPointer, _ scratch: UnsafeMutableRawPointer,
-    _ layout: Layout
-  ) {
-    func words(_ offset: Int) -> UnsafeMutablePointer<Int32> {
-      (scratch + offset).assumingMemoryBound(to: Int32.self)
-    }
-    let first = rows.lowerBound + i0
+  func finish(_ rows: Range<Int>, of item: Item) {
+    guard needsFinish else { return }
+    let first = item.rows.lowerBound + rows.lowerBound
+    let column = item.columns.lowerBound
+    let sums = sums(rows, of: item)
     var job = mk_int8_finish()
-    job.m = Int64(height)
-    job.n = Int64(columns.count)
-    job.src = sums.assumingMemoryBound(to: Int32.self)
-    job.src_stride = Int64(sumsStride)
-    job.dst = area
+    job.m = Int64(rows.count)
+    job.n = Int64(item.columns.count)
+    job.src = UnsafeRawPointer(sums.start).assumingMemoryBound(to: Int32.self)
+    job.src_stride = Int64(sums.stride)
+    job.dst = target(first, column)
     job.dst_stride = Int64(dstStride)
     job.dst_type = dstType.rawValue
-    let rowZero = words(layout.rowZero)
-    lhsZero.write(first..<first + height, plus: row.lhsShift(lhs.dtype), to: rowZero)
+    lhsZero.write(first..<first + rows.count, plus: row.lhsShift(lhs.dtype), to: item.rowZero)
     if needsColumnSums {
-      job.row_zero = UnsafePointer(rowZero)
-      job.column_sum =
-        if case .panels(_, _, let sums, let firstColumn) = right {
-          sums + (columns.lowerBound - firstColumn)
-        } else {
-          UnsafePointer(words(layout.columnSums))
-        }
+      job.row_zero = UnsafePointer(item.rowZero)
+      let packed = rhs.panels?.sums(item.columns)
+      job.column_sum = UnsafePointer(packed ?? item.columnSums)
     }
     if needsRowSums {
       // sum (a - za)(b - zb): zb meets the row's sum of a - za.
-      let sums = words(layout.rowSums) + i0
-      for i in 0..<height {
-        sums[i] &-= Int32(truncatingIfNeeded: k) &* rowZero[i]
+      let sums = item.rowSums + rows.lowerBound
+      for i in 0..<rows.count {
+        sums[i] &-= Int32(truncatingIfNeeded: k) &* item.rowZero[i]
       }
-      let columnZero = words(layout.columnZero)
-      rhsZero.write(columns, plus: row.rhsShift(rhsType), to: columnZero)
+      rhsZero.write(item.columns, plus: row.rhsShift(rhs.dtype), to: item.columnZero)
       job.row_sum = UnsafePointer(sums)
-      job.column_zero = UnsafePointer(columnZero)
+      job.column_zero = UnsafePointer(item.columnZero)
     }
     job.row_bias = epilogue.rowBias.map { $0 + first }
-    job.column_bias = epilogue.columnBias.map { $0 + columns.lowerBound }
+    job.column_bias = epilogue.columnBias.map { $0 + column }
     job.scale = epilogue.scale
     job.row_scale = epilogue.rowScale.map { $0 + first }
-    job.column_scale = epilogue.columnScale.map { $0 + columns.lowerBound }
+    job.column_scale = epilogue.columnScale.map { $0 + column }
     job.row_addend = epilogue.rowAddend.map { $0 + first }
-    job.column_addend = epilogue.columnAddend.map { $0 + columns.lowerBound }
+    job.column_addend = epilogue.columnAddend.map { $0 + column }
     job.zero = epilogue.zero
     job.lo = dstType == .uint8 ? 0 : -128
     job.hi = dstType == .uint8 ? 255 : 127

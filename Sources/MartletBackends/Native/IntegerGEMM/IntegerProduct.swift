@@ -1,6 +1,5 @@
 import MartletCore
 import MartletKernels
-import Synchronization
 
 extension NativeBackend {
   func supports(_ problem: IntegerProblem) -> Bool { true }
@@ -10,21 +9,14 @@ extension NativeBackend {
   ) throws(MartletError) -> Execution {
     let preferred = try integerRow()
     for problem in problems { try problem.validate(kernels) }
-    // Enough matrices for all threads: one each; else each is divided.
-    let isSplit = problems.count < 2 * pool.threadCount
-    let failures = Atomic<Int>(0)
-    func run(_ index: Int, threads: Int) {
+    let isRunning = WorkItems.runProducts(
+      problems.count, enough: 2 * pool.threadCount, on: pool
+    ) { index, threads in
       let problem = problems[index]
       let row = kernels.integerRow(reading: problem.packedRHS) ?? preferred
-      let product = IntegerProduct(problem, row)
-      if !product.run(on: pool, threads: threads) { failures.add(1, ordering: .relaxed) }
+      return IntegerProduct(problem, row).run(on: pool, threads: threads)
     }
-    if isSplit || pool.threadCount == 1 {
-      for index in problems.indices { run(index, threads: pool.threadCount) }
-    } else {
-      pool.parallelFor(problems.count) { run($0, threads: 1) }
-    }
-    guard failures.load(ordering: .relaxed) == 0 else {
+    guard isRunning else {
       throw MartletError(.outOfMemory, "integer matmul: no memory for packing operands")
     }
     let row = kernels.integerRow(reading: problems.last?.packedRHS) ?? preferred
@@ -38,18 +30,13 @@ extension NativeBackend {
     guard rhs.dtype == .int8 || rhs.dtype == .uint8 else {
       throw .dtype("pack", "rhs", expected: "int8 or uint8", actual: rhs.dtype)
     }
-    let panels = (n + row.nr - 1) / row.nr
-    _ = try Shape.byteCount([k + row.kr, panels, row.nr], .int32)
-    let panelStride = row.panelBytes(k)
-    let sumsOffset = (panels * panelStride + 63) / 64 * 64
-    let storage = try Storage(byteCount: sumsOffset + panels * row.nr * 4)
-    IntegerProduct.packPanels(
-      rhs, k: k, columns: 0..<n, row, into: storage.base,
-      sums: (storage.base + sumsOffset).assumingMemoryBound(to: Int32.self),
-      threads: k * n >= 1 << 18 ? pool.threadCount : 1, pool)
+    _ = try Shape.byteCount([k + row.kr, row.panels(n), row.nr], .int32)
+    let storage = try Storage(byteCount: PackedPanels.byteCount(columns: n, k: k, row: row))
+    let panels = PackedPanels(at: storage.base, columns: n, k: k, row: row)
+    IntegerRightOperand(rhs).pack(
+      0..<n, k: k, row: row, into: panels, isParallel: k * n >= 1 << 18, on: pool)
     return PackedIntegerMatrix(
-      k: k, n: n, dtype: rhs.dtype, layout: row.layout, panelStride: panelStride,
-      storage: storage, sumsOffset: sumsOffset)
+      k: k, n: n, dtype: rhs.dtype, layout: row.layout, panels: panels, storage: storage)
   }
 
   func integerRow() throws(MartletError) -> IntegerRow {
@@ -81,17 +68,14 @@ extension IntegerProblem {
 
 /// One product of integers: how it is cut into work items, and those run on the pool.
 struct IntegerProduct {
-  private let m: Int
-  private let n: Int
-  private let row: IntegerRow
-  private var loop: IntegerLoop
-  private let rhs: MatrixView
-  private let isPacked: Bool
+  let m: Int
+  let n: Int
+  let loop: IntegerLoop
+  /// Whether all threads may share the panels of one packing of rhs.
+  let sharesPanels: Bool
 
   /// Multiply-adds below which a second thread costs more than it brings.
   private static let serialWork = 1 << 19
-  /// Bytes of rhs panels that are packed at a time when all threads share them.
-  private static let sharedPanelBytes = 8 << 20
   /// Bytes of the panels that an item packs for itself, which must stay in L2.
   private static let itemPanelBytes = 256 << 10
   /// Columns of an item of packed panels.
@@ -100,102 +84,14 @@ struct IntegerProduct {
   /// Rows whose panels are streamed from memory, whole K at a time.
   private static let streamedRows = 8
 
-  init(_ problem: IntegerProblem, _ row: IntegerRow) {
-    m = problem.m
-    n = problem.n
-    self.row = row
-    rhs = problem.rhs
-    isPacked = problem.packedRHS != nil
-    let right: IntegerLoop.Right =
-      if let packed = problem.packedRHS {
-        .panels(
-          packed.storage.base, stride: packed.panelStride,
-          sums: UnsafePointer(
-            (packed.storage.base + packed.sumsOffset).assumingMemoryBound(to: Int32.self)),
-          firstColumn: 0)
-      } else {
-        .strided(
-          problem.rhs.pointer, kStride: problem.rhs.rowStride, nStride: problem.rhs.columnStride)
-      }
-    loop = IntegerLoop(
-      row: row, k: problem.k, kc: row.kc, mc: row.mc, lhs: problem.lhs, right: right,
-      rhsType: problem.rhs.dtype, lhsZero: problem.lhsZero, rhsZero: problem.rhsZero,
-      dst: problem.dst.pointer, dstType: problem.dst.dtype,
-      dstStride: problem.dst.rowStride * problem.dst.dtype.wholeByteCount,
-      epilogue: problem.epilogue)
-  }
-
-  /// A product whose right-hand side each item makes for itself.
-  init(m: Int, n: Int, row: IntegerRow, loop: IntegerLoop) {
-    self.m = m
-    self.n = n
-    self.row = row
-    self.loop = loop
-    rhs = loop.lhs
-    isPacked = true
-  }
-
   /// False: no memory for scratch.
   func run(on pool: ThreadPool, threads: Int) -> Bool {
     guard m > 0, n > 0 else { return true }
-    if isPacked || m <= 2 * row.mc { return items(loop, columns: 0..<n, threads: threads, pool) }
-    return sharingPanels(threads: threads, pool)
-  }
-
-  /// Packs rhs once for all threads, some columns at a time.
-  private func sharingPanels(threads: Int, _ pool: ThreadPool) -> Bool {
-    let panelStride = row.panelBytes(loop.k)
-    let panels = (n + row.nr - 1) / row.nr
-    let perChunk = min(
-      panels, max(threads * 2, IntegerProduct.sharedPanelBytes / max(panelStride, 1)))
-    var isRunning = true
-    let sumsOffset = (perChunk * panelStride + 63) / 64 * 64
-    let hasMemory = ThreadScratch.withBytes(sumsOffset + perChunk * row.nr * 4, .shared) {
-      shared in
-      let sums = (shared + sumsOffset).assumingMemoryBound(to: Int32.self)
-      for firstPanel in stride(from: 0, to: panels, by: perChunk) {
-        let columns = firstPanel * row.nr..<min((firstPanel + perChunk) * row.nr, n)
-        IntegerProduct.packPanels(
-          rhs, k: loop.k, columns: columns, row, into: shared, sums: sums, threads: threads, pool)
-        var loop = loop
-        loop.right = .panels(
-          UnsafeRawPointer(shared), stride: panelStride, sums: UnsafePointer(sums),
-          firstColumn: columns.lowerBound)
-        isRunning = items(loop, columns: columns, threads: threads, pool) && isRunning
-      }
+    guard sharesPanels, m > 2 * loop.row.mc else {
+      return items(loop, columns: 0..<n, threads: threads, pool)
     }
-    return hasMemory && isRunning
-  }
-
-  /// Packs all of K for `columns` into panels with their columns' sums.
-  static func packPanels(
-    _ rhs: MatrixView, k: Int, columns: Range<Int>, _ row: IntegerRow,
-    into target: UnsafeMutableRawPointer, sums: UnsafeMutablePointer<Int32>, threads: Int,
-    _ pool: ThreadPool
-  ) {
-    let panelStride = row.panelBytes(k)
-    let panels = (columns.count + row.nr - 1) / row.nr
-    sums.update(repeating: 0, count: panels * row.nr)
-    let group = max(1, min(64 / row.nr, panels / (4 * max(threads, 1))))
-    func packGroup(_ index: Int) {
-      let first = index * group * row.nr
-      var job = mk_int8_pack_rhs()
-      job.k = Int64(k)
-      job.n = Int64(min(group * row.nr, columns.count - first))
-      job.src = UnsafeRawPointer(rhs.pointer) + (columns.lowerBound + first) * rhs.columnStride
-      job.k_stride = Int64(rhs.rowStride)
-      job.n_stride = Int64(rhs.columnStride)
-      job.is_signed = rhs.dtype == .int8
-      job.dst = target + index * group * panelStride
-      job.dst_panel_stride = Int64(panelStride)
-      job.sums = sums + first
-      row.packRHS(&job)
-    }
-    let groups = (panels + group - 1) / group
-    if threads > 1 {
-      pool.parallelFor(groups, packGroup)
-    } else {
-      for index in 0..<groups { packGroup(index) }
+    return loop.sharingPanels(columns: n, threads: threads, isParallel: threads > 1, on: pool) {
+      items($0, columns: $1, threads: threads, pool)
     }
   }
 
@@ -204,60 +100,49 @@ struct IntegerProduct {
     _ prototype: IntegerLoop, columns: Range<Int>, threads: Int, _ pool: ThreadPool
   ) -> Bool {
     var loop = prototype
-    let packsItself = if case .panels = loop.right { false } else { true }
+    let row = loop.row
+    let packsItself = loop.rhs.panels == nil
     let isStreamed = !packsItself && m <= IntegerProduct.streamedRows
-    loop.kc = isStreamed ? max(loop.k, 1) : even(loop.k, most: row.kc, step: row.kr)
-    loop.mc = even(m, most: row.mc, step: row.mr)
-    var rowsEach = packsItself ? m : loop.mc
+    loop.kc = isStreamed ? max(loop.k, 1) : GEMMPlan.evenBlock(loop.k, most: row.kc, step: row.kr)
+    loop.mc = GEMMPlan.evenBlock(m, most: row.mc, step: row.mr)
     var most = IntegerProduct.itemColumns
     if packsItself { most = max(row.nr, IntegerProduct.itemPanelBytes / loop.kc) }
     if isStreamed { most = columns.count }
-    var columnsEach = even(columns.count, most: most, step: row.nr)
     let work = Double(m) * Double(columns.count) * Double(max(loop.k, 1))
-    let isParallel = threads > 1 && work >= Double(IntegerProduct.serialWork)
-    func count() -> Int {
-      ((m + rowsEach - 1) / rowsEach) * ((columns.count + columnsEach - 1) / columnsEach)
-    }
-    while isParallel, count() < 4 * threads {
-      let halfColumns = (columnsEach / 2 + row.nr - 1) / row.nr * row.nr
-      let halfRows = (rowsEach / 2 + row.mr - 1) / row.mr * row.mr
-      if halfColumns < columnsEach, halfColumns >= IntegerProduct.narrowestColumns,
-        columnsEach >= rowsEach || packsItself || isStreamed
+    var items = WorkItems(
+      rows: m, columns: columns, itemRows: packsItself ? m : loop.mc,
+      itemColumns: GEMMPlan.evenBlock(columns.count, most: most, step: row.nr),
+      isParallel: threads > 1 && work >= Double(IntegerProduct.serialWork))
+    while items.isParallel, items.count < 4 * threads {
+      let halfColumns = (items.itemColumns / 2 + row.nr - 1) / row.nr * row.nr
+      let halfRows = (items.itemRows / 2 + row.mr - 1) / row.mr * row.mr
+      if halfColumns < items.itemColumns, halfColumns >= IntegerProduct.narrowestColumns,
+        items.itemColumns >= items.itemRows || packsItself || isStreamed
       {
-        columnsEach = halfColumns
-      } else if !packsItself, halfRows < rowsEach {
-        rowsEach = halfRows
+        items.itemColumns = halfColumns
+      } else if !packsItself, halfRows < items.itemRows {
+        items.itemRows = halfRows
       } else {
         break
       }
     }
-    let rowBlocks = (m + rowsEach - 1) / rowsEach
-    let blocks = rowBlocks * ((columns.count + columnsEach - 1) / columnsEach)
-    let scratchBytes = loop.scratchBytes(
-      rows: min(rowsEach, m), columns: min(columnsEach, columns.count))
-    let failures = Atomic<Int>(0)
-    func runItem(_ index: Int) {
-      let (columnBlock, rowBlock) = index.quotientAndRemainder(dividingBy: rowBlocks)
-      let i0 = rowBlock * rowsEach
-      let j0 = columns.lowerBound + columnBlock * columnsEach
-      let isDone = ThreadScratch.withBytes(scratchBytes, .item) { scratch in
-        loop.run(
-          rows: i0..<min(i0 + rowsEach, m),
-          columns: j0..<min(j0 + columnsEach, columns.upperBound), scratch: scratch)
-      }
-      if !isDone { failures.add(1, ordering: .relaxed) }
-    }
-    if isParallel {
-      pool.parallelFor(blocks, runItem)
-    } else {
-      for index in 0..<blocks { runItem(index) }
-    }
-    return failures.load(ordering: .relaxed) == 0
+    return items.run(loop, on: pool) { loop, _ in loop }
   }
+}
 
-  /// Blocks of one extent, as even as multiples of `step` allow.
-  private func even(_ extent: Int, most: Int, step: Int) -> Int {
-    let blocks = max((max(extent, 1) + most - 1) / most, 1)
-    return ((max(extent, 1) + blocks - 1) / blocks + step - 1) / step * step
+extension IntegerProduct {
+  init(_ problem: IntegerProblem, _ row: IntegerRow) {
+    let rhs =
+      problem.packedRHS.map { IntegerRightOperand(problem.rhs).packed($0.panels) }
+      ?? IntegerRightOperand(problem.rhs)
+    self.init(
+      m: problem.m, n: problem.n,
+      loop: IntegerLoop(
+        row: row, k: problem.k, kc: row.kc, mc: row.mc, lhs: problem.lhs, rhs: rhs,
+        lhsZero: problem.lhsZero, rhsZero: problem.rhsZero, dst: problem.dst.pointer,
+        dstType: problem.dst.dtype,
+        dstStride: problem.dst.rowStride * problem.dst.dtype.wholeByteCount,
+        epilogue: problem.epilogue),
+      sharesPanels: problem.packedRHS == nil)
   }
 }

@@ -54,21 +54,13 @@ final class IntegerRow: KernelFamily, @unchecked Sendable {
     self.dequantize = dequantize
   }
 
-  /// Bytes of one panel of `k` rows.
-  func panelBytes(_ k: Int) -> Int { (k + kr - 1) / kr * kr * nr }
-
   /// Bytes of the same panel widened; 0 where panels are not.
   func widePanelBytes(_ k: Int) -> Int { widen == nil ? 0 : (k + kr - 1) / kr * nr * 4 }
 
-  /// Bytes between packed rows of lhs: an odd number of cache lines, so that the rows of a tile fall
-  /// into different sets.
-  func lhsStride(_ depth: Int) -> Int {
-    let bytes = (depth + kr - 1) / kr * 4
-    return ((bytes + 63) / 64 | 1) * 64
-  }
+  var sumsColumns: Bool { true }
 
-  /// Bytes of one element of a packed lhs.
-  var lhsBytes: Int { 4 / kr }
+  /// Bytes between packed rows of lhs.
+  func lhsStride(_ depth: Int) -> Int { CacheSets.spread((depth + kr - 1) / kr * 4) }
 
   /// What packing adds to the elements of each side, hence to their zero points.
   func lhsShift(_ dtype: DType) -> Int32 { packsUnsigned && dtype == .int8 ? 128 : 0 }

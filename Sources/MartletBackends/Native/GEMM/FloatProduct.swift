@@ -2,15 +2,15 @@ import MartletCore
 import MartletKernels
 
 /// A product of f32 or bf16 matrices on a kernel row: chooses the row, says what precision that is,
-/// and runs the tile loop over batch, rows and columns.
-struct PanelProduct {
+/// and runs its loop over batch, rows and columns.
+struct FloatProduct {
   private let fold: BatchFold
   private let kernels: KernelSet
   private let execution: Execution
   private let type: DType
   /// Takes the place of the cost model and of the tuning table.
   private let forced: GEMMChoice?
-  private var loop: TileLoop
+  private var loop: FloatLoop
 
   private var problem: GEMMProblem { fold.problem }
   var row: GEMMRow { loop.row }
@@ -22,7 +22,7 @@ struct PanelProduct {
     self.kernels = kernels
     self.forced = forced
     let problem = fold.problem
-    let choice = try PanelProduct.precision(problem, kernels)
+    let choice = try FloatProduct.precision(problem, kernels)
     type = choice.type
     let hasStrip = ProductEpilogue.strip(problem.epilogue.activation, kernels) != nil
     // A strip's activation works on f32: bf16 results are rounded after it.
@@ -38,38 +38,36 @@ struct PanelProduct {
           expected: kernels.row(dst: dstType, lhs: choice.type, rhs: choice.type)
             .map { "\($0.layout)" } ?? "", actual: "\(packed.layout)")
       }
-      throw MartletError(
-        .internalError, "no GEMM kernel multiplies \(choice.type) into \(dstType)")
+      throw MartletError(.internalError, "no GEMM kernel multiplies \(choice.type) into \(dstType)")
     }
     execution = Execution(
       backend: "native", kernel: row.name,
       precision: choice.type == .bfloat16 ? "bf16" : "fp32", reason: choice.reason)
 
     var epilogue = ProductEpilogue(problem.epilogue, kernels: kernels)
-    var gathered: TileLoop.GatheredResidual?
+    var gathered: FloatLoop.GatheredResidual?
     if let residual = problem.epilogue.residual {
       if residual.columnStride == 1 || problem.n <= 1 {
-        epilogue.tile.residual = UnsafePointer(
-          residual.pointer.assumingMemoryBound(to: Float.self))
+        epilogue.tile.residual = UnsafePointer(residual.pointer.assumingMemoryBound(to: Float.self))
         epilogue.tile.residual_stride = Int64(residual.rowStride * 4)
       } else {
-        gathered = TileLoop.GatheredResidual(
+        gathered = FloatLoop.GatheredResidual(
           pointer: residual.pointer, rowStride: residual.rowStride * 4,
           columnStride: residual.columnStride * 4)
       }
     }
-    var staging = TileLoop.Staging()
+    var staging = FloatLoop.Staging()
     staging.resultInScratch = isBF16Strip
     staging.sumsInScratch =
-      problem.dst.dtype == .bfloat16 || PanelProduct.residualMayTouchDst(problem)
+      problem.dst.dtype == .bfloat16 || FloatProduct.residualMayTouchDst(problem)
     let rhs: RightOperand =
       if let packed = problem.packedRHS {
-        .panels(packed.storage.base, panelStride: packed.panelStride, firstColumn: 0)
+        .panels(PackedPanels(base: packed.storage.base, stride: packed.panelStride))
       } else {
         RightOperand(problem.rhs, row: row)
       }
     let dstBytes = problem.dst.dtype.wholeByteCount
-    loop = TileLoop(
+    loop = FloatLoop(
       row: row, kernels: kernels, k: problem.k, kc: row.kc, mc: row.mc,
       lhs: LeftOperand(problem.lhs, row: row), rhs: rhs, dst: problem.dst.pointer,
       dstStride: problem.dst.rowStride * dstBytes, dstElementBytes: dstBytes,
@@ -185,8 +183,7 @@ struct PanelProduct {
   }
 
   private func defaultRoute(_ shape: GEMMShape) -> GEMMChoice.Route {
-    shape.route(
-      on: loop.row, sharesRHS: fold.sharesRHS, rhsStride: problem.rhs.rowStride * 4)
+    shape.route(on: loop.row, sharesRHS: fold.sharesRHS, rhsStride: problem.rhs.rowStride * 4)
   }
 
   private func inPlace(_ shape: GEMMShape) -> RightOperand {
@@ -209,7 +206,7 @@ struct PanelProduct {
   }
 
   /// The loop on matrix `index` of the batch.
-  private func moved(_ loop: TileLoop, to index: Int) -> TileLoop {
+  private func moved(_ loop: FloatLoop, to index: Int) -> FloatLoop {
     guard index > 0 else { return loop }
     let offsets = fold.offsets(index)
     var loop = loop
@@ -226,7 +223,7 @@ struct PanelProduct {
 
   /// Runs items over batch × row blocks × column blocks. False: no memory.
   private func items(
-    _ loop: TileLoop, columns: Range<Int>, _ shape: GEMMShape, _ choice: GEMMChoice?,
+    _ loop: FloatLoop, columns: Range<Int>, _ shape: GEMMShape, _ choice: GEMMChoice?,
     _ pool: ThreadPool, packed: Bool = false
   ) -> Bool {
     let route = packed ? .tiles : choice?.route ?? defaultRoute(shape)
@@ -234,40 +231,22 @@ struct PanelProduct {
     request.packsWithin = packed || route == .packItems
     var plan = GEMMPlan(request, row: loop.row)
     if let choice { plan = plan.with(choice, for: request, row: loop.row) }
-    return WorkItems(
-      plan: plan, rows: problem.m, columns: columns, matrices: shape.matrices
-    ).run(loop, on: pool, moved: moved)
+    return loop.run(
+      plan, rows: problem.m, columns: columns, matrices: shape.matrices, on: pool, moved: moved)
   }
 
   /// Packs rhs once for all threads, some columns at a time, then runs the items on them.
   private func sharingPanels(
-    _ prototype: TileLoop, _ shape: GEMMShape, _ choice: GEMMChoice?, _ pool: ThreadPool
+    _ loop: FloatLoop, _ shape: GEMMShape, _ choice: GEMMChoice?, _ pool: ThreadPool
   ) -> Bool {
-    let row = prototype.row
-    let panelStride = row.panelBytes(problem.k)
-    let panels = row.panels(problem.n)
-    let perChunk = min(
-      panels, max(shape.threads * 2, GEMMPlan.sharedPanelBytes / max(panelStride, 1)))
-    let isParallel =
-      shape.threads > 1
-      && Double(problem.k) * Double(problem.n) * Double(problem.m)
-        >= Double(GEMMPlan.serialWorkWhenPacking)
-    var isRunning = true
-    let hasMemory = ThreadScratch.withBytes(perChunk * panelStride, .shared) { shared in
-      for firstPanel in stride(from: 0, to: panels, by: perChunk) {
-        let columns =
-          firstPanel * row.nr..<min((firstPanel + perChunk) * row.nr, problem.n)
-        prototype.rhs.packPanels(
-          k: problem.k, columns: columns, row: row, into: shared, isParallel: isParallel, on: pool)
-        var loop = prototype
-        loop.rhs = .panels(
-          UnsafeRawPointer(shared), panelStride: panelStride, firstColumn: columns.lowerBound)
-        // A matrix of the batch moves all operands but these panels.
-        isRunning =
-          items(loop, columns: columns, shape, choice, pool, packed: true) && isRunning
-      }
+    let work = Double(problem.k) * Double(problem.n) * Double(problem.m)
+    return loop.sharingPanels(
+      columns: problem.n, threads: shape.threads,
+      isParallel: shape.threads > 1 && work >= Double(GEMMPlan.serialWorkWhenPacking), on: pool
+    ) { loop, columns in
+      // A matrix of the batch moves all operands but these panels.
+      items(loop, columns: columns, shape, choice, pool, packed: true)
     }
-    return hasMemory && isRunning
   }
 }
 
