@@ -131,8 +131,9 @@ static void make_tensor(void) {
     case 2: told(martlet_tensor_wrap(memory, bytes, type, rank, shape, &made)); break;
     case 3:
       for (int axis = 0; axis < 8; ++axis) strides[axis] = one_in(6) ? extent() - 3 : below(8);
-      told(martlet_tensor_wrap_strided(memory, bytes, (size_t)(below(16) * (one_in(9) ? 1 : 4)), type,
-                                       rank, shape, strides, (uint32_t)below(3), NULL, NULL, &made));
+      told(martlet_tensor_wrap_strided(memory, bytes, (size_t)(below(16) * (one_in(9) ? 1 : 4)),
+                                       type, rank, shape, strides, (uint32_t)below(3), NULL, NULL,
+                                       &made));
       break;
     case 4: told(martlet_tensor_convert(some(TENSOR), dtype(), &made)); break;
     case 5: told(martlet_tensor_copy(some(TENSOR), &made)); break;
@@ -210,15 +211,14 @@ static void function(void) {
       told(martlet_attention(some(TENSOR), some(TENSOR), some(TENSOR),
                              one_in(2) ? NULL : some(TENSOR), 0, one_in(2), mode(), &result));
       break;
-    default:
-      result = given = NULL;
-      told(martlet_pack(some(TENSOR), &result));
+    default: result = given = NULL; told(martlet_pack(some(TENSOR), &result));
   }
   if (result != given) keep(result, TENSOR);
 }
 
-static const char *const names[] = {"axis", "axes", "perm", "to", "alpha", "mode", "strides", "pads",
-                                    "kernel_shape", "group", "keepdims", "no such name", "equation"};
+static const char *const names[] = {"axis",     "axes",         "perm",    "to",           "alpha",
+                                    "mode",     "strides",      "pads",    "kernel_shape", "group",
+                                    "keepdims", "no such name", "equation"};
 
 static void attribute(void) {
   martlet_attributes *set = some(ATTRIBUTES);
@@ -234,7 +234,9 @@ static void attribute(void) {
   switch (below(7)) {
     case 0: told(martlet_attributes_set_int(set, name, extent() - 2)); break;
     case 1: told(martlet_attributes_set_float(set, name, reals[below(4)])); break;
-    case 2: told(martlet_attributes_set_string(set, name, one_in(2) ? "ij,jk->ik" : "nearest")); break;
+    case 2:
+      told(martlet_attributes_set_string(set, name, one_in(2) ? "ij,jk->ik" : "nearest"));
+      break;
     case 3: told(martlet_attributes_set_ints(set, name, numbers, (size_t)below(5))); break;
     case 4: told(martlet_attributes_set_floats(set, name, reals, (size_t)below(5))); break;
     case 5: told(martlet_attributes_set_strings(set, name, names, (size_t)below(5))); break;
@@ -270,7 +272,9 @@ static void model(void) {
     for (int i = 0; one_in(3) && i < 3; ++i) file.data[below((int64_t)file.size)] ^= 1 << below(8);
     const char *keys[] = {"optimize", "winograd", "max_memory_bytes", "no such key"};
     const char *values[] = {"1", "0", "100000", "x"};
-    martlet_model_options options = {.struct_size = sizeof options, .keys = keys, .values = values,
+    martlet_model_options options = {.struct_size = sizeof options,
+                                     .keys = keys,
+                                     .values = values,
                                      .option_count = (size_t)(one_in(9) ? 4 : below(4)),
                                      .pool = one_in(2) ? NULL : some(POOL)};
     if (one_in(3)) options.progress = report;
@@ -312,9 +316,12 @@ static void run(void) {
   martlet_context *context = some(CONTEXT);
   switch (below(7)) {
     case 0: told(martlet_model_run(some(MODEL), &input, 1, outputs, wanted)); break;
-    case 1: told(martlet_context_run(context, &input, (size_t)below(3) > 0, outputs, wanted)); break;
+    case 1:
+      told(martlet_context_run(context, &input, (size_t)below(3) > 0, outputs, wanted));
+      break;
     case 2:
-      told(martlet_context_run_named(context, input_names, &input, 1, output_names, outputs, wanted));
+      told(
+        martlet_context_run_named(context, input_names, &input, 1, output_names, outputs, wanted));
       break;
     case 3: {
       martlet_value *value = some(VALUE), *results[2] = {NULL, NULL};
@@ -356,7 +363,9 @@ static void value(void) {
     case 0: told(martlet_value_create_sequence(parts, (size_t)below(4), dtype(), &made)); break;
     case 1: told(martlet_value_create_optional(one_in(3) ? NULL : parts[0], &made)); break;
     case 2: told(martlet_value_create_map(some(TENSOR), parts, (size_t)below(4), &made)); break;
-    case 3: told(martlet_value_create_state(some(TENSOR), (int32_t)below(4), extent(), &made)); break;
+    case 3:
+      told(martlet_value_create_state(some(TENSOR), (int32_t)below(4), extent(), &made));
+      break;
     case 4: told(martlet_value_element(parts[0], (size_t)below(3), &made)); break;
     case 5: told(martlet_value_keys(parts[0], &tensor)); break;
     case 6: told(martlet_value_tensor(parts[0], &tensor)); break;
@@ -408,14 +417,23 @@ int main(int argc, char **argv) {
 #endif
   for (long step = 0; step < steps; ++step) {
     switch (below(20)) {
-      case 0: case 1: case 2: case 3: make_tensor(); break;
+      case 0:
+      case 1:
+      case 2:
+      case 3: make_tensor(); break;
       case 4: look(); break;
       case 5: exchange(); break;
-      case 6: case 7: case 8: function(); break;
+      case 6:
+      case 7:
+      case 8: function(); break;
       case 9: attribute(); break;
-      case 10: case 11: case 12: operator_call(); break;
-      case 13: case 14: model(); break;
-      case 15: case 16: run(); break;
+      case 10:
+      case 11:
+      case 12: operator_call(); break;
+      case 13:
+      case 14: model(); break;
+      case 15:
+      case 16: run(); break;
       case 17: value(); break;
       case 18: settings(); break;
       default: drop();
