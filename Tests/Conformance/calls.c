@@ -1,12 +1,16 @@
 // Calls the C functions in random order, on random handles: live ones, of another kind, released, NULL
 // and addresses that are none; with extents, dtypes, counts and options that fit and that do not. All of
 // it obeys the header, so every call must give a status, and a message where that is an error.
-// Usage: calls [STEPS [SEED]]; the seed is printed. An error of ours shows as a signal, or under
-// AddressSanitizer.
+// Usage: calls [STEPS [SEED [KIB]]]; the seed is printed. An error of ours shows as a signal, or under
+// AddressSanitizer. With KIB: the same in children of which RLIMIT_AS leaves 0, KIB, 2 KIB ... up to 64 MB
+// of headroom, where calls may also find that there is no memory.
 #include "conformance.h"
 #include "onnx_bytes.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED
@@ -36,6 +40,8 @@ static struct {
 static float data[DATA];
 static int64_t integers[DATA / 2];  // small ones: many are extents
 static long counts[32], failures_seen;
+static bool is_short;    // of memory: then an error may have no message
+static onnx_bytes file;  // of a model
 
 static void *some(kind wanted) {
   if (one_in(40)) return NULL;
@@ -67,7 +73,7 @@ static void told(martlet_status status) {
     return;
   }
   counts[status] += 1;
-  if (status == MARTLET_OK) return;
+  if (status == MARTLET_OK || is_short) return;
   const martlet_error *error = martlet_last_error();
   if (error->status != status || error->message == NULL || error->message[0] == 0) {
     check(false, "no message for %s", martlet_status_name(status));
@@ -268,8 +274,9 @@ static bool report(void *user, double fraction, const char *stage) {
 static void model(void) {
   martlet_model *loaded = some(MODEL);
   if (loaded == NULL || one_in(20)) {
-    onnx_bytes file = onnx_mlp();
-    for (int i = 0; one_in(3) && i < 3; ++i) file.data[below((int64_t)file.size)] ^= 1 << below(8);
+    uint8_t bytes[1024];
+    memcpy(bytes, file.data, file.size);
+    for (int i = 0; one_in(3) && i < 3; ++i) bytes[below((int64_t)file.size)] ^= 1 << below(8);
     const char *keys[] = {"optimize", "winograd", "max_memory_bytes", "no such key"};
     const char *values[] = {"1", "0", "100000", "x"};
     martlet_model_options options = {.struct_size = sizeof options,
@@ -279,9 +286,8 @@ static void model(void) {
                                      .pool = one_in(2) ? NULL : some(POOL)};
     if (one_in(3)) options.progress = report;
     martlet_model *made = NULL;
-    told(martlet_model_load_memory(file.data, one_in(9) ? file.size / 2 : file.size,
+    told(martlet_model_load_memory(bytes, one_in(9) ? file.size / 2 : file.size,
                                    one_in(2) ? NULL : &options, &made));
-    free(file.data);
     keep(made, MODEL);
     return;
   }
@@ -399,22 +405,10 @@ static void settings(void) {
   }
 }
 
-int main(int argc, char **argv) {
-  long steps = argc > 1 ? atol(argv[1]) : 20000;
-  uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 20261130;
-  printf("seed %llu\n", (unsigned long long)seed);
-  fflush(stdout);
+static void call(long steps, uint64_t seed) {
   state = seed * 2 + 1;
   for (int i = 0; i < DATA; ++i) data[i] = (float)below(2000) / 1000 - 1;
   for (int i = 0; i < DATA / 2; ++i) integers[i] = below(7) - 1;
-#if !defined(SANITIZED)
-  // What asks for more is refused, not granted by a system that does not have it.
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_AS, &limit) == 0) {
-    limit.rlim_cur = (rlim_t)4 << 30;
-    setrlimit(RLIMIT_AS, &limit);
-  }
-#endif
   for (long step = 0; step < steps; ++step) {
     switch (below(20)) {
       case 0:
@@ -442,8 +436,57 @@ int main(int argc, char **argv) {
   for (int i = 0; i < HANDLES; ++i)
     if (handles[i].handle != NULL && !handles[i].is_released)
       told(release(handles[i].handle, handles[i].kind));
+}
+
+static size_t address_space(void) {
+  char text[64] = {0};
+  int statm = open("/proc/self/statm", O_RDONLY);
+  if (statm < 0 || read(statm, text, sizeof text - 1) <= 0) return 0;
+  close(statm);
+  return strtoul(text, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void leave(size_t bytes) {
+  struct rlimit limit = {bytes, RLIM_INFINITY};
+  setrlimit(RLIMIT_AS, &limit);
+}
+
+static int sweep(long steps, uint64_t seed, size_t bytes) {
+  int children = 0, dead = 0;
+  for (size_t headroom = 0; headroom <= 64u << 20; headroom += bytes, ++children) {
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+      is_short = true;
+      leave(address_space() + headroom);
+      call(steps, seed + (uint64_t)children);
+      _exit(0);
+    }
+    int status = 0;
+    if (child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status)) continue;
+    if (dead++ == 0)
+      printf("        %ld calls, seed %llu, headroom %zu: signal %d\n", steps,
+             (unsigned long long)(seed + (uint64_t)children), headroom, WTERMSIG(status));
+  }
+  check(dead == 0, "of %d children with little memory %d died", children, dead);
+  return finish();
+}
+
+int main(int argc, char **argv) {
+  long steps = argc > 1 ? atol(argv[1]) : 20000;
+  uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 20261130;
+  size_t bytes = argc > 3 ? (size_t)atol(argv[3]) << 10 : 0;
+  printf("seed %llu\n", (unsigned long long)seed);
+  file = onnx_mlp();
+  if (bytes > 0 && file.size <= 1024) return sweep(steps, seed, bytes);
+#if !defined(SANITIZED)
+  // What asks for more is refused, not granted by a system that does not have it.
+  leave((size_t)4 << 30);
+#endif
+  call(steps, seed);
   for (int i = 0; i < 32; ++i)
     if (counts[i] > 0) printf("        %-18s %ld\n", martlet_status_name(i), counts[i]);
+  check(file.size <= 1024, "the model's file is small");
   check(failures_seen == 0, "every error has a message");
   check(counts[MARTLET_OK] > steps / 4, "a quarter of the calls and more succeed");
   check(counts[MARTLET_INVALID_HANDLE] > 0, "some met handles that are none");
