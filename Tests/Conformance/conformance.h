@@ -21,8 +21,7 @@ static inline bool check(bool condition, const char *format, ...) {
   vprintf(format, arguments);
   putchar('\n');
   va_end(arguments);
-  if (condition) passed += 1;
-  else failed += 1;
+  __atomic_fetch_add(condition ? &passed : &failed, 1, __ATOMIC_RELAXED);
   return condition;
 }
 

@@ -198,8 +198,8 @@ static void *use_passing(void *unused) {
     if (status == MARTLET_OK) {
       void *data = NULL;
       fine = fine && martlet_tensor_mutable_data(handle, &data) == MARTLET_OK;
-      // What is held stays: nobody else may free it.
-      if (fine) *(float *)data = 1;
+      // What is held stays: nobody else may free it. Others may write there at the same time.
+      if (fine) __atomic_store_n((uint32_t *)data, 1, __ATOMIC_RELAXED);
       fine = fine && martlet_tensor_release(handle) == MARTLET_OK;
     } else {
       fine = fine && status == MARTLET_INVALID_HANDLE;
