@@ -4,7 +4,8 @@ Usage: $(scripts/peers-env) Benchmarks/overhead.py [--rounds N]
 
 The chain: 1,000 Add and Relu nodes on 16 floats, at most 150 ns a node and 0.5 of ONNX Runtime's
 time. The loop: 1,000 iterations of five nodes on 64 floats, at most 0.5. The LSTM: two layers of
-128 units over 50 steps, at most 0.7. Times are the best of the rounds.
+128 units over 50 steps, at most 0.7. Without a bar: a call of a model of one Relu, and a loop that
+appends to a sequence 4,000 times. Times are the best of the rounds.
 """
 
 import argparse
@@ -83,6 +84,31 @@ def lstm() -> tuple[bytes, dict, int]:
     return model(nodes, [info("x", [50, 1, units])], [info("y", None)], constants), feed, 100
 
 
+def call() -> tuple[bytes, dict, int]:
+    feed = {"x": RNG.standard_normal(16).astype(np.float32)}
+    nodes = [helper.make_node("Relu", ["x"], ["y"])]
+    return model(nodes, [info("x", [16])], [info("y", [16])], []), feed, 1
+
+
+def append() -> tuple[bytes, dict, int]:
+    trips = 4000
+    sequence = helper.make_tensor_sequence_value_info
+    body = helper.make_graph(
+        [helper.make_node("Cast", ["i"], ["element"], to=TensorProto.FLOAT),
+         helper.make_node("SequenceInsert", ["s", "element"], ["next"]),
+         helper.make_node("Identity", ["goes"], ["goes_on"])],
+        "body",
+        [info("i", [], TensorProto.INT64), info("goes", [], TensorProto.BOOL),
+         sequence("s", TensorProto.FLOAT, None)],
+        [info("goes_on", [], TensorProto.BOOL), sequence("next", TensorProto.FLOAT, None)])
+    nodes = [helper.make_node("SequenceEmpty", [], ["none"]),
+             helper.make_node("Loop", ["trips", "yes", "none"], ["all"], body=body),
+             helper.make_node("SequenceLength", ["all"], ["y"])]
+    feed = {"trips": np.array(trips, np.int64)}
+    inputs, outputs = info("trips", [], TensorProto.INT64), info("y", [], TensorProto.INT64)
+    return model(nodes, [inputs], [outputs], [constant("yes", np.array(True))]), feed, trips
+
+
 def seconds(run, *arguments) -> float:
     start = time.perf_counter()
     run(*arguments)
@@ -96,7 +122,7 @@ def main() -> int:
     martlet.set_num_threads(1)
     missed = False
     print("case   ns a node or step  of ONNX Runtime's time   bar")
-    for make, bar in ((chain, 0.5), (loop, 0.5), (lstm, 0.7)):
+    for make, bar in ((chain, 0.5), (loop, 0.5), (lstm, 0.7), (call, None), (append, None)):
         data, feed, count = make()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -113,10 +139,12 @@ def main() -> int:
             theirs.append(seconds(session.run, None, feed))
         each = min(mine) / count * 1e9
         ratio = min(mine) / min(theirs)
-        passes = ratio <= bar and (make is not chain or each <= NANOSECONDS_A_NODE)
-        missed |= not passes
-        print(f"{make.__name__:6} {each:18.0f}  {ratio:22.2f}   {bar}  "
-              f"{'pass' if passes else 'fall short'}")
+        line = f"{make.__name__:6} {each:18.0f}  {ratio:22.2f}"
+        if bar is not None:
+            passes = ratio <= bar and (make is not chain or each <= NANOSECONDS_A_NODE)
+            missed |= not passes
+            line += f"   {bar}  {'pass' if passes else 'fall short'}"
+        print(line)
     return 1 if missed else 0
 
 

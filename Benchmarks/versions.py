@@ -131,7 +131,7 @@ def model_cases() -> dict:
         feeds = models.make_feeds(session, extents)
         model = martlet.load(path)
         cases[path.name] = lambda model=model, feeds=feeds: model.run(feeds)
-    for make in (overhead.chain, overhead.loop, overhead.lstm):
+    for make in (overhead.chain, overhead.loop, overhead.lstm, overhead.call):
         data, feeds, _ = make()
         model = martlet.load(data)
         cases[make.__name__] = lambda model=model, feeds=feeds: model.run(feeds)

@@ -18,7 +18,7 @@ extension Backends {
   package static func bind(
     _ problem: ConvolutionProblem, pool: ThreadPool
   ) throws(MartletError) -> any BoundWork {
-    try problem.geometry.validate("conv")
+    try problem.validate()
     return try BoundConvolution(problem, pool)
   }
 }

@@ -97,6 +97,16 @@ package final class ConvolutionWeights: Sendable {
   }
 }
 
+extension ConvolutionProblem {
+  /// Throws `invalidShape` for what no backend can run.
+  func validate() throws(MartletError) {
+    try geometry.validate("conv")
+    if let activation, !activation.hasKernel {
+      throw MartletError(.internalError, "conv: no kernel computes \(activation)")
+    }
+  }
+}
+
 extension Backends {
   /// Convolves.
   ///

@@ -71,7 +71,11 @@ package final class RunMemory {
   /// The tensor, or a copy where the next run, or node, may write over it: for what goes into values
   /// that hold others.
   package func lasting(_ tensor: Tensor) throws(MartletError) -> Tensor {
-    guard tensor.storage.isArena else { return tensor }
+    tensor.storage.isArena ? try copy(tensor) : tensor
+  }
+
+  /// The same elements in `fresh` memory.
+  package func copy(_ tensor: Tensor) throws(MartletError) -> Tensor {
     let copy = try fresh(tensor.dtype, tensor.shape)
     tensor.copyElements(to: copy)
     return copy

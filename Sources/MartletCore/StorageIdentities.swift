@@ -23,13 +23,6 @@ package struct StorageIdentities {
 
   /// Adds those of all tensors in `value`.
   package mutating func insert(allOf value: Value) {
-    if case .tensor(let tensor) = value {
-      insert(tensor.storage)
-      return
-    }
-    _ = value.contains { tensor in
-      insert(tensor.storage)
-      return false
-    }
+    value.forEachTensor { insert($0.storage) }
   }
 }

@@ -82,6 +82,7 @@ extension ValueSequence {
     package var startIndex: Int { 0 }
     package var endIndex: Int { count }
 
+    /// The callers ask within `indices`: operators and C check a position before.
     package subscript(index: Int) -> Value {
       precondition(index >= 0 && index < count, "an element outside its sequence")
       return memory.base[index]

@@ -76,10 +76,11 @@ struct NativeBackend: ProductProvider, AttentionProvider, ConvolutionProvider, I
         offset += rest % axis.count * axis.stride
         rest /= axis.count
       }
-      RightOperand(rhs, row: row).moved(by: offset * rhs.dtype.wholeByteCount).pack(
+      let isPacked = RightOperand(rhs, row: row).moved(by: offset * rhs.dtype.wholeByteCount).pack(
         0..<n, k: k, row: row,
         into: PackedPanels(base: storage.base + index * panels * panelStride, stride: panelStride),
         isParallel: k * n >= 1 << 16, on: pool)
+      guard isPacked else { throw MartletError(.outOfMemory, "pack: no memory for packing") }
     }
     return PackedMatrix(
       k: k, n: n, matrices: matrices, dtype: type, layout: row.layout, panelStride: panelStride,
@@ -106,6 +107,9 @@ extension GEMMProblem {
     }
     guard dst.columnStride == 1 || n <= 1 else {
       throw MartletError(.invalidShape, "matmul: dst's columns are not contiguous")
+    }
+    if let activation = epilogue.activation, !activation.hasKernel {
+      throw MartletError(.internalError, "matmul: no kernel computes \(activation)")
     }
     if let residual = epilogue.residual, residual.dtype != .float32 {
       throw .dtype("matmul", "residual", expected: "float32", actual: residual.dtype)

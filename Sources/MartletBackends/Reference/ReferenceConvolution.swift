@@ -67,7 +67,7 @@ extension ReferenceBackend: ConvolutionProvider {
   package func convolve(
     _ problem: ConvolutionProblem, pool: ThreadPool
   ) throws(MartletError) -> Execution {
-    try problem.geometry.validate("conv")
+    try problem.validate()
     for (index, value) in convolution(problem).enumerated() { problem.dst[index] = Float(value) }
     let rounds = roundsToBF16 && problem.mode.permitsBF16 && problem.reasonForFP32 == nil
     return execution(rounds: rounds, problem.mode)

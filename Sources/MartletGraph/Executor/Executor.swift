@@ -102,7 +102,7 @@ package final class Executor: @unchecked Sendable {
     var taken = StorageIdentities()
     for input in inputs { taken.insert(allOf: input) }
     if let arena = runner.arena { taken.insert(arena) }
-    var values = try destinations.receive(try outputValues(), copy: recycledCopy)
+    var values = try destinations.receive(try outputValues(), copy: runner.context.memory.copy)
     // A state that is given out is nobody else's to write.
     for case .state(let state) in values { taken.insert(state.tensor.storage) }
     func own(_ tensor: Tensor) throws(MartletError) -> Tensor {
@@ -110,7 +110,7 @@ package final class Executor: @unchecked Sendable {
         taken.insert(tensor.storage)
         && !plan.constantStorages.contains(ObjectIdentifier(tensor.storage))
       let isOwn = isFresh && tensor.isContiguous && !tensor.storage.isReadOnly
-      return isOwn ? tensor : try recycledCopy(tensor)
+      return isOwn ? tensor : try runner.context.memory.copy(tensor)
     }
     for index in values.indices where destinations[index] == nil {
       values[index] = try values[index].mapTensors(own)
@@ -129,12 +129,6 @@ package final class Executor: @unchecked Sendable {
       values.append(value)
     }
     return values
-  }
-
-  private func recycledCopy(_ value: Tensor) throws(MartletError) -> Tensor {
-    let copy = try runner.context.memory.fresh(value.dtype, value.shape)
-    value.copyElements(to: copy)
-    return copy
   }
 
   // MARK: - Reports

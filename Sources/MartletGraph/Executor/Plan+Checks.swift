@@ -3,28 +3,20 @@ import MartletOperators
 
 /// What a caller hands to a run, held against what the graph says.
 extension Plan {
-  /// What a tensor for an input must be, so that it is found right quickly; what is wrong is put into
-  /// words by `checkInputs`.
-  struct InputCheck: Sendable {
-    enum Axis: Sendable, Equatable {
-      case any
-      case known(Int)
-      /// A symbol's number among those of all inputs.
-      case symbol(Int)
-    }
-
-    let dtype: DType
-    let axes: [Axis]
+  /// What an extent of an input must be.
+  enum InputExtent: Sendable {
+    case any
+    case known(Int)
+    /// As every other extent of this symbol, which has a number among those of all inputs.
+    case symbol(Int)
   }
 
-  /// By input of the graph, where it is a tensor whose dtype and rank are known; and how many symbols
-  /// they speak of.
-  static func inputChecks(_ graph: Graph) -> (checks: [InputCheck?], symbols: Int) {
+  /// By input of the graph its extents, nil where not even the rank is known; and how many symbols they
+  /// speak of. With numbers for symbols a run looks up no names.
+  static func inputExtents(_ graph: Graph) -> (extents: [[InputExtent]?], symbolCount: Int) {
     var symbols: [String: Int] = [:]
-    let checks = graph.inputs.map { id -> InputCheck? in
-      let type = graph.values[id].type
-      guard type.compound == nil, let dtype = type.dtype, let shape = type.shape else { return nil }
-      let axes = shape.map { dimension -> InputCheck.Axis in
+    let extents = graph.inputs.map { id in
+      graph.values[id].type.shape?.map { dimension -> InputExtent in
         switch dimension {
         case .unknown, .expression: return .any
         case .known(let extent): return .known(extent)
@@ -34,73 +26,34 @@ extension Plan {
           return .symbol(number)
         }
       }
-      return InputCheck(dtype: dtype, axes: axes)
     }
-    return (checks, symbols.count)
+    return (extents, symbols.count)
   }
 
-  /// Whether all inputs are tensors that are surely right.
-  private func areRight(_ inputs: [Value]) -> Bool {
-    guard inputs.count == inputChecks.count else { return false }
-    return withUnsafeTemporaryAllocation(of: Int.self, capacity: symbolCount) { extents in
-      extents.initialize(repeating: -1)
-      for index in inputs.indices {
-        guard case .tensor(let tensor) = inputs[index], let check = inputChecks[index],
-          tensor.dtype == check.dtype, tensor.rank == check.axes.count
-        else { return false }
-        for axis in check.axes.indices {
-          let extent = tensor.layout.shape[axis]
-          switch check.axes[axis] {
-          case .any: continue
-          case .known(let wanted): if extent != wanted { return false }
-          case .symbol(let number):
-            if extents[number] >= 0, extents[number] != extent { return false }
-            extents[number] = extent
-          }
-        }
-      }
-      return true
-    }
-  }
+  /// The first extent that was met of a symbol, and the input that has it.
+  private typealias Met = (extent: Int, input: Int)
 
   /// Checks number, dtypes and shapes of the inputs; equal symbols must have equal extents.
   func checkInputs(_ inputs: [Value]) throws(MartletError) {
-    if areRight(inputs) { return }
     try checkCount(inputs.count)
-    for (id, value) in zip(graph.inputs, inputs) {
-      let (name, type) = (graph.values[id].name, graph.values[id].type)
-      if case .state(let state) = value {
-        do throws(MartletError) { try state.checkCurrent() } catch {
-          var error = error
-          error.input = name
-          throw error
-        }
-      }
-      guard let tensor = value.tensor, type.compound == nil else {
-        try checkKind(value, type, of: name)
-        continue
-      }
-      if let dtype = type.dtype, dtype != tensor.dtype {
-        let actual = "\(tensor.dtype)\(Shape.text(tensor.shape))"
-        throw MartletError(
-          .invalidDType, "input '\(name)': expected \(type.text), got \(actual)", input: name,
-          expected: type.text, actual: actual)
-      }
+    for index in inputs.indices {
+      if case .tensor(let tensor) = inputs[index], tensor.dtype == inputTypes[index] { continue }
+      try checkType(inputs[index], graph.inputs[index])
     }
-    var extents: [String: (extent: Int, input: String)] = [:]
-    for (id, value) in zip(graph.inputs, inputs) {
-      guard let tensor = value.tensor else { continue }
-      try check(id, tensor.shape, &extents) { "\(tensor.dtype)\(Shape.text(tensor.shape))" }
+    var met = [Met?](repeating: nil, count: symbolCount)
+    for index in inputs.indices {
+      guard let tensor = inputs[index].tensor else { continue }
+      try check(index, tensor.layout.shape, &met) { "\(tensor.dtype)\(Shape.text(tensor.shape))" }
     }
   }
 
   /// Checks number and shapes of inputs that are yet to come.
   func checkShapes(_ shapes: [[Int]]) throws(MartletError) {
     try checkCount(shapes.count)
-    var extents: [String: (extent: Int, input: String)] = [:]
-    for (id, shape) in zip(graph.inputs, shapes) {
+    var met = [Met?](repeating: nil, count: symbolCount)
+    for (index, shape) in shapes.enumerated() {
       _ = try Shape.elementCount(shape)
-      try check(id, shape, &extents) { Shape.text(shape) }
+      try check(index, shape, &met) { Shape.text(shape) }
     }
   }
 
@@ -113,40 +66,64 @@ extension Plan {
   }
 
   private func check(
-    _ id: ValueID, _ given: [Int], _ extents: inout [String: (extent: Int, input: String)],
-    actual: () -> String
+    _ index: Int, _ given: [Int], _ met: inout [Met?], actual: () -> String
   ) throws(MartletError) {
-    let (name, type) = (graph.values[id].name, graph.values[id].type)
-    guard let shape = type.shape else { return }
-    guard shape.count == given.count else {
-      throw MartletError(
-        .invalidShape,
-        "input '\(name)': expected \(type.text) of \(shape.count) dimensions, got \(actual())",
-        input: name, expected: type.text, actual: actual())
+    guard let wanted = inputExtents[index] else { return }
+    func refused(_ detail: String, expected: String? = nil, actual: String) -> MartletError {
+      let value = graph.values[graph.inputs[index]]
+      return MartletError(
+        .invalidShape, "input '\(value.name)': \(detail)", input: value.name,
+        expected: expected ?? value.type.text, actual: actual)
     }
-    for (axis, (dimension, extent)) in zip(shape, given).enumerated() {
-      switch dimension {
-      case .unknown, .expression: continue
-      case .known(let wanted):
-        guard wanted == extent else {
-          throw MartletError(
-            .invalidShape,
-            "input '\(name)': expected \(type.text), got \(actual()) (axis \(axis): \(extent) instead of \(wanted))",
-            input: name, expected: type.text, actual: actual())
+    var type: String { graph.values[graph.inputs[index]].type.text }
+    guard wanted.count == given.count else {
+      throw refused(
+        "expected \(type) of \(wanted.count) dimensions, got \(actual())", actual: actual())
+    }
+    for axis in wanted.indices {
+      let extent = given[axis]
+      switch wanted[axis] {
+      case .any: continue
+      case .known(let known):
+        guard known == extent else {
+          throw refused(
+            "expected \(type), got \(actual()) (axis \(axis): \(extent) instead of \(known))",
+            actual: actual())
         }
-      case .symbol(let symbol):
-        guard let earlier = extents[symbol] else {
-          extents[symbol] = (extent, name)
+      case .symbol(let number):
+        guard let earlier = met[number] else {
+          met[number] = (extent, index)
           continue
         }
         guard earlier.extent == extent else {
-          throw MartletError(
-            .invalidShape,
-            "input '\(name)': '\(symbol)' (axis \(axis)) is \(extent), but \(earlier.extent) in input '\(earlier.input)'",
-            input: name, expected: "\(symbol) = \(earlier.extent)", actual: "\(extent)")
+          let symbol = graph.values[graph.inputs[index]].type.shape?[axis].description ?? ""
+          let other = graph.values[graph.inputs[earlier.input]].name
+          throw refused(
+            "'\(symbol)' (axis \(axis)) is \(extent), but \(earlier.extent) in input '\(other)'",
+            expected: "\(symbol) = \(earlier.extent)", actual: "\(extent)")
         }
       }
     }
+  }
+
+  /// Checks all but the extents of an input.
+  private func checkType(_ value: Value, _ id: ValueID) throws(MartletError) {
+    let (name, type) = (graph.values[id].name, graph.values[id].type)
+    if case .state(let state) = value {
+      do throws(MartletError) { try state.checkCurrent() } catch {
+        var error = error
+        error.input = name
+        throw error
+      }
+    }
+    guard let tensor = value.tensor, type.compound == nil else {
+      return try checkKind(value, type, of: name)
+    }
+    guard let dtype = type.dtype, dtype != tensor.dtype else { return }
+    let actual = "\(tensor.dtype)\(Shape.text(tensor.shape))"
+    throw MartletError(
+      .invalidDType, "input '\(name)': expected \(type.text), got \(actual)", input: name,
+      expected: type.text, actual: actual)
   }
 
   /// Checks an input that is no tensor, or should be none.

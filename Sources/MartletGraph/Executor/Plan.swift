@@ -53,8 +53,10 @@ package final class Plan: Sendable {
   let outputResults: [(result: Int, output: Int)]
   /// By input of the graph.
   let inputReaders: [[Reader]]
-  /// See `inputChecks(_:)`.
-  let inputChecks: [InputCheck?]
+  /// By input of the graph: the dtype of a tensor, nil where it is none or that is not known; and see
+  /// `inputExtents(_:)`.
+  let inputTypes: [DType?]
+  let inputExtents: [[InputExtent]?]
   let symbolCount: Int
   /// By output of the graph.
   let outputSources: [Source]
@@ -181,7 +183,10 @@ package final class Plan: Sendable {
       outputOf[id].map { (result: index, output: $0) }
     }
     self.inputReaders = graph.inputs.map { readersOf[$0] }
-    (inputChecks, symbolCount) = Plan.inputChecks(graph)
+    inputTypes = graph.inputs.map { id in
+      graph.values[id].type.compound == nil ? graph.values[id].type.dtype : nil
+    }
+    (inputExtents, symbolCount) = Plan.inputExtents(graph)
     self.outputSources = outputSources
     self.constantStorages = constantStorages
     self.constantBytes = constantBytes

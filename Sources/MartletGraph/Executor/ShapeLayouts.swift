@@ -280,9 +280,7 @@ final class ShapeLayouts {
   /// `tensor` itself, unless it lies in the arena, where it has no place of its own: then a copy.
   func lasting(_ tensor: Tensor, _ context: RunContext) throws(MartletError) -> Tensor {
     guard let arena, tensor.storage === arena else { return tensor }
-    let copy = try context.memory.fresh(tensor.dtype, tensor.shape)
-    tensor.copyElements(to: copy)
-    return copy
+    return try context.memory.copy(tensor)
   }
 
   func lasting(_ value: Value?, _ context: RunContext) throws(MartletError) -> Value? {

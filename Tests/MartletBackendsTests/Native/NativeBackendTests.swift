@@ -112,6 +112,36 @@ let testedKernels: [KernelSet] = ISASelection.current.found.flatMap { name in
     }
   }
 
+  @Test("a function without a kernel is refused behind a product and behind a convolution")
+  func functionsWithoutKernels() throws {
+    let (backend, pool) = (Backends.native, try ThreadPool(threads: 1))
+    var (values, results) = ([Float](repeating: 1, count: 16), [Float](repeating: 0, count: 16))
+    let one = SpatialExtents(d: 1, h: 1, w: 1)
+    let geometry = ConvolutionGeometry(
+      batch: 1, groups: 1, inChannels: 4, outChannels: 4, input: one, kernel: one, output: one)
+    try values.withUnsafeMutableBufferPointer { values in
+      try results.withUnsafeMutableBufferPointer { results in
+        let (a, c) = (try #require(values.baseAddress), try #require(results.baseAddress))
+        let view = MatrixView(a, .float32, rowStride: 4)
+        var product = GEMMProblem(
+          m: 4, n: 4, k: 4, lhs: view, rhs: view, dst: MatrixView(c, .float32, rowStride: 4),
+          mode: .fp32)
+        var convolution = ConvolutionProblem(geometry, src: a, weights: a, dst: c, mode: .fp32)
+        for (function, isRefused) in [(UnaryFunction.tan, true), (.gelu, false)] {
+          product.epilogue.activation = function
+          convolution.activation = function
+          if isRefused {
+            #expect(throws: MartletError.self) { try backend.run(product, pool: pool) }
+            #expect(throws: MartletError.self) { try backend.convolve(convolution, pool: pool) }
+          } else {
+            _ = try backend.run(product, pool: pool)
+            _ = try backend.convolve(convolution, pool: pool)
+          }
+        }
+      }
+    }
+  }
+
   /// Each matrix of the batch and each row of it as a problem of its own.
   private func runRowByRow(
     _ problem: GEMMProblem, _ backend: NativeBackend, _ pool: ThreadPool

@@ -7,7 +7,7 @@ extension NativeBackend {
   func convolve(
     _ problem: ConvolutionProblem, pool: ThreadPool
   ) throws(MartletError) -> Execution {
-    try problem.geometry.validate("conv")
+    try problem.validate()
     return try route(problem, pool: pool).run(on: pool)
   }
 

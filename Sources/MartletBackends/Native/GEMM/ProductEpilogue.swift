@@ -43,7 +43,7 @@ struct ProductEpilogue {
 
   /// Any activation as an elementwise pass; nil for none.
   ///
-  /// It has a kernel: operators get theirs from `FusedActivation`, which throws where there is none.
+  /// It has a kernel: products and convolutions whose function has none do not pass `validate`.
   static func pass(_ activation: UnaryFunction?, _ kernels: KernelSet) -> Strip? {
     guard let activation else { return nil }
     guard let kernel = activation.kernel else {

@@ -74,7 +74,8 @@ enum RightOperand: PanelSource {
         let last = columns.lowerBound + first..<columns.upperBound
         RightOperand.strided(pointer, kStride: rowStride, nStride: 4, isF32: true).pack(
           depth, last, row: row,
-          into: PackedPanels(base: scratch, stride: 0, firstColumn: last.lowerBound))
+          into: PackedPanels(base: scratch, stride: 0, firstColumn: last.lowerBound),
+          scratch: scratch)
         block.tail = (first, UnsafeRawPointer(scratch))
       }
       return block
@@ -86,7 +87,8 @@ enum RightOperand: PanelSource {
       let stride = row.panelBytes(depth.count)
       pack(
         depth, columns, row: row,
-        into: PackedPanels(base: scratch, stride: stride, firstColumn: columns.lowerBound))
+        into: PackedPanels(base: scratch, stride: stride, firstColumn: columns.lowerBound),
+        scratch: scratch)
       return Block(panels: UnsafeRawPointer(scratch), panelStride: stride)
     }
   }
@@ -96,7 +98,7 @@ enum RightOperand: PanelSource {
   /// Packs a block of what is not in panels yet.
   func pack(
     _ depth: Range<Int>, _ columns: Range<Int>, row: GEMMRow, into panels: PackedPanels,
-    scratch _: UnsafeMutableRawPointer? = nil
+    scratch _: UnsafeMutableRawPointer
   ) {
     let target = panels.panel(columns.lowerBound, p0: 0, row: row)
     switch self {

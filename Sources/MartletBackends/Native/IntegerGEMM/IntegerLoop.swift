@@ -56,7 +56,7 @@ struct IntegerLoop: PanelLoop {
       let panels = row.panels(columns.count)
       lhs = scratch.take(height * loop.lhsStride)
       rhs = scratch.take(loop.rhs.panels == nil ? panels * row.panelBytes(depth) : 0)
-      packing = scratch.take(loop.rhs.scratchBytes(depth: depth, columns: columns.count))
+      packing = scratch.take(loop.rhs.packingBytes(depth: depth, columns: columns.count))
       wide = scratch.take(row.widePanelBytes(depth))
       // The sums of one block of rows, unless they wait for the next block of K.
       let kept = loop.k <= loop.kc ? height : rows.count

@@ -33,8 +33,9 @@ extension NativeBackend {
     _ = try Shape.byteCount([k + row.kr, row.panels(n), row.nr], .int32)
     let storage = try Storage(byteCount: PackedPanels.byteCount(columns: n, k: k, row: row))
     let panels = PackedPanels(at: storage.base, columns: n, k: k, row: row)
-    IntegerRightOperand(rhs).pack(
+    let isPacked = IntegerRightOperand(rhs).pack(
       0..<n, k: k, row: row, into: panels, isParallel: k * n >= 1 << 18, on: pool)
+    guard isPacked else { throw MartletError(.outOfMemory, "pack: no memory for packing") }
     return PackedIntegerMatrix(
       k: k, n: n, dtype: rhs.dtype, layout: row.layout, panels: panels, storage: storage)
   }

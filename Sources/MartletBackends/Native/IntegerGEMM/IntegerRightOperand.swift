@@ -7,7 +7,7 @@ struct IntegerRightOperand: PanelSource {
     case panels(PackedPanels)
     /// In bytes.
     case strided(UnsafeRawPointer, kStride: Int, nStride: Int)
-    /// The implicit im2col matrix of one image and group; only items pack it.
+    /// The implicit im2col matrix of one image and group.
     case image(mk_pack_conv, UnsafePointer<UInt8>, fill: UInt8)
   }
 
@@ -23,14 +23,13 @@ struct IntegerRightOperand: PanelSource {
     IntegerRightOperand(dtype: dtype, source: .panels(panels))
   }
 
-  /// Bytes of scratch that packing such a block takes.
-  func scratchBytes(depth: Int, columns: Int) -> Int {
+  func packingBytes(depth: Int, columns: Int) -> Int {
     if case .image = source { depth * columns } else { 0 }
   }
 
   func pack(
     _ depth: Range<Int>, _ columns: Range<Int>, row: IntegerRow, into panels: PackedPanels,
-    scratch: UnsafeMutableRawPointer?
+    scratch: UnsafeMutableRawPointer
   ) {
     var job = mk_int8_pack_rhs()
     job.k = Int64(depth.count)
@@ -46,7 +45,6 @@ struct IntegerRightOperand: PanelSource {
       job.k_stride = Int64(kStride)
       job.n_stride = Int64(nStride)
     case .image(var image, let src, let fill):
-      guard let scratch else { preconditionFailure("an image is packed by its items") }
       image.k0 = Int64(depth.lowerBound)
       image.k = Int64(depth.count)
       image.n0 = Int64(columns.lowerBound)

@@ -58,32 +58,37 @@ extension PackedPanels {
 protocol PanelSource {
   associatedtype Row: KernelFamily
 
+  /// Bytes of scratch that packing such a block takes, besides its panels.
+  func packingBytes(depth: Int, columns: Int) -> Int
   /// Packs rows `depth` of `columns`, which start at a multiple of nr, into their panels and adds to
-  /// their sums, if `panels` has some. A work item that packs for itself brings `scratch`.
+  /// their sums, if `panels` has some.
   func pack(
     _ depth: Range<Int>, _ columns: Range<Int>, row: Row, into panels: PackedPanels,
-    scratch: UnsafeMutableRawPointer?)
+    scratch: UnsafeMutableRawPointer)
   /// The matrix as it is read from `panels`.
   func packed(_ panels: PackedPanels) -> Self
 }
 
 extension PanelSource {
-  /// Packs all of K for `columns` on the pool, several panels an item.
+  func packingBytes(depth: Int, columns: Int) -> Int { 0 }
+
+  /// Packs all of K for `columns` on the pool, several panels an item. False: no memory.
   func pack(
     _ columns: Range<Int>, k: Int, row: Row, into panels: PackedPanels, isParallel: Bool,
     on pool: ThreadPool
-  ) {
+  ) -> Bool {
     let count = row.panels(columns.count)
     // At least 64 columns an item, where there are enough: a row of rhs is read in longer runs.
     let share = count / (4 * (isParallel ? pool.threadCount : 1))
     let width = max(1, min(64 / row.nr, share)) * row.nr
-    _ = WorkItems.run((columns.count + width - 1) / width, isParallel: isParallel, on: pool) {
-      index in
+    return WorkItems.run(
+      (columns.count + width - 1) / width, isParallel: isParallel, on: pool,
+      scratchBytes: packingBytes(depth: k, columns: width)
+    ) { index, scratch in
       let j0 = columns.lowerBound + index * width
       let part = j0..<min(j0 + width, columns.upperBound)
       panels.sums(part)?.update(repeating: 0, count: row.panels(part.count) * row.nr)
-      pack(0..<k, part, row: row, into: panels, scratch: nil)
-      return true
+      pack(0..<k, part, row: row, into: panels, scratch: scratch)
     }
   }
 }
@@ -104,10 +109,11 @@ extension PanelLoop {
       for j0 in stride(from: 0, to: n, by: most) {
         let columns = j0..<min(j0 + most, n)
         let panels = PackedPanels(at: shared, columns: most, k: k, firstColumn: j0, row: row)
-        rhs.pack(columns, k: k, row: row, into: panels, isParallel: isParallel, on: pool)
         var loop = self
         loop.rhs = rhs.packed(panels)
-        isRunning = items(loop, columns) && isRunning
+        isRunning =
+          rhs.pack(columns, k: k, row: row, into: panels, isParallel: isParallel, on: pool)
+          && items(loop, columns) && isRunning
       }
     }
     return hasMemory && isRunning
