@@ -1,0 +1,1 @@
+"""The modules that ONNX Runtime keeps its names in."""
