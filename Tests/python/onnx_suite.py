@@ -24,6 +24,7 @@ from onnx import numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
 import martlet
+from martlet import onnx_backend
 
 DATA = pathlib.Path(onnx.__file__).parent / "backend" / "test" / "data"
 WRITTEN = pathlib.Path(__file__).parents[2] / ".build-onnx" / f"cases-{onnx.__version__}"
@@ -213,7 +214,7 @@ def outcome(folder: pathlib.Path) -> tuple[str, str]:
         if folder.name.startswith(start):
             return UNSUPPORTED, reason
     try:
-        model = martlet.load(folder / "model.onnx")
+        prepared = onnx_backend.prepare(folder / "model.onnx")
         graph = onnx.load(folder / "model.onnx", load_external_data=False).graph
         constants = {tensor.name for tensor in graph.initializer}
         given = [info for info in graph.input if info.name not in constants]
@@ -224,12 +225,12 @@ def outcome(folder: pathlib.Path) -> tuple[str, str]:
                 if not path.exists():
                     continue
                 feeds[info.name] = value(path.read_bytes(), info.type)
-            results = model.run(feeds)
+            results = prepared.run(feeds)
             for index, info in enumerate(graph.output):
                 path = data / f"output_{index}.pb"
                 if not path.exists():
                     continue
-                text = disagreement(results[info.name], value(path.read_bytes(), info.type))
+                text = disagreement(results[index], value(path.read_bytes(), info.type))
                 if text:
                     return WRONG, f"output '{info.name}': {text}"
     except martlet.UnsupportedError as error:
