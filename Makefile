@@ -4,12 +4,14 @@ PYTHON ?= python3
 PREFIX ?= /usr/local
 export SWIFT PYTHON
 
-.PHONY: help library demo test bench install format lint clean
+.PHONY: help library demo test bench zoo dropin install format lint clean
 
 help:
 	@echo "make demo     build everything and run real models in FP32 and in BF16"
 	@echo "make test     run every test"
 	@echo "make bench    measure kernels and models against the machine's own limits"
+	@echo "make zoo      run the fetched models against ONNX Runtime: agreement and times"
+	@echo "make dropin   run packages written for ONNX Runtime on Martlet, unchanged"
 	@echo "make library  build libmartlet.so and the martlet command into .build-dist/lib and bin"
 	@echo "make install PREFIX=/usr/local"
 	@echo "make format, make lint, make clean"
@@ -25,6 +27,12 @@ test:
 
 bench:
 	scripts/bench
+
+zoo:
+	scripts/zoo
+
+dropin:
+	scripts/dropin
 
 install:
 	scripts/install "$(PREFIX)"
