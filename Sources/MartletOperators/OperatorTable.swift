@@ -83,8 +83,10 @@ package enum OperatorTable {
     Conv.self,
     FusedConv.self,
     ConvTranspose.self,
+    DeformConv.self,
     // LinearAlgebra
     Attention.self,
+    Det.self,
     Einsum.self,
     FusedAttention.self,
     FusedGemm.self,
@@ -96,8 +98,12 @@ package enum OperatorTable {
     // Pooling
     AveragePool.self,
     GlobalAveragePool.self,
+    GlobalLpPool.self,
     GlobalMaxPool.self,
+    LpPool.self,
     MaxPool.self,
+    MaxRoiPool.self,
+    MaxUnpool.self,
     // Quantization
     ConvInteger.self,
     DequantizeLinear.self,
@@ -200,6 +206,19 @@ package enum OperatorTable {
     ScatterElements.self,
     ScatterND.self,
     TensorScatter.self,
+    // Vision
+    AffineGrid.self,
+    Col2Im.self,
+    GridSample.self,
+    NonMaxSuppression.self,
+    RoiAlign.self,
+    // Signal
+    BlackmanWindow.self,
+    DFT.self,
+    HammingWindow.self,
+    HannWindow.self,
+    MelWeightMatrix.self,
+    STFT.self,
     // Generators
     Constant.self,
     ConstantOfShape.self,

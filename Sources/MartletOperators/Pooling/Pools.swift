@@ -1,8 +1,8 @@
 import MartletBackends
 import MartletCore
 
-/// What MaxPool and AveragePool share: X [N, C, ...] with one to three spatial axes.
-private struct Pool {
+/// What MaxPool, AveragePool and LpPool share: X [N, C, ...] with one to three spatial axes.
+struct Pool {
   let window: SlidingWindow
 
   static let attributes = SlidingWindow.attributes.merging([

@@ -8,6 +8,21 @@ package enum Generating {
       Ramp(count: dst.count, dst: dst.pointer, start: start.pointer, delta: delta.pointer))
   }
 
+  /// dst[i], float64 and contiguous: the sum of coefficients[k] * cos(2 pi k i / turn), that of
+  /// k = 0 last; half a turn from the start where `turn` is 0. The coefficients are few.
+  package static func cosines(_ coefficients: [Double], turn: Int, into dst: Tensor) {
+    let out = dst.typed(Double.self)
+    for i in 0..<dst.count {
+      var sum = 0.0
+      for k in 1..<max(coefficients.count, 1) {
+        let cosine =
+          turn > 0 ? FourierRoot(k * i % turn, of: turn).re : FourierRoot(k % 2, of: 2).re
+        sum += coefficients[k] * cosine
+      }
+      out[i] = sum + (coefficients.first ?? 0)
+    }
+  }
+
   /// dst[i] over the first axis of the contiguous `indices` as int64 coordinates of the elements of
   /// the contiguous `src` that are not zero: dst is [rank, number of them].
   package static func coordinates(

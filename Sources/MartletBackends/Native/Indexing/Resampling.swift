@@ -86,6 +86,21 @@ extension Resampling {
     }
   }
 
+  /// The same for mixed float64 `values`, truncated: all integers are saturated.
+  package static func settle(_ values: Tensor, as dtype: DType) {
+    guard dtype.isInteger else { return }
+    let bound = Double(sign: .plus, exponent: dtype.bitWidth, significand: 1)
+    // The first number beyond the type; of those of 64 bits the greatest float64 below it.
+    let end = dtype.isSignedInteger ? bound / 2 : bound
+    let most = dtype.bitWidth == 64 ? end.nextDown : end - 1
+    let least = dtype.isSignedInteger ? -end : 0
+    let elements = values.typed(Double.self)
+    for index in 0..<values.count {
+      let value = elements[index]
+      elements[index] = min(max(value + (value < 0 ? -0x1p-20 : 0x1p-20), least), most)
+    }
+  }
+
   /// More than the error of mixing 8-bit values.
   private static let slack: Float = 1 / 1024
 }

@@ -29,6 +29,46 @@ package enum Scattering {
         offsets: offsets, slice: slice, reduction: reduction, updates: updates.pointer,
         dst: dst.pointer))
   }
+
+  /// dst at `indices[i]`, counted over `natural`, becomes element i of `src`; dst, of the same dtype,
+  /// has extents no smaller. The first index that is out of range, or nil.
+  package static func unpool(
+    _ src: Tensor, indices: UnsafePointer<Int64>, natural: [Int], into dst: Tensor
+  ) -> Int64? {
+    let count = natural.reduce(1, *)
+    for i in 0..<src.count where indices[i] < 0 || indices[i] >= count { return indices[i] }
+    src.dtype.visitWidth(
+      Unpooling(
+        count: src.count, src: src.pointer, indices: indices, natural: natural, dst: dst.pointer,
+        strides: dst.shape == natural ? nil : Shape.contiguousStrides(dst.shape)))
+    return nil
+  }
+}
+
+private struct Unpooling: IntegerVisitor {
+  let count: Int
+  let src: UnsafeMutableRawPointer
+  let indices: UnsafePointer<Int64>
+  let natural: [Int]
+  let dst: UnsafeMutableRawPointer
+  /// Of dst, where it is not of the shape that is counted over.
+  let strides: [Int]?
+
+  func visit<T: Element & FixedWidthInteger>(_: T.Type) {
+    let (src, dst) = (src.assumingMemoryBound(to: T.self), dst.assumingMemoryBound(to: T.self))
+    guard let strides else {
+      for i in 0..<count { dst[Int(indices[i])] = src[i] }
+      return
+    }
+    for i in 0..<count {
+      var (rest, offset) = (Int(indices[i]), 0)
+      for axis in natural.indices.reversed() {
+        offset += rest % natural[axis] * strides[axis]
+        rest /= natural[axis]
+      }
+      dst[offset] = src[i]
+    }
+  }
 }
 
 private struct ReducingScatter: ElementVisitor {

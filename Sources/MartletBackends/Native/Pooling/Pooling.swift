@@ -1,7 +1,7 @@
 import MartletCore
 import MartletKernels
 
-/// Pooling of planes: the maximum or the mean of a window that slides over up to three axes.
+/// Pooling of planes: the maximum, the mean or a norm of a window that slides over up to three axes.
 package struct PoolingProblem {
   package var planes: Int
   package var input: SpatialExtents
@@ -14,6 +14,9 @@ package struct PoolingProblem {
   package var isMax: Bool
   /// A mean divides by the taps inside the declared padding too.
   package var countsPadding: Bool
+  /// Windows give the root of the sum of this power of their magnitudes, over the taps inside the image,
+  /// and neither maximum nor mean.
+  package var power: Int?
   /// Indices count positions along the first spatial axis fastest (ONNX storage_order 1).
   package var indexesColumns = false
 
@@ -35,7 +38,7 @@ package struct PoolingProblem {
   }
 
   /// dst [planes, output] from src [planes, input], both contiguous and of one dtype (not a 16-bit
-  /// float; means need f32 or f64). `indices`, int64 of dst's shape, receives where each maximum
+  /// float; means and norms need f32 or f64). `indices`, int64 of dst's shape, receives where each maximum
   /// was found first, counted over all of src. NaN is the maximum of any window that has one.
   package func run(src: Tensor, dst: Tensor, indices: Tensor?, pool: ThreadPool) {
     guard output.count > 0 else { return }  // of any number of planes
@@ -51,7 +54,7 @@ package struct PoolingProblem {
       if items == 1 { return runItem(0) }
       pool.parallelFor(items, runItem)
     }
-    if src.dtype == .float32, indices == nil, isPlanar {
+    if src.dtype == .float32, indices == nil, power == nil, isPlanar {
       let kernel = VectorKernels.chosen.table.pool2d
       forEachItem { planes in
         var job = planarJob
@@ -69,6 +72,25 @@ package struct PoolingProblem {
             PlaneLoop(problem: self, plane: plane, src: from, dst: to, indices: places))
         }
       }
+    }
+  }
+
+  /// What a tap adds to a window's sum.
+  @inline(__always)
+  fileprivate func summand(_ value: Double) -> Double {
+    switch power {
+    case nil: value
+    case 1: value.magnitude
+    case 2: value * value
+    case let power?: Double.power(value.magnitude, Double(power))
+    }
+  }
+
+  fileprivate static func root(_ sum: Double, _ power: Int) -> Double {
+    switch power {
+    case 1: sum
+    case 2: sum.squareRoot()
+    default: Double.power(sum, 1 / Double(power))
     }
   }
 
@@ -134,7 +156,7 @@ private struct PlaneLoop: ElementVisitor {
                     place = index
                   }
                 } else {
-                  sum += value.asDouble
+                  sum += p.summand(value.asDouble)
                 }
               }
             }
@@ -144,6 +166,8 @@ private struct PlaneLoop: ElementVisitor {
             if let indices {
               indices[plane * p.output.count + next] = Int64(position(max(place, 0)))
             }
+          } else if let power = p.power {
+            target[next] = T(converting: PoolingProblem.root(sum, power))
           } else {
             let count =
               p.countsPadding
