@@ -210,6 +210,7 @@ package enum OperatorTable {
     AffineGrid.self,
     Col2Im.self,
     GridSample.self,
+    ImageDecoder.self,
     NonMaxSuppression.self,
     RoiAlign.self,
     // Signal

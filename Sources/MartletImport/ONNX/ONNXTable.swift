@@ -135,7 +135,7 @@ enum ONNXTable {
     .same("HardSwish"),
     .same("Identity"),
     .rewritten("If", IfForms.convert),
-    .same("ImageDecoder"),
+    .same("ImageDecoder", refusing: "JPEG 2000, bitmaps in run lengths"),
     .same("InstanceNormalization", dropping: "consumed_inputs"),
     .same("IsInf"),
     .same("IsNaN"),

@@ -133,4 +133,17 @@ void mp_trim_memory(void);
 // One line to standard error, with "martlet: " before it.
 void mp_warn(const char *message);
 
+// Pictures in formats that libraries of the system read, which are looked for when they are needed.
+enum { MP_PNG, MP_JPEG, MP_TIFF, MP_WEBP };
+enum { MP_PICTURE_READ, MP_PICTURE_DAMAGED, MP_PICTURE_NO_LIBRARY };
+typedef struct mp_picture {
+  const uint8_t *bytes;  // the file
+  size_t count;
+  uint8_t *pixels;  // room for width x height x RGBA, aligned as uint32_t; or null
+  int32_t width, height;
+} mp_picture;
+// Reads the extents where there is no room for pixels, else those, of the extents that were read before.
+// What the file holds, warnings included, is told nobody.
+int32_t mp_picture_read(int32_t format, mp_picture *picture);
+
 #endif
