@@ -1,6 +1,6 @@
 """skl2onnx: estimators of scikit-learn, converted and run, with and without dicts of chances."""
 
-REQUIREMENTS = ["skl2onnx==1.19.1", "scikit-learn==1.7.2", "onnx==1.19.1"]
+REQUIREMENTS = ["skl2onnx==1.19.1", "scikit-learn==1.7.2", "onnx==1.17.0", "protobuf==5.29.5"]
 
 
 def estimators():
@@ -18,7 +18,10 @@ def estimators():
     )
 
     columns = ColumnTransformer(
-        [("scaled", StandardScaler(), [0, 1]), ("bins", KBinsDiscretizer(4), [2])]
+        [
+            ("scaled", StandardScaler(), [0, 1]),
+            ("bins", KBinsDiscretizer(4, encode="onehot-dense"), [2]),
+        ]
     )
     return {
         "classifier logistic": linear_model.LogisticRegression(max_iter=500),
