@@ -835,6 +835,11 @@ typedef struct martlet_model_options {
  *   "optimize"       "1" (default): lossless passes over the graph; "0": run it as it was written.
  *   "prepare"        "1" (default): weights are brought into the form that runs read while the model
  *                    is loaded, for the mode in force then; "0": by the first run that needs them.
+ *   "strict_shapes"  "0" (default): in a run, extents of inputs that have one name in the file may differ
+ *                    (exporters call all of them "None" or "N"), and an input that is declared without
+ *                    extents may be of any rank. The first run that makes use of it prepares the model
+ *                    again, beside what is there; the model's source must be unchanged then too. "1":
+ *                    such runs are MARTLET_INVALID_SHAPE.
  *   "borrow_memory"  martlet_model_load_memory() only. "0" (default): data is copied; "1": it is
  *                    not, and must stay valid and unchanged until the model is gone.
  */
@@ -900,6 +905,17 @@ martlet_status martlet_model_input(const martlet_model *model, size_t index,
  * Returns MARTLET_INVALID_ARGUMENT for an index out of range. */
 martlet_status martlet_model_output(const martlet_model *model, size_t index,
                                     const martlet_value_info **info);
+
+/** How many initialisers of the model are inputs too (in ONNX files from IR version 4 on), into *count:
+ * martlet_context_run_named() takes other values for them. They are no inputs that a run must be
+ * given. */
+martlet_status martlet_model_replaceable_count(const martlet_model *model, size_t *count);
+
+/** The index-th of them, as the file declares it as an input, into *info, which lasts as long as the
+ * model.
+ * Returns MARTLET_INVALID_ARGUMENT for an index out of range. */
+martlet_status martlet_model_replaceable(const martlet_model *model, size_t index,
+                                         const martlet_value_info **info);
 
 /** How many metadata entries there are, into *count. */
 martlet_status martlet_model_metadata_count(const martlet_model *model, size_t *count);
@@ -989,7 +1005,10 @@ martlet_status martlet_context_run(martlet_context *context, martlet_tensor *con
 /**
  * As martlet_context_run(), by name: inputs in any order, and only the outputs that are wanted.
  *
- * input_names: input_count names, each input of the model once.
+ * input_names: input_count names, each input of the model once. Besides, initialisers that are inputs
+ *   too (martlet_model_replaceable()) may be given other values for this run; the first run that gives
+ *   those prepares the model again, with its weights, beside what is there. The last four such sets of
+ *   names are kept.
  * output_names: output_count names; NULL: the first output_count outputs in the model's order.
  * Returns, besides, MARTLET_NOT_FOUND for a name that the model does not have and
  * MARTLET_INVALID_ARGUMENT for a missing or repeated one.

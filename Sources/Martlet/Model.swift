@@ -38,11 +38,13 @@ public final class Model: Sendable {
   /// `mode` goes before the scope's, the process's and the environment's. A run ends with
   /// `limitExceeded` where all its loops together have made `maximumLoopIterations`, where it would
   /// hold more than `maximumMemoryBytes` of results and scratch, or before the next node where it has
-  /// taken `maximumMilliseconds`; 0: no limit.
+  /// taken `maximumMilliseconds`; 0: no limit. With `strictShapes`, extents of inputs that have one name
+  /// in the file must be equal in a run, and an input that is declared without extents a scalar; without,
+  /// the first run that makes use of it takes as long as loading.
   /// Throws `io`, `invalidModel`, `unsupported`, and `invalidArgument` for a negative limit.
   public init(
     path: String, mode: MathMode? = nil, maximumLoopIterations: Int = 0,
-    maximumMemoryBytes: Int = 0, maximumMilliseconds: Int = 0
+    maximumMemoryBytes: Int = 0, maximumMilliseconds: Int = 0, strictShapes: Bool = false
   ) throws(MartletError) {
     for (name, limit) in [
       ("maximumLoopIterations", maximumLoopIterations), ("maximumMemoryBytes", maximumMemoryBytes),
@@ -57,6 +59,7 @@ public final class Model: Sendable {
     options.run.maximumLoopIterations = maximumLoopIterations
     options.run.maximumMemoryBytes = maximumMemoryBytes
     options.run.maximumMilliseconds = maximumMilliseconds
+    options.hasStrictShapes = strictShapes
     model = try FloatingPointEnvironment.own { () throws(MartletError) in
       try MartletRuntime.Model.load(path: path, options: options)
     }
@@ -65,6 +68,8 @@ public final class Model: Sendable {
 
   public var inputs: [Port] { model.inputs.map(Model.port) }
   public var outputs: [Port] { model.outputs.map(Model.port) }
+  /// Initialisers that are inputs too: `run` takes other values for them.
+  public var replaceable: [Port] { model.replaceable.map(Model.port) }
 
   /// Bytes that the model takes.
   public struct Memory: Sendable {
@@ -104,7 +109,8 @@ public final class Model: Sendable {
     }
   }
 
-  /// Computes all outputs, by name, from inputs by name.
+  /// Computes all outputs, by name, from inputs by name, and from other values for initialisers of
+  /// `replaceable`: the first run with a set of those takes as long as loading.
   ///
   /// Throws errors that name the input or node, with what was expected and what came.
   public func run(_ inputs: [String: Tensor]) throws(MartletError) -> [String: Tensor] {

@@ -30,12 +30,14 @@ struct LoadSettings {
     switch key {
     case "optimize": options.optimizationLevel = try value.flag() ? 1 : 0
     case "prepare": options.preparesAtFirstRun = try !value.flag()
+    case "strict_shapes": options.hasStrictShapes = try value.flag()
     case "borrow_memory" where isMemory: borrowsMemory = try value.flag()
     default:
       guard try options.run.set(value) else {
         throw OptionText.unknown(
           key,
-          known: ["optimize", "prepare"] + RunOptions.names + (isMemory ? ["borrow_memory"] : []))
+          known: ["optimize", "prepare", "strict_shapes"] + RunOptions.names
+            + (isMemory ? ["borrow_memory"] : []))
       }
     }
   }

@@ -15,6 +15,7 @@ final class ModelObject: HandleObject, @unchecked Sendable {
   let model: Model
   let inputs: ValueTable
   let outputs: ValueTable
+  let replaceable: ValueTable
   let metadata: [(key: CText, value: CText)]
   let sessionsAtRest: SessionsAtRest
 
@@ -23,6 +24,7 @@ final class ModelObject: HandleObject, @unchecked Sendable {
     sessionsAtRest = SessionsAtRest(of: model)
     inputs = ValueTable(model.inputs)
     outputs = ValueTable(model.outputs)
+    replaceable = ValueTable(model.replaceable)
     metadata = ModelObject.entries(model.metadata).map { (CText($0.key), CText($0.value)) }
   }
 

@@ -6,6 +6,8 @@ import MartletRuntime
 /// One run of a model on behalf of a caller: its arguments, checked.
 struct ModelRun {
   private let inputs: [Value]
+  /// By name, of initialisers that the model lets be replaced.
+  private let replacing: [String: Value]
   private let slots: ResultSlots
   /// For each slot, the model's output.
   private let outputIndices: [Int]
@@ -24,12 +26,13 @@ struct ModelRun {
         actual: "\(UInt(bitPattern: inputCount))")
     }
     self.inputs = try ModelRun.tensors(inputs, inputCount)
+    replacing = [:]
     outputIndices = Array(0..<(try ModelRun.checked(slotCount, object)))
     slots = try ResultSlots(outputs, "outputs", count: slotCount)
     outputCount = object.outputs.count
   }
 
-  /// Inputs and outputs by name.
+  /// Inputs, initialisers to replace and outputs by name.
   init(
     _ object: ModelObject, _ inputNames: UnsafePointer<UnsafePointer<CChar>?>?,
     _ inputs: UnsafePointer<OpaquePointer?>?, _ inputCount: Int,
@@ -38,7 +41,7 @@ struct ModelRun {
   ) throws(MartletError) {
     let names = try texts(inputNames, inputCount, "input_names")
     let tensors = try ModelRun.tensors(inputs, inputCount)
-    self.inputs = try object.model.inputNames.ordered(tensors, named: names)
+    (self.inputs, replacing) = try object.model.ordered(tensors, named: names)
     if outputNames == nil {
       outputIndices = Array(0..<(try ModelRun.checked(slotCount, object)))
     } else {
@@ -58,7 +61,8 @@ struct ModelRun {
         destinations[index] = destination
       }
     }
-    let results = try session.run(values: inputs, destinations: destinations, progress: progress)
+    let results = try session.run(
+      values: inputs, replacing: replacing, destinations: destinations, progress: progress)
     var wanted: [Tensor] = []
     wanted.reserveCapacity(outputIndices.count)
     for index in outputIndices { wanted.append(try session.tensor(results, output: index)) }

@@ -90,6 +90,26 @@ public func martlet_model_output(
   }
 }
 
+@_cdecl("martlet_model_replaceable_count") @implementation
+public func martlet_model_replaceable_count(
+  _ model: OpaquePointer?, _ count: UnsafeMutablePointer<Int>?
+) -> martlet_status {
+  answer(model, "model", through: count, "count", or: 0) { (model: ModelObject) in
+    model.replaceable.count
+  }
+}
+
+@_cdecl("martlet_model_replaceable") @implementation
+public func martlet_model_replaceable(
+  _ model: OpaquePointer?, _ index: Int,
+  _ info: UnsafeMutablePointer<UnsafePointer<martlet_value_info>?>?
+) -> martlet_status {
+  answer(model, "model", through: info, "info", or: nil) {
+    (model: ModelObject) throws(MartletError) in
+    try model.replaceable.row(index, "initialisers that are inputs too")
+  }
+}
+
 @_cdecl("martlet_model_metadata_count") @implementation
 public func martlet_model_metadata_count(
   _ model: OpaquePointer?, _ count: UnsafeMutablePointer<Int>?

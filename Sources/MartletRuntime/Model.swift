@@ -20,6 +20,9 @@ package final class Model: Sendable {
     package var preparesAtFirstRun = false
     /// Names of passes to leave out (see `PassTable`).
     package var disabledPasses: Set<String> = []
+    /// Whether extents of one name must be equal in a run, and an input that is declared without
+    /// extents a scalar.
+    package var hasStrictShapes = false
 
     package init() {}
   }
@@ -42,6 +45,8 @@ package final class Model: Sendable {
 
   package let inputs: [Port]
   package let outputs: [Port]
+  /// Initialisers that are inputs too: a run may be given other values for them.
+  package let replaceable: [Port]
   package let inputNames: PortNames
   package let outputNames: PortNames
   package let metadata: ModelMetadata
@@ -51,6 +56,8 @@ package final class Model: Sendable {
   /// What each pass did, in order.
   package let passReport: [PassReport]
   let plan: Plan
+  /// nil: the model's own plan serves all runs.
+  private let readings: ModelReadings?
 
   /// Loads a model file, mapping it into memory; weights are not copied.
   ///
@@ -76,25 +83,33 @@ package final class Model: Sendable {
   private convenience init(
     _ source: ModelSource, options: Options, progress: ProgressCallback?
   ) throws(MartletError) {
-    let (graph, metadata) = try ModelFormat.of(source).read(source, progress)
-    try self.init(graph, metadata: metadata, options: options, progress: progress)
+    let (graph, metadata) = try ModelFormat.of(source).read(source, ModelReading(), progress)
+    let isServed = options.hasStrictShapes || !graph.canLoosenInputs
+    try self.init(
+      graph, metadata: metadata, options: options, progress: progress,
+      readings: isServed && graph.replaceable.isEmpty ? nil : ModelReadings(source, options))
   }
 
   /// Makes a graph ready to run.
-  package init(
+  package convenience init(
     _ source: Graph, metadata: ModelMetadata = ModelMetadata(), options: Options = Options(),
     progress: ProgressCallback? = nil
   ) throws(MartletError) {
-    var graph = source
-    if graph.inferenceBudget == nil { graph.shareInferenceBudget() }
-    try graph.sortTopologically()
-    passReport = try PassTable.optimize(
-      &graph, level: options.optimizationLevel, disabled: options.disabledPasses,
-      progress: progress)
-    plan = try Plan(
-      graph, preparing: options.preparesAtFirstRun ? nil : Preparation(options.run),
-      progress: progress)
+    try self.init(
+      source, metadata: metadata, options: options, progress: progress, readings: nil)
+  }
+
+  private init(
+    _ source: Graph, metadata: ModelMetadata, options: Options, progress: ProgressCallback?,
+    readings: ModelReadings?
+  ) throws(MartletError) {
+    let made = try Model.prepared(source, options, progress: progress)
+    let graph = made.graph
     self.graph = graph
+    plan = made.plan
+    passReport = made.passReport
+    self.readings = readings
+    replaceable = graph.replaceable.map { Port($0.name, $0.type) }
     self.metadata = metadata
     self.options = options
     inputs = graph.inputs.map { id in
@@ -112,6 +127,38 @@ package final class Model: Sendable {
     outputNames = PortNames(outputs.map(\.name), "output")
   }
 
+  /// The graph after the passes, and its plan.
+  static func prepared(
+    _ source: Graph, _ options: Options, progress: ProgressCallback?
+  ) throws(MartletError) -> (graph: Graph, plan: Plan, passReport: [PassReport]) {
+    var graph = source
+    if graph.inferenceBudget == nil { graph.shareInferenceBudget() }
+    try graph.sortTopologically()
+    let report = try PassTable.optimize(
+      &graph, level: options.optimizationLevel, disabled: options.disabledPasses,
+      progress: progress)
+    let plan = try Plan(
+      graph, preparing: options.preparesAtFirstRun ? nil : Preparation(options.run),
+      progress: progress)
+    return (graph, plan, report)
+  }
+
+  /// The plan for another reading of the model's file; throws what loading throws.
+  func plan(_ reading: ModelReading) throws(MartletError) -> Plan {
+    guard let readings else {
+      throw MartletError(.internalError, "the model was not read from a file")
+    }
+    return try readings.plan(reading)
+  }
+
+  /// Whether `error` is of inputs' shapes and a looser reading might let them in.
+  func mayLoosen(_ error: MartletError) -> Bool {
+    guard error.code == .invalidShape, error.node == nil, let name = error.input, readings != nil,
+      !options.hasStrictShapes
+    else { return false }
+    return inputs.contains { $0.name == name } || replaceable.contains { $0.name == name }
+  }
+
   /// The extents, with the file's name for one that is computed from others.
   private static func named(_ shape: [Dimension], by declared: [Dimension]?) -> [Dimension] {
     guard let declared, declared.count == shape.count else { return shape }
@@ -120,12 +167,48 @@ package final class Model: Sendable {
     }
   }
 
+  /// Values by name as a run takes them: those of inputs in the model's order, and those of initialisers
+  /// of `replaceable` by name.
+  ///
+  /// Throws what `PortNames.ordered` throws; `invalidArgument` for an initialiser that is given twice.
+  package func ordered(
+    _ values: [Value], named names: [String]
+  ) throws(MartletError) -> (inputs: [Value], replacing: [String: Value]) {
+    guard !replaceable.isEmpty, names != inputNames.all else {
+      return (try inputNames.ordered(values, named: names), [:])
+    }
+    let known = Set(replaceable.map(\.name))
+    var (given, givenNames) = ([Value](), [String]())
+    var replacing: [String: Value] = [:]
+    for (name, value) in zip(names, values) {
+      guard known.contains(name) else {
+        given.append(value)
+        givenNames.append(name)
+        continue
+      }
+      guard replacing.updateValue(value, forKey: name) == nil else {
+        throw MartletError(
+          .invalidArgument, "initialiser '\(name)' is given more than once", input: name,
+          expected: "each initialiser once", actual: "'\(name)' again")
+      }
+    }
+    return (try inputNames.ordered(given, named: givenNames), replacing)
+  }
+
   /// Bytes of the constants, of what was made of them, and of the last run.
   package var memory: ModelMemory { plan.memory }
 
   /// See `Plan.resultBytes`; shapes are in the inputs' order.
   package func resultBytes(_ shapes: [[Int]]) throws(MartletError) -> Int? {
-    try plan.resultBytes(shapes)
+    do throws(MartletError) {
+      return try plan.resultBytes(shapes)
+    } catch {
+      guard mayLoosen(error) else { throw error }
+      try plan.checkShapes(shapes, loosely: true)
+      var reading = ModelReading()
+      reading.isLoose = true
+      return try plan(reading).resultBytes(shapes)
+    }
   }
 
   /// Throws `outOfMemory` where there is no room for what a run context keeps of each node.

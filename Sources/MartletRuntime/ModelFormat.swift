@@ -9,14 +9,14 @@ package struct ModelFormat: Sendable {
   let recognizes: @Sendable (_ head: UnsafeRawBufferPointer) -> Bool
   /// Reads the graph and what the file says of itself.
   let read:
-    @Sendable (ModelSource, ProgressCallback?) throws(MartletError) -> (
+    @Sendable (ModelSource, ModelReading, ProgressCallback?) throws(MartletError) -> (
       graph: Graph, metadata: ModelMetadata
     )
 
   /// All formats, one line each. A file is of the first that recognises it.
   package static let all: [ModelFormat] = [
     // Last: files of Protocol Buffers have no mark of their own, and its reader says what is amiss.
-    ModelFormat(name: "ONNX", recognizes: { _ in true }, read: ONNXImporter.read)
+    ModelFormat(name: "ONNX", recognizes: { _ in true }, read: ONNXImporter.read(_:as:progress:))
   ]
 
   /// The format of `source`; throws `invalidModel` where none recognises it.

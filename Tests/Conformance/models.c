@@ -601,6 +601,82 @@ static void aliasing(void) {
   free(file.data);
 }
 
+// y = x * k, where k is 2 and an input too: a run may give it another value, of an extent that x's does
+// not have, though one name stands for both.
+static void replaced(void) {
+  const int64_t any[] = {-1}, one[] = {1}, three[] = {3};
+  const float two = 2, five = 5, x_data[] = {1, 2, 3};
+  onnx_bytes graph = {0};
+  onnx_message(&graph, 1, onnx_node("Mul", "scale", "x k", "y"));
+  onnx_message(&graph, 5, onnx_tensor("k", 1, 1, one, &two, sizeof two));
+  onnx_message(&graph, 11, onnx_value("x", 1, 1, any));
+  onnx_message(&graph, 11, onnx_value("k", 1, 1, any));
+  onnx_message(&graph, 12, onnx_value("y", 1, 1, any));
+  onnx_bytes file = onnx_model(graph);
+  martlet_model *model = NULL;
+  check_ok(martlet_model_load_memory(file.data, file.size, NULL, &model));
+  size_t inputs = 0, count = 0;
+  const martlet_value_info *info = NULL;
+  check_ok(martlet_model_input_count(model, &inputs));
+  check_ok(martlet_model_replaceable_count(model, &count));
+  check(inputs == 1 && count == 1, "x must be given, k may be");
+  check_ok(martlet_model_replaceable(model, 0, &info));
+  check(strcmp(info->name, "k") == 0 && info->dtype == MARTLET_FLOAT32 && info->rank == 1,
+        "what may be replaced is k");
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_model_replaceable(model, 1, &info));
+  check_status(MARTLET_INVALID_ARGUMENT, martlet_model_replaceable_count(model, NULL));
+  martlet_tensor *given[2] = {NULL, NULL}, *y = NULL;
+  check_ok(martlet_tensor_from_data(x_data, sizeof x_data, MARTLET_FLOAT32, 1, three, &given[0]));
+  check_ok(martlet_tensor_from_data(&five, sizeof five, MARTLET_FLOAT32, 1, one, &given[1]));
+  martlet_context *context = NULL;
+  check_ok(martlet_context_create(model, &context));
+  const char *names[] = {"x", "k"}, *twice[] = {"k", "k"};
+  const double as_is[] = {2, 4, 6}, other[] = {5, 10, 15};
+  for (int round = 0; round < 2; ++round) {
+    check_ok(martlet_context_run_named(context, names, given, 1, NULL, &y, 1));
+    check(distance(y, as_is, 3) == 0, "k has its own value");
+    check_ok(martlet_tensor_release(y));
+    y = NULL;
+    check_ok(martlet_context_run_named(context, names, given, 2, NULL, &y, 1));
+    check(distance(y, other, 3) == 0, "k has the run's value");
+    check_ok(martlet_tensor_release(y));
+    y = NULL;
+  }
+  check_status(MARTLET_INVALID_ARGUMENT,
+               martlet_context_run_named(context, twice, given, 2, NULL, &y, 1));
+  martlet_context_release(context);
+  martlet_model_release(model);
+
+  // Two inputs whose extents have one name.
+  graph = (onnx_bytes){0};
+  onnx_message(&graph, 1, onnx_node("Add", "add", "x z", "y"));
+  onnx_message(&graph, 11, onnx_value("x", 1, 1, any));
+  onnx_message(&graph, 11, onnx_value("z", 1, 1, any));
+  onnx_message(&graph, 12, onnx_value("y", 1, 1, any));
+  free(file.data);
+  file = onnx_model(graph);
+  const char *keys[] = {"strict_shapes"}, *values[] = {"1"};
+  martlet_model_options options = {
+    .struct_size = sizeof options, .keys = keys, .values = values, .option_count = 1};
+  const double sums[] = {6, 7, 8};
+  check_ok(martlet_model_load_memory(file.data, file.size, NULL, &model));
+  check_ok(martlet_model_run(model, given, 2, &y, 1));
+  check(distance(y, sums, 3) == 0, "extents of one name may differ");
+  martlet_tensor_release(y);
+  y = NULL;
+  martlet_model_release(model);
+  check_ok(martlet_model_load_memory(file.data, file.size, &options, &model));
+  check_status(MARTLET_INVALID_SHAPE, martlet_model_run(model, given, 2, &y, 1));
+  check_says(martlet_last_error()->input, "z", "input");
+  values[0] = "perhaps";
+  martlet_model_release(model);
+  check_status(MARTLET_INVALID_ARGUMENT,
+               martlet_model_load_memory(file.data, file.size, &options, &model));
+  martlet_tensor_release(given[0]);
+  martlet_tensor_release(given[1]);
+  free(file.data);
+}
+
 int main(void) {
   fflush(stdout);
   pid_t child = fork();
@@ -631,5 +707,6 @@ int main(void) {
   from_file();
   aliasing();
   same_names();
+  replaced();
   return finish();
 }

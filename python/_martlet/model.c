@@ -193,6 +193,11 @@ static PyObject *model_outputs(PyObject *self, PyObject *unused) {
   return describe_all(self, martlet_model_output_count, martlet_model_output);
 }
 
+static PyObject *model_replaceable(PyObject *self, PyObject *unused) {
+  (void)unused;
+  return describe_all(self, martlet_model_replaceable_count, martlet_model_replaceable);
+}
+
 static PyObject *model_metadata(PyObject *self, PyObject *unused) {
   (void)unused;
   const martlet_model *handle = ((ModelObject *)self)->handle;
@@ -295,6 +300,7 @@ static PyMethodDef model_type_methods[] = {
   {"result_bytes", model_result_bytes, METH_O, NULL},
   {"inputs", model_inputs, METH_NOARGS, NULL},
   {"outputs", model_outputs, METH_NOARGS, NULL},
+  {"replaceable", model_replaceable, METH_NOARGS, NULL},
   {"metadata", model_metadata, METH_NOARGS, NULL},
   {"context", model_context, METH_NOARGS, NULL},
   {NULL, NULL, 0, NULL},

@@ -80,6 +80,8 @@ class Model:
     mode: str | None
     inputs: tuple[ValueInfo, ...]
     outputs: tuple[ValueInfo, ...]
+    #: Initialisers that are inputs too: `run` takes other values for them.
+    replaceable: tuple[ValueInfo, ...]
     #: What the file says of itself.
     metadata: dict[str, str]
 
@@ -91,6 +93,7 @@ class Model:
         optimize: bool = True,
         prepare: bool = True,
         winograd: bool | None = None,
+        strict_shapes: bool = False,
         max_loop_iterations: int | None = None,
         max_memory_bytes: int | None = None,
         max_milliseconds: int | None = None,
@@ -108,6 +111,7 @@ class Model:
             "optimize": optimize,
             "prepare": prepare,
             "winograd": winograd,
+            "strict_shapes": strict_shapes,
             "max_loop_iterations": max_loop_iterations,
             "max_memory_bytes": max_memory_bytes,
             "max_milliseconds": max_milliseconds,
@@ -119,6 +123,7 @@ class Model:
         )
         self.inputs = tuple(ValueInfo(*value) for value in self._model.inputs())
         self.outputs = tuple(ValueInfo(*value) for value in self._model.outputs())
+        self.replaceable = tuple(ValueInfo(*value) for value in self._model.replaceable())
         self.metadata = self._model.metadata()
         self._input_names = tuple(value.name for value in self.inputs)
         self._output_names = tuple(value.name for value in self.outputs)
@@ -247,7 +252,9 @@ class Model:
         ----------
         inputs : name -> Tensor, NumPy array, or anything with a buffer or ``__dlpack__``; a list
             where the model wants a sequence, None or a value for an optional, a dict for a map, a
-            `State` for a tensor that grows from run to run
+            `State` for a tensor that grows from run to run. Names of `replaceable` may be among
+            them, where all inputs and outputs are tensors: the first run of a set of them takes as
+            long as loading.
         outputs : names of the outputs that are wanted, all of them by default
         out : name -> writable array of the output's dtype and shape to write it into, optional;
             where its elements are misaligned or at odd distances, they are copied there in the end
@@ -392,6 +399,7 @@ def load(
     optimize: bool = True,
     prepare: bool = True,
     winograd: bool | None = None,
+    strict_shapes: bool = False,
     max_loop_iterations: int | None = None,
     max_memory_bytes: int | None = None,
     max_milliseconds: int | None = None,
@@ -414,6 +422,11 @@ def load(
     winograd : bool, optional
         Whether 3x3 convolutions may run by Winograd's algorithm where it is faster; by default as
         MARTLET_WINOGRAD in the environment says (0 or 1), and without it they may.
+    strict_shapes : bool
+        Whether extents of inputs that have one name in the file must be equal in a run, and an
+        input that is declared without extents must be a scalar. By default neither, as exporters
+        give all extents one name; the first such run takes as long as loading, and memory for
+        another form of the weights.
     max_loop_iterations : int, optional
         The most iterations that all loops of a run may make together; 0 or none: any number.
     max_memory_bytes : int, optional
@@ -441,6 +454,7 @@ def load(
         optimize=optimize,
         prepare=prepare,
         winograd=winograd,
+        strict_shapes=strict_shapes,
         max_loop_iterations=max_loop_iterations,
         max_memory_bytes=max_memory_bytes,
         max_milliseconds=max_milliseconds,

@@ -34,7 +34,9 @@ extension Plan {
   private typealias Met = (extent: Int, input: Int)
 
   /// Checks number, dtypes and shapes of the inputs; equal symbols must have equal extents.
-  func checkInputs(_ inputs: [Value]) throws(MartletError) {
+  ///
+  /// `loosely`, they need not, and a scalar may be a tensor: as the graph with `loosenInputs` has it.
+  package func checkInputs(_ inputs: [Value], loosely: Bool = false) throws(MartletError) {
     try checkCount(inputs.count)
     for index in inputs.indices {
       if case .tensor(let tensor) = inputs[index], tensor.dtype == inputTypes[index] { continue }
@@ -43,17 +45,19 @@ extension Plan {
     var met = [Met?](repeating: nil, count: symbolCount)
     for index in inputs.indices {
       guard let tensor = inputs[index].tensor else { continue }
-      try check(index, tensor.layout.shape, &met) { "\(tensor.dtype)\(Shape.text(tensor.shape))" }
+      try check(index, tensor.layout.shape, &met, loosely) {
+        "\(tensor.dtype)\(Shape.text(tensor.shape))"
+      }
     }
   }
 
-  /// Checks number and shapes of inputs that are yet to come.
-  func checkShapes(_ shapes: [[Int]]) throws(MartletError) {
+  /// Checks number and shapes of inputs that are yet to come; `loosely` as `checkInputs`.
+  package func checkShapes(_ shapes: [[Int]], loosely: Bool = false) throws(MartletError) {
     try checkCount(shapes.count)
     var met = [Met?](repeating: nil, count: symbolCount)
     for (index, shape) in shapes.enumerated() {
       _ = try Shape.elementCount(shape)
-      try check(index, shape, &met) { Shape.text(shape) }
+      try check(index, shape, &met, loosely) { Shape.text(shape) }
     }
   }
 
@@ -66,9 +70,9 @@ extension Plan {
   }
 
   private func check(
-    _ index: Int, _ given: [Int], _ met: inout [Met?], actual: () -> String
+    _ index: Int, _ given: [Int], _ met: inout [Met?], _ loosely: Bool, actual: () -> String
   ) throws(MartletError) {
-    guard let wanted = inputExtents[index] else { return }
+    guard let wanted = inputExtents[index], !(loosely && wanted.isEmpty) else { return }
     func refused(_ detail: String, expected: String? = nil, actual: String) -> MartletError {
       let value = graph.values[graph.inputs[index]]
       return MartletError(
@@ -91,7 +95,7 @@ extension Plan {
             actual: actual())
         }
       case .symbol(let number):
-        guard let earlier = met[number] else {
+        guard !loosely, let earlier = met[number] else {
           met[number] = (extent, index)
           continue
         }

@@ -43,6 +43,8 @@ package struct Graph: Sendable {
   package var nodes: [Node] = []
   package var inputs: [ValueID] = []
   package var outputs: [GraphOutput] = []
+  /// Inputs of the file whose values are constants here, which another reading of it has as inputs.
+  package var replaceable: [GraphValue] = []
   /// What the inference inside regions draws on; nil: each question has one of its own.
   package var inferenceBudget: InferenceBudget?
 

@@ -45,13 +45,24 @@ struct ONNXConverter {
     self.progress = progress
   }
 
-  /// Converts the model's graph.
-  mutating func convert(_ source: ONNXGraph) throws(MartletError) {
-    try addInitializers(source)
-    for info in source.inputs where scope[info.name] == nil && unreadable[info.name] == nil {
-      scope[info.name] = graph.addInput(info.name, try ONNXConverter.type(info, "input"))
-    }
+  /// Converts the model's graph. Initialisers that are inputs too are constants, and, with
+  /// `permitsReplacing`, listed as what another `reading` may have as inputs.
+  mutating func convert(
+    _ source: ONNXGraph, as reading: ModelReading, permitsReplacing: Bool
+  ) throws(MartletError) {
+    try addInitializers(source, without: reading.replaced)
     try checkNames(source)
+    for info in source.inputs where unreadable[info.name] == nil {
+      if let constant = scope[info.name] {
+        guard permitsReplacing, case .tensor = info.kind else { continue }
+        let type = try ONNXConverter.type(info, "input")
+        let whole = type.dtype == nil ? type.completed(by: graph.values[constant].type) : type
+        graph.replaceable.append(GraphValue(name: info.name, type: whole))
+      } else {
+        scope[info.name] = graph.addInput(info.name, try ONNXConverter.type(info, "input"))
+      }
+    }
+    if reading.isLoose { graph.loosenInputs() }
     try convertNodes(source.nodes, progress: progress)
     try throwMissing()
     guard !source.outputs.isEmpty else {
@@ -70,7 +81,9 @@ struct ONNXConverter {
     }
   }
 
-  mutating func addInitializers(_ source: ONNXGraph) throws(MartletError) {
+  mutating func addInitializers(
+    _ source: ONNXGraph, without skipped: Set<String> = []
+  ) throws(MartletError) {
     var own: Set<String> = []
     func add(
       _ name: String, _ path: String, _ read: () throws(MartletError) -> Tensor
@@ -81,6 +94,7 @@ struct ONNXConverter {
       guard own.insert(name).inserted else {
         throw MartletError(.invalidModel, "two initialisers are named '\(name)'", input: name)
       }
+      if skipped.contains(name) { return }
       do throws(MartletError) {
         let tensor = try read()
         scope[name] = graph.addConstant(name, tensor)

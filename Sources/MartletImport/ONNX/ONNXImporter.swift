@@ -8,7 +8,7 @@ package enum ONNXImporter {
   /// Throws `invalidModel` naming the field and byte or the node and value; `unsupported` naming
   /// all operators that are missing; `io` for external data that cannot be read; `cancelled`.
   package static func read(
-    _ source: ModelSource, progress: ProgressCallback?
+    _ source: ModelSource, as reading: ModelReading = ModelReading(), progress: ProgressCallback?
   ) throws(MartletError) -> (graph: Graph, metadata: ModelMetadata) {
     guard source.storage.byteCount > 0 else {
       throw MartletError(
@@ -21,7 +21,11 @@ package enum ONNXImporter {
       try checkVersions(model)
       var converter = ONNXConverter(
         model, ONNXTensorReader(source.storage, directory: source.directory), progress: progress)
-      if let graph = model.graph { try converter.convert(graph) }
+      // Before version 4 all initialisers had to be inputs, and none was meant to be replaced.
+      let permitsReplacing = model.irVersion >= 4
+      if let graph = model.graph {
+        try converter.convert(graph, as: reading, permitsReplacing: permitsReplacing)
+      }
       return (converter.graph, metadata(model))
     } catch {
       var error = error

@@ -201,11 +201,12 @@ import Testing
     #expect(error(read)?.node == "n")
   }
 
-  @Test("an input that is also an initialiser is a constant")
+  @Test("an input that is also an initialiser is a constant that runs may replace")
   func overriddenInput() throws {
     let graph = ONNXEncoder.graph(
       [], inputs: [x, y], outputs: [y], initializers: [ONNXEncoder.floats("y", [2], [1, 2])])
     let model = try Model.load(ONNXEncoder.model(graph))
     #expect(model.inputs.map(\.name) == ["x"])
+    #expect(model.replaceable.map(\.name) == ["y"])
   }
 }
