@@ -7,7 +7,7 @@ import threading
 import ml_dtypes
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from test_onnxruntime_calls import F32, HAS, SQUARE, X, check, info, model, node, ort, outcome
 
 __all__ = ["ort"]
@@ -82,6 +82,41 @@ def test_what_a_session_says_of_its_model(ort):
     )
     assert session.get_overridable_initializers() == []
     assert ort.InferenceSession(HAS).get_inputs()[0].type == "optional(tensor(float))"
+
+
+def test_initialisers_that_are_inputs_too(ort):
+    scaled = model(
+        [node("Mul", ["x", "k"], ["y"])],
+        [info("x", ["N"]), info("k", [1])],
+        [info("y", ["N"])],
+        [numpy_helper.from_array(np.array([2], F32), "k")],
+    )
+    session = ort.InferenceSession(scaled)
+    assert [i.name for i in session.get_inputs()] == ["x"]
+    (own,) = session.get_overridable_initializers()
+    assert (own.name, own.shape, own.type) == ("k", [1], "tensor(float)")
+    x = np.array([1, 2], F32)
+    assert session.run(None, {"x": x})[0].tolist() == [2, 4]
+    assert session.run(None, {"x": x, "k": np.array([5], F32)})[0].tolist() == [5, 10]
+    with pytest.raises(RuntimeError, match="Failed to find NodeArg with name: k in the def list"):
+        session.io_binding().bind_cpu_input("k", x)
+    check(
+        outcome(lambda: session.run(None, {"x": x, "k": x})),
+        ("InvalidArgument", "Got invalid dimensions for input: k for the following indices\n"),
+    )
+
+
+def test_extents_of_one_name_may_differ(ort):
+    two = model(
+        [node("Add", ["x", "z"], ["y"])],
+        [info("x", ["N", 3]), info("z", ["N", 3])],
+        [info("y", None)],
+    )
+    (result,) = ort.InferenceSession(two).run(None, {"x": X, "z": X[:1]})
+    np.testing.assert_array_equal(result, X + X[:1])
+    scalar = model([node("Identity", ["x"], ["y"])], [info("x", [])], [info("y", [])])
+    (result,) = ort.InferenceSession(scalar).run(None, {"x": X})
+    np.testing.assert_array_equal(result, X)
 
 
 def test_metadata(ort):

@@ -50,7 +50,7 @@ class IOBinding:
         self._bind(name, ortvalue._get_c_value())
 
     def _bind(self, name: str, value: Any) -> None:
-        if name not in self._session._names_to_feed:
+        if name not in self._session._infos:
             raise RuntimeError(f"Failed to find NodeArg with name: {name} in the def list")
         self._inputs[name] = value
 

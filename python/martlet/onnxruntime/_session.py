@@ -69,12 +69,13 @@ class InferenceSession:
         fixed = self._options._free_dimensions
         self._inputs = [NodeArg(info, fixed) for info in self._model.inputs]
         self._outputs = [NodeArg(info, fixed) for info in self._model.outputs]
-        self._overridable: list[NodeArg] = []
+        self._overridable = [NodeArg(info, fixed) for info in self._model.replaceable]
         self._infos = {info.name: info for info in self._model.inputs}
+        self._replaceable = {info.name: info for info in self._model.replaceable}
         self._output_names = [info.name for info in self._model.outputs]
-        self._shapes = {arg.name: arg.shape for arg in self._inputs}
+        self._shapes = {arg.name: arg.shape for arg in self._inputs + self._overridable}
         self._is_fixed = any(arg.shape != self._shape(arg.name) for arg in self._inputs)
-        self._names_to_feed = set(self._infos)
+        self._names_to_feed = self._infos.keys() | self._replaceable.keys()
         self._required = [arg.name for arg in self._inputs if not arg.type.startswith("optional")]
 
     def _shape(self, name: str) -> list[int | str | None]:
@@ -239,11 +240,14 @@ class InferenceSession:
             if name not in self._output_names:
                 raise failure(InvalidArgument, f"Invalid output name:{name}")
         for name in input_feed:
-            if name not in self._infos:
+            if name not in self._names_to_feed:
                 raise failure(InvalidArgument, f"Invalid input name: {name}")
         feeds = {
             name: _feeds.feed(input_feed.get(name), info) for name, info in self._infos.items()
         }
+        for name, info in self._replaceable.items():
+            if name in input_feed:
+                feeds[name] = _feeds.feed(input_feed[name], info)
         if self._is_fixed:
             error = _feeds.wrong_shapes(feeds, self._shapes)
             if error is not None:
