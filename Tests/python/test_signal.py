@@ -46,7 +46,7 @@ def test_dft_is_onnx_runtimes():
         for onesided in [0, 1]:
             model = model_of([x], 17, op="DFT", onesided=onesided)
             np.testing.assert_allclose(
-                ran(*model)[0], onnxruntime_ran(*model)[0], rtol=1e-4, atol=1e-4
+                ran(*model)[0], onnxruntime_ran(*model)[0], rtol=2e-3, atol=2e-3
             )
 
 

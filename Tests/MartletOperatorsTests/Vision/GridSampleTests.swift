@@ -73,6 +73,11 @@ import Testing
       agree(
         try sample(line, [1, 1, 9], [-0.25, 0.125], [1, 2, 1], "cubic", aligns: true),
         [3, 4.5]))
+    // Half an element outside the four taps read 0, 0, 0 and 10, the last weighing -0.09375.
+    #expect(
+      agree(
+        try sample([0, 10, 20], [1, 1, 3], [-1.5], [1, 1, 1], "cubic", "border", aligns: true),
+        [-0.9375]))
     let flat = [Double](repeating: 3, count: 125)
     #expect(
       agree(

@@ -182,7 +182,7 @@ private struct SampleLine<G: RealElement> {
 
   /// The place of a coordinate; nil where it is no number, or too far for one.
   @inline(__always)
-  private func place(_ normalized: G, rounds: Bool) -> G? {
+  private func place(_ normalized: G, rounds: Bool = false, movesTaps: Bool = false) -> G? {
     let length = G(extent)
     var place =
       alignsCorners
@@ -192,6 +192,8 @@ private struct SampleLine<G: RealElement> {
     if place < least || place > most {
       switch padding {
       case .zeros: break
+      // Three elements beyond the border all taps of a cubic read the same.
+      case .border where movesTaps: place = min(max(place, -3), length + 2)
       case .border: place = place < 0 ? 0 : min(place, length - 1)
       case .reflection: place = reflected(place, least, most)
       }
@@ -239,7 +241,7 @@ private struct SampleLine<G: RealElement> {
   func linear<T: RealElement>(
     _ normalized: G, _ steps: inout (Int, Int, Int, Int), _ weights: inout (T, T, T, T)
   ) {
-    guard let place = place(normalized, rounds: false) else {
+    guard let place = place(normalized) else {
       steps = (-1, -1, -1, -1)
       return
     }
@@ -256,7 +258,7 @@ private struct SampleLine<G: RealElement> {
   func cubic<T: RealElement>(
     _ normalized: G, _ steps: inout (Int, Int, Int, Int), _ weights: inout (T, T, T, T)
   ) {
-    guard let place = place(normalized, rounds: false) else {
+    guard let place = place(normalized, movesTaps: true) else {
       steps = (-1, -1, -1, -1)
       return
     }
