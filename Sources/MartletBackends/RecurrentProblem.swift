@@ -48,9 +48,28 @@ package struct RecurrentProblem {
   package struct Weight {
     package var matrix: Tensor
     package var packed: PackedMatrix?
+    /// What the integers of `matrix` mean, where it is int8 or uint8.
+    package var quantization: Quantization?
 
-    package init(matrix: Tensor, packed: PackedMatrix?) {
+    package init(matrix: Tensor, packed: PackedMatrix?, quantization: Quantization? = nil) {
       self.matrix = matrix
+      self.packed = packed
+      self.quantization = quantization
+    }
+  }
+
+  /// A weight of integers, (q - zero) * scale. States are multiplied by it as uint8, each row quantised
+  /// anew in each step by its own range, as DynamicQuantizeLinear has it.
+  package struct Quantization {
+    /// float32, one or one per column.
+    package var scales: Tensor
+    /// int32, as many.
+    package var zeros: Tensor
+    package var packed: PackedIntegerMatrix?
+
+    package init(scales: Tensor, zeros: Tensor, packed: PackedIntegerMatrix?) {
+      self.scales = scales
+      self.zeros = zeros
       self.packed = packed
     }
   }
@@ -130,7 +149,7 @@ extension RecurrentProblem {
       && (productBias.map { $0.shape == [width] } ?? true)
       && weights.count == products.count && activations.count == cell.activationCount
       && zip(weights, products).allSatisfy {
-        $0.matrix.dtype == dtype && $0.matrix.shape == [width, $1.count * width]
+        $0.fits(dtype) && $0.matrix.shape == [width, $1.count * width]
       }
     let hasLengths =
       lengths.map { $0.count == shape[1] && $0.allSatisfy { 0...shape[0] ~= $0 } } ?? true
@@ -140,5 +159,17 @@ extension RecurrentProblem {
       throw MartletError(
         .invalidShape, "recurrent layer: gates \(Shape.text(shape)) and a state of \(width)")
     }
+  }
+}
+
+extension RecurrentProblem.Weight {
+  /// Whether the elements and what they mean fit a layer of `dtype`.
+  fileprivate func fits(_ dtype: DType) -> Bool {
+    guard let quantization else { return matrix.dtype == dtype }
+    let counts = [1, matrix.shape.last ?? 0]
+    return dtype == .float32 && (matrix.dtype == .int8 || matrix.dtype == .uint8)
+      && quantization.scales.dtype == .float32 && quantization.zeros.dtype == .int32
+      && quantization.scales.isContiguous && quantization.zeros.isContiguous
+      && counts.contains(quantization.scales.count) && counts.contains(quantization.zeros.count)
   }
 }

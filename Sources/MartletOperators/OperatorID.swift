@@ -7,6 +7,9 @@ package struct OperatorID: Sendable, Hashable {
   /// The domain of Martlet's own operators.
   package static let martletDomain = "ai.martlet"
 
+  /// The domain of ONNX Runtime's operators.
+  package static let microsoftDomain = "com.microsoft"
+
   package init(_ name: String, domain: String = "") {
     self.domain = domain
     self.name = name

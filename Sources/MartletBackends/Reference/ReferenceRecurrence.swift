@@ -6,6 +6,9 @@ extension ReferenceBackend: RecurrentProvider {
     _ problem: RecurrentProblem, _ workspace: Workspace
   ) throws(MartletError) -> Execution? {
     try problem.validate()
+    if problem.weights.contains(where: { $0.quantization != nil }) {
+      return try Backends.native.run(problem, workspace)
+    }
     let rounds =
       roundsToBF16 && problem.mode.permitsBF16 && problem.gates.dtype == .float32
     let layer = ReferenceLayer(problem, rounds: rounds)
@@ -116,6 +119,7 @@ extension RecurrentProblem {
   var tensors: [Tensor] {
     [gates, hidden] + weights.map(\.matrix)
       + [productBias, peepholes, cells, output].compactMap { $0 }
+      + weights.compactMap(\.quantization).flatMap { [$0.scales, $0.zeros] }
   }
 }
 

@@ -44,20 +44,8 @@ package struct RotaryEmbedding: Operator {
     let half = turned / 2
     let cosine = try angles(1, inputs, batch, length, half, context)
     let sine = try angles(2, inputs, batch, length, half, context)
-    let parts = [pair(source, 0, half), pair(source, 1, half)]
-    let places = [pair(target, 0, half), pair(target, 1, half)]
-    let workspace = context.workspace
-    for (place, (a, b, isSum)) in zip(places, [(cosine, sine, false), (sine, cosine, true)]) {
-      let first = try context.scratch(x.dtype, parts[0].shape)
-      let second = try context.scratch(x.dtype, parts[0].shape)
-      try Elementwise.binary(.mul, parts[0], a, into: first, workspace)
-      try Elementwise.binary(.mul, parts[1], b, into: second, workspace)
-      try Elementwise.binary(isSum ? .add : .sub, first, second, into: first, workspace)
-      Copying.copy(first, into: place, workspace)
-    }
-    Copying.copy(
-      source.sliced(axis: 3, start: turned, count: size - turned, step: 1),
-      into: target.sliced(axis: 3, start: turned, count: size - turned, step: 1), workspace)
+    try Rotation(cosine: cosine, sine: sine, half: half, isInterleaved: isInterleaved)
+      .apply(source, into: target, context)
     context.deliver(output)
   }
 
@@ -71,13 +59,6 @@ package struct RotaryEmbedding: Operator {
         actual: Shape.text(x.shape), input: "X")
     }
     return try x.reshaped([x.shape[0], x.shape[1], heads, x.shape[2] / heads])
-  }
-
-  /// One element of each pair: the halves of the turned part, or every other element.
-  private func pair(_ x: Tensor, _ index: Int, _ half: Int) -> Tensor {
-    x.sliced(
-      axis: 3, start: half == 0 ? 0 : (isInterleaved ? index : index * half), count: half,
-      step: isInterleaved ? 2 : 1)
   }
 
   /// A cache as [batch, sequence, 1, half], looked up by position where there are position_ids.

@@ -21,37 +21,32 @@ package struct DynamicQuantizeLinear: Operator {
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let x = try context.contiguous(try inputs.required(0, like: .float32))
-    var least: Float = 0
-    var most: Float = 0
-    if x.count > 0 {
-      let flat = try x.reshaped([x.count])
-      let extremes = try context.scratch(.float32, [2])
-      let values = extremes.typed(Float.self)
-      for (index, function) in [ReduceFunction.min, .max].enumerated() {
-        let target = extremes.sliced(axis: 0, start: index, count: 1, step: 1)
-        try Reduction.reduce(function, flat, axes: [0], into: target, context.workspace)
-      }
-      least = min(values[0], 0)
-      most = max(values[1], 0)
-    }
+    let range = try DynamicRange(x, context)
     let y = try context.output(0, .uint8, x.shape)
     let scale = try context.output(1, .float32, [])
     let zero = try context.output(2, .uint8, [])
-    let step = least == most ? 1 : (most - least) / 255
-    let exact = (-least / step).rounded(.toNearestOrEven)
-    // A range of NaN has no zero point of its own.
-    let zeroPoint: Float = exact.isNaN ? 0 : min(max(exact, 0), 255)
-    scale.typed(Float.self).pointee = step
-    zero.typed(UInt8.self).pointee = UInt8(zeroPoint)
-    var wideZero = Int32(zeroPoint)
-    withUnsafePointer(to: &wideZero) { zeros in
-      Quantizing.quantize(
-        UnsafePointer(x.typed(Float.self)), into: y.pointer, .uint8,
-        Quantizing.Parameters(
-          scales: UnsafePointer(scale.typed(Float.self)), zeros: zeros, outer: 1, axis: 1,
-          inner: x.count),
-        pool: context.pool)
-    }
+    scale.typed(Float.self).pointee = range.scale
+    zero.typed(UInt8.self).pointee = UInt8(range.zero)
+    range.quantize(
+      UnsafePointer(x.typed(Float.self)), x.count, into: y.pointer, pool: context.pool)
     context.deliver(y, scale, zero)
+  }
+}
+
+extension DynamicRange {
+  /// That of all elements of a contiguous float32 tensor.
+  init(_ x: Tensor, _ context: RunContext) throws(MartletError) {
+    guard x.count > 0 else {
+      self.init(least: 0, most: 0)
+      return
+    }
+    let flat = try x.reshaped([x.count])
+    let extremes = try context.scratch(.float32, [2])
+    for (index, function) in [ReduceFunction.min, .max].enumerated() {
+      let target = extremes.sliced(axis: 0, start: index, count: 1, step: 1)
+      try Reduction.reduce(function, flat, axes: [0], into: target, context.workspace)
+    }
+    let values = extremes.typed(Float.self)
+    self.init(least: values[0], most: values[1])
   }
 }

@@ -12,6 +12,8 @@ struct RecurrentShapes {
   private let directions: Int
   private let gates: Int
   private let isBatchFirst: Bool
+  /// Whether W and R are integers and lie the other way, [directions, input, gates].
+  private let hasQuantizedWeights: Bool
 
   /// What an input's axis holds; widths are multiples of the state's.
   private enum Extent {
@@ -23,14 +25,15 @@ struct RecurrentShapes {
   ///   `invalidArgument` for lengths outside 0 ... steps.
   init(
     _ inputs: [ValueType?], _ schema: OperatorSchema, _ attributes: RecurrentAttributes,
-    gates: Int
+    gates: Int, hasQuantizedWeights: Bool = false
   ) throws(MartletError) {
     self.schema = schema
+    self.hasQuantizedWeights = hasQuantizedWeights
     self.gates = gates
     directions = attributes.directions
     isBatchFirst = attributes.isBatchFirst
     if let size = attributes.hiddenSize { hidden = .known(size) }
-    for index in schema.inputs.indices {
+    for index in schema.inputs.indices.prefix(8) {
       guard let type = inputs.type(index) else { continue }
       try check(type.dtype, at: index, x: inputs.type(0)?.dtype)
       if let shape = type.shape { try bind(shape, at: index) }
@@ -43,6 +46,10 @@ struct RecurrentShapes {
     let name = schema.inputs[index]
     if index == 4 {
       if dtype != .int32 { throw .dtype(schema.name, name, expected: "int32", actual: dtype) }
+    } else if hasQuantizedWeights, 1...2 ~= index {
+      guard dtype == .int8 || dtype == .uint8 else {
+        throw .dtype(schema.name, name, expected: "int8 or uint8", actual: dtype)
+      }
     } else if !dtype.isFloatingPoint {
       throw .dtype(schema.name, name, expected: "a floating-point type", actual: dtype)
     } else if let x, dtype != x {
@@ -64,6 +71,8 @@ struct RecurrentShapes {
   private func extents(_ index: Int) -> [Extent] {
     switch index {
     case 0: isBatchFirst ? [.batch, .steps, .input] : [.steps, .batch, .input]
+    case 1 where hasQuantizedWeights: [.directions, .input, .width(gates)]
+    case 2 where hasQuantizedWeights: [.directions, .width(1), .width(gates)]
     case 1: [.directions, .width(gates), .input]
     case 2: [.directions, .width(gates), .width(1)]
     case 3: [.directions, .width(2 * gates)]

@@ -52,10 +52,19 @@ struct RecurrentLayer<Rows: RecurrentRows> {
     let sums = try workspace.scratch(dtype, [batch, gateCount * width])
     let usesReset = problem.cell == .gru(resetsProduct: false)
     let reset = usesReset ? try workspace.scratch(dtype, [batch, width]) : nil
-    var products: [RepeatedProduct] = []
+    var products: [StepProduct] = []
     for (index, columns) in problem.cell.products.enumerated() {
       let lhs = index == 0 ? problem.hidden : reset ?? problem.hidden
-      products.append(RepeatedProduct(product(index, columns, lhs: lhs, sums: sums)))
+      let weight = problem.weights[index]
+      if let quantization = weight.quantization {
+        let first = sums.sliced(
+          axis: 1, start: columns.lowerBound * width, count: columns.count * width, step: 1)
+        products.append(
+          .integers(
+            try QuantizedProduct(lhs, weight.matrix, quantization, into: first, workspace)))
+      } else {
+        products.append(.floats(RepeatedProduct(product(index, columns, lhs: lhs, sums: sums))))
+      }
     }
     let sumsStride = gateCount * width
     let (sumsStart, resetStart) = (sums.typed(Scalar.self), reset?.typed(Scalar.self))
@@ -157,6 +166,31 @@ private struct Place<Scalar> {
 
   func at(_ time: Int, _ row: Int) -> UnsafeMutablePointer<Scalar> {
     start + (time * timeStride + row * rowStride)
+  }
+}
+
+/// The product of a step.
+private enum StepProduct {
+  case floats(RepeatedProduct)
+  case integers(QuantizedProduct)
+
+  mutating func run(rows: Int, _ pool: ThreadPool) throws(MartletError) {
+    switch self {
+    case .floats(var product):
+      try product.run(rows: rows, pool)
+      self = .floats(product)
+    case .integers(var product):
+      try product.run(rows: rows, pool)
+      self = .integers(product)
+    }
+  }
+
+  /// What the first one ran as.
+  var execution: Execution? {
+    switch self {
+    case .floats(let product): product.execution
+    case .integers(let product): product.execution
+    }
   }
 }
 
