@@ -26,6 +26,23 @@ struct ImportedNode {
       operatorName: op.description, input: input)
   }
 
+  /// The value at input `index`, which the operator calls `name`.
+  func required(_ index: Int, _ name: String) throws(MartletError) -> ValueID {
+    guard let value = input(index) else {
+      throw error(.invalidModel, "input '\(name)' is missing", input: name)
+    }
+    return value
+  }
+
+  /// Whether the file names output `index`.
+  func isWanted(_ index: Int) -> Bool { index < outputs.count && !outputs[index].isEmpty }
+
+  /// Throws where an attribute is left that nobody took.
+  func checkAllTaken() throws(MartletError) {
+    guard let name = (Array(attributes.keys) + Array(graphs.keys)).min() else { return }
+    throw error(.invalidModel, "unknown attribute '\(name)'", input: name)
+  }
+
   // MARK: - Attributes, removed as they are read
 
   mutating func take(_ attribute: String) -> AttributeValue? {

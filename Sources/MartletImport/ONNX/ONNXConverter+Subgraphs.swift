@@ -126,12 +126,33 @@ extension ONNXConverter {
 
   /// Puts a subgraph without inputs (a branch of If) in the place of `node`.
   mutating func inline(_ branch: ONNXGraph, _ node: ImportedNode) throws(MartletError) {
+    let results = try inlined(branch, [], node)
+    for (index, value) in results.enumerated() { bind(node, output: index, to: value) }
+  }
+
+  /// What a subgraph of one input and one output, whose nodes are put here, makes of `value`.
+  mutating func inline(
+    _ function: ONNXGraph, of value: ValueID, _ node: ImportedNode
+  ) throws(MartletError) -> ValueID {
+    guard function.inputs.count == 1, function.outputs.count == 1 else {
+      throw node.error(
+        .invalidModel,
+        "a subgraph of \(function.inputs.count) inputs and \(function.outputs.count) outputs, expected one of each"
+      )
+    }
+    return try inlined(function, [value], node)[0]
+  }
+
+  private mutating func inlined(
+    _ branch: ONNXGraph, _ arguments: [ValueID], _ node: ImportedNode
+  ) throws(MartletError) -> [ValueID] {
     try enterSubgraph(node)
     // What the branch's names stand for outside: of these alone, for there may be many such nodes.
     let made =
       branch.nodes.flatMap(\.outputs) + branch.initializers.map(\.name)
-      + branch.sparseInitializers.map(\.name)
+      + branch.sparseInitializers.map(\.name) + branch.inputs.prefix(arguments.count).map(\.name)
     let outer = made.map { ($0, scope[$0]) }
+    for (info, value) in zip(branch.inputs, arguments) { scope[info.name] = value }
     try addInitializers(branch)
     try convertNodes(branch.nodes)
     var results: [ValueID] = []
@@ -143,7 +164,7 @@ extension ONNXConverter {
     }
     for (name, value) in outer { scope[name] = value }
     subgraphDepth -= 1
-    for (index, value) in results.enumerated() { bind(node, output: index, to: value) }
+    return results
   }
 
   private mutating func enterSubgraph(_ node: ImportedNode) throws(MartletError) {

@@ -271,8 +271,16 @@ struct ONNXConverter {
     _ op: OperatorID, _ inputs: [ValueID?], _ attributes: [String: AttributeValue] = [:],
     for node: ImportedNode
   ) throws(MartletError) -> ValueID {
-    let name = newName(node)
-    return try add(op, inputs, attributes, [name], [], node)[0]
+    try emitInner(op, inputs, attributes, outputs: 1, for: node)[0]
+  }
+
+  /// The same with several outputs.
+  mutating func emitInner(
+    _ op: OperatorID, _ inputs: [ValueID?], _ attributes: [String: AttributeValue] = [:],
+    outputs: Int, for node: ImportedNode
+  ) throws(MartletError) -> [ValueID] {
+    let names = (0..<outputs).map { _ in newName(node) }
+    return try add(op, inputs, attributes, names, [], node)
   }
 
   private mutating func add(

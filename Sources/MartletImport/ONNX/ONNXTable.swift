@@ -53,7 +53,9 @@ struct ONNXEntry: Sendable {
 ///
 /// Source: github.com/onnx/onnx, docs/Operators.md and docs/Changelog.md.
 enum ONNXTable {
-  static let all: [ONNXEntry] = [
+  static let all = onnx + microsoft
+
+  private static let onnx: [ONNXEntry] = [
     .same("Abs"),
     .same("Acos"),
     .same("Acosh"),
@@ -81,6 +83,7 @@ enum ONNXTable {
     .same("BlackmanWindow"),
     .rewritten("Cast", refusing: "complex numbers", CastForms.convert),
     .same("CastLike"),
+    .rewritten("CausalConvWithState", as: "Conv", CausalConvWithStateForms.convert),
     .same("Ceil"),
     .same("Celu"),
     .same("CenterCropPad"),
@@ -143,6 +146,7 @@ enum ONNXTable {
     .same("LeakyRelu", dropping: "consumed_inputs"),
     .rewritten("Less", LegacyBroadcast.convert),
     .same("LessOrEqual"),
+    .same("LinearAttention"),
     .same("Log", dropping: "consumed_inputs"),
     .rewritten("LogSoftmax", SoftmaxForms.convert),
     .rewritten("Loop", ControlFlow.convert),
@@ -222,6 +226,9 @@ enum ONNXTable {
     .same("Shrink"),
     .same("Sigmoid", dropping: "consumed_inputs"),
     .same("Sign"),
+    .rewritten(
+      "SimplifiedLayerNormalization", as: "RMSNormalization",
+      SimplifiedLayerNormalizationForms.convert),
     .same("Sin"),
     .same("Sinh"),
     .same("Size"),
@@ -240,6 +247,7 @@ enum ONNXTable {
     .same("StringSplit"),
     .rewritten("Sub", LegacyBroadcast.convert),
     .same("Sum", dropping: "consumed_inputs"),
+    .rewritten("SwiGLU", as: "Swish", SwiGLUForms.convert),
     .same("Swish"),
     .same("Tan"),
     .same("Tanh", dropping: "consumed_inputs"),
@@ -255,6 +263,9 @@ enum ONNXTable {
     .rewritten("Upsample", as: "Resize", UpsampleForms.convert),
     .same("Where"),
     .rewritten("Xor", LegacyBroadcast.convert),
+    ONNXEntry(
+      op: OperatorID("FlexAttention", domain: "ai.onnx.preview"), target: "Attention",
+      isRewritten: true, refused: "", convert: FlexAttentionForms.convert),
   ]
 
   private static let byID = index(all)

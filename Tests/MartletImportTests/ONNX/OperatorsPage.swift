@@ -26,7 +26,11 @@ enum OperatorsPage {
 
     ## ONNX's operators
 
-    \(table(onnxRows))
+    \(table(rows { $0.isEmpty }))
+
+    ## Other domains' operators
+
+    \(table(rows { !$0.isEmpty }))
 
     ## Martlet's own operators
 
@@ -53,8 +57,8 @@ enum OperatorsPage {
       .map { "| " + $0.joined(separator: " | ") + " |" }.joined(separator: "\n")
   }
 
-  private static var onnxRows: [[String]] {
-    ONNXTable.all.compactMap { entry in
+  private static func rows(_ isWanted: (String) -> Bool) -> [[String]] {
+    ONNXTable.all.filter { isWanted($0.op.domain) }.compactMap { entry in
       guard let schema = OperatorTable.lookup(entry.target)?.schema else { return nil }
       var notes: [String] = []
       if entry.target != entry.op { notes.append("as \(entry.target)") }
@@ -85,7 +89,9 @@ enum OperatorsPage {
 
   private static func row(_ name: String, _ schema: OperatorSchema, _ notes: [String]) -> [String] {
     // Of an operator that becomes another, that one's row has the rest.
-    if !notes.isEmpty, notes[0].hasPrefix("as ") { return [name, "", "", "", notes[0]] }
+    if !notes.isEmpty, notes[0].hasPrefix("as ") {
+      return [name, "", "", "", notes.joined(separator: "; ")]
+    }
     return [
       name, inputs(schema), schema.outputs.joined(separator: ", "), takes(schema.traits),
       (notes + traits(schema)).joined(separator: "; "),
