@@ -830,6 +830,10 @@ typedef struct martlet_model_options {
  *   "max_milliseconds"  how long a run may take; "0" (default): as long as it does. A run that is not done
  *                    then is ended with MARTLET_LIMIT_EXCEEDED, before its next node or iteration of a loop;
  *                    of nodes that have begun, only some on strings and sequences look at the time.
+ *   "flush_denormals"  "1": denormal numbers, among operands and results, are taken for zero, on all
+ *                    threads of the run; "0" (default): computed with, whatever the calling thread's
+ *                    own floating-point environment says. Weights that are read in another form were
+ *                    brought into it with them.
  *
  * Of the loading:
  *   "optimize"       "1" (default): lossless passes over the graph; "0": run it as it was written.

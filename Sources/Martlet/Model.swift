@@ -38,13 +38,15 @@ public final class Model: Sendable {
   /// `mode` goes before the scope's, the process's and the environment's. A run ends with
   /// `limitExceeded` where all its loops together have made `maximumLoopIterations`, where it would
   /// hold more than `maximumMemoryBytes` of results and scratch, or before the next node where it has
-  /// taken `maximumMilliseconds`; 0: no limit. With `strictShapes`, extents of inputs that have one name
-  /// in the file must be equal in a run, and an input that is declared without extents a scalar; without,
-  /// the first run that makes use of it takes as long as loading.
+  /// taken `maximumMilliseconds`; 0: no limit. `flushesDenormals`: denormal numbers are taken for zero.
+  /// With `strictShapes`, extents of inputs that have one name in the file must be equal in a run, and an
+  /// input that is declared without extents a scalar; without, the first run that makes use of it takes
+  /// as long as loading.
   /// Throws `io`, `invalidModel`, `unsupported`, and `invalidArgument` for a negative limit.
   public init(
     path: String, mode: MathMode? = nil, maximumLoopIterations: Int = 0,
-    maximumMemoryBytes: Int = 0, maximumMilliseconds: Int = 0, strictShapes: Bool = false
+    maximumMemoryBytes: Int = 0, maximumMilliseconds: Int = 0, flushesDenormals: Bool = false,
+    strictShapes: Bool = false
   ) throws(MartletError) {
     for (name, limit) in [
       ("maximumLoopIterations", maximumLoopIterations), ("maximumMemoryBytes", maximumMemoryBytes),
@@ -59,6 +61,7 @@ public final class Model: Sendable {
     options.run.maximumLoopIterations = maximumLoopIterations
     options.run.maximumMemoryBytes = maximumMemoryBytes
     options.run.maximumMilliseconds = maximumMilliseconds
+    options.run.flushesDenormals = flushesDenormals
     options.hasStrictShapes = strictShapes
     model = try FloatingPointEnvironment.own { () throws(MartletError) in
       try MartletRuntime.Model.load(path: path, options: options)

@@ -7,6 +7,9 @@ import MartletPlatform
 /// called. Every entry from outside (`boundary` of the C functions, the Swift API, a task that a
 /// caller's scheduler runs) is in `own`; workers are from their start. A caller has its own back
 /// afterwards, exception flags included: what the library raises is not seen.
+///
+/// A run may ask for denormals to be flushed (`RunOptions.flushesDenormals`): `flushing` says so of the
+/// calling thread, and the sections that it has threads share take that with them.
 package enum FloatingPointEnvironment {
   /// What `body` gives in the library's environment.
   @inlinable
@@ -15,6 +18,16 @@ package enum FloatingPointEnvironment {
   ) throws(Failure) -> Result {
     let callers = mp_environment_enter()
     defer { mp_environment_leave(callers) }
+    return try body()
+  }
+
+  /// What `body` gives with denormals flushed or not, inside `own`.
+  package static func flushing<Result, Failure: Error>(
+    _ flushes: Bool, _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    let before = mp_environment_flushes()
+    mp_environment_flush(flushes)
+    defer { mp_environment_flush(before) }
     return try body()
   }
 }

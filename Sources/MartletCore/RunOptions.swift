@@ -18,6 +18,8 @@ package struct RunOptions: Sendable {
   package var maximumMemoryBytes = 0
   /// How long a run may take: the node that runs then is its last; 0: no limit.
   package var maximumMilliseconds = 0
+  /// Whether denormals, among operands and results, are taken for zero on all threads of a run.
+  package var flushesDenormals = false
 
   package init() {}
 

@@ -164,19 +164,29 @@ package final class ThreadPool: @unchecked Sendable {
     for index in 0..<count { body(index) }
   }
 
+  /// What a caller's scheduler is given to hand to each task.
+  private struct ExternalSection {
+    let body: WorkerCrew.Body
+    let flushesDenormals: Bool
+
+    func run(_ index: Int) {
+      let nested = mp_in_parallel()
+      mp_set_in_parallel(true)
+      FloatingPointEnvironment.own {
+        FloatingPointEnvironment.flushing(flushesDenormals) { body(index) }
+      }
+      mp_set_in_parallel(nested)
+    }
+  }
+
   private func runExternally(_ external: External, _ count: Int, _ body: WorkerCrew.Body) {
     withoutActuallyEscaping(body) { escapable in
-      var boxed = escapable
-      withUnsafeMutablePointer(to: &boxed) { pointer in
+      var section = ExternalSection(body: escapable, flushesDenormals: mp_environment_flushes())
+      withUnsafeMutablePointer(to: &section) { pointer in
         external.function(
           external.user, Int64(count),
           { context, index in
-            let nested = mp_in_parallel()
-            mp_set_in_parallel(true)
-            FloatingPointEnvironment.own {
-              context?.assumingMemoryBound(to: WorkerCrew.Body.self).pointee(Int(index))
-            }
-            mp_set_in_parallel(nested)
+            context?.assumingMemoryBound(to: ExternalSection.self).pointee.run(Int(index))
           }, UnsafeMutableRawPointer(pointer))
       }
     }

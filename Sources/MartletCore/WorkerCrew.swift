@@ -28,6 +28,8 @@ final class WorkerCrew: @unchecked Sendable {
     let count = Atomic<Int>(0)
     /// In how many shares the count is dealt, evenly and in order.
     let shares = Atomic<Int>(1)
+    /// Whether the thread that calls flushes denormals.
+    let flushes = Atomic<Bool>(false)
   }
 
   /// The section's number above the next chunk of a share, alone in its cache line.
@@ -131,6 +133,7 @@ final class WorkerCrew: @unchecked Sendable {
     }
     job.body.store(body, ordering: .releasing)
     job.count.store(count, ordering: .releasing)
+    job.flushes.store(mp_environment_flushes(), ordering: .releasing)
     job.shares.store(shareCount, ordering: .releasing)
     remaining.store(count, ordering: .relaxed)
     for share in 0..<shareCount {
@@ -166,6 +169,7 @@ final class WorkerCrew: @unchecked Sendable {
     mp_set_in_parallel(true)
     let shareCount = job.shares.load(ordering: .acquiring)
     let count = job.count.load(ordering: .acquiring)
+    mp_environment_flush(job.flushes.load(ordering: .acquiring))
     let body = UnsafePointer<Body>(bitPattern: job.body.load(ordering: .acquiring))
     var done = 0
     for step in 0..<shareCount {

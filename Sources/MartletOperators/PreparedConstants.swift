@@ -80,7 +80,8 @@ package final class PreparedConstants: Sendable {
         }
         return form
       }
-      let form = try make()
+      // For all runs to come, also those that do not flush denormals.
+      let form = try FloatingPointEnvironment.own(make)
       bytes.wrappingAdd(form.byteCount, ordering: .relaxed)
       entry.form.withLock { $0 = form }
       return form

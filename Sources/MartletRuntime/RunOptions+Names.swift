@@ -22,6 +22,9 @@ extension RunOptions {
     Row(name: "max_milliseconds") { (options, value) throws(MartletError) in
       options.maximumMilliseconds = try value.count()
     },
+    Row(name: "flush_denormals") { (options, value) throws(MartletError) in
+      options.flushesDenormals = try value.flag()
+    },
   ]
 
   /// Sets an option by name. False where there is none of this name; throws `invalidArgument`, naming

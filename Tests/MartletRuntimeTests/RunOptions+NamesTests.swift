@@ -16,6 +16,7 @@ import Testing
     #expect(try set("max_loop_iterations", "12")?.maximumLoopIterations == 12)
     #expect(try set("max_memory_bytes", "1099511627776")?.maximumMemoryBytes == 1 << 40)
     #expect(try set("max_milliseconds", "250")?.maximumMilliseconds == 250)
+    #expect(try set("flush_denormals", "1")?.flushesDenormals == true)
     #expect(try set("no_such_option", "1") == nil)
     for name in RunOptions.names { #expect(try set(name, "1") != nil) }
   }
@@ -26,6 +27,7 @@ import Testing
       ("winograd", "yes"), ("winograd", ""), ("max_loop_iterations", "-1"),
       ("max_memory_bytes", "1e9"), ("max_memory_bytes", "9223372036854775808"),
       ("max_memory_bytes", " 1"), ("max_milliseconds", "0.5"),
+      ("flush_denormals", "true"),
     ])
   func badValues(name: String, text: String) {
     let error = martletError { _ = try set(name, text) }

@@ -79,6 +79,23 @@ def test_a_limit_on_time():
         martlet.load(loop()).run(feed | {"count": np.int64(1 << 62)}, max_milliseconds=1)
 
 
+def test_denormals_are_kept_unless_a_model_flushes_them():
+    tiny = np.full(1 << 18, 2.0**-140, np.float32)
+    file = model_of(
+        [helper.make_node("Mul", ["x", "two"], ["y"])],
+        [info("x", FLOAT, ["n"])],
+        [info("y")],
+        [numpy_helper.from_array(np.float32([2]), "two")],
+    )
+    kept, flushing = martlet.load(file), martlet.load(file, flush_denormals=True)
+    for _ in range(2):
+        np.testing.assert_array_equal(kept(tiny).numpy(), 2 * tiny)
+        np.testing.assert_array_equal(flushing(tiny).numpy(), 0 * tiny)
+    assert tiny[0] * np.float32(2) > 0
+    with pytest.raises(ValueError, match="flush_denormals"):
+        martlet.load(file, flush_denormals=2)
+
+
 def test_a_run_has_limits_of_its_own():
     model = martlet.load(loop(), max_loop_iterations=10)
     feed = {"count": np.int64(20), "x": ONE}

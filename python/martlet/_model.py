@@ -97,6 +97,7 @@ class Model:
         max_loop_iterations: int | None = None,
         max_memory_bytes: int | None = None,
         max_milliseconds: int | None = None,
+        flush_denormals: bool | None = None,
         pool: ThreadPool | None = None,
         progress: Callable[[float, str], bool | None] | None = None,
     ) -> None:
@@ -115,6 +116,7 @@ class Model:
             "max_loop_iterations": max_loop_iterations,
             "max_memory_bytes": max_memory_bytes,
             "max_milliseconds": max_milliseconds,
+            "flush_denormals": flush_denormals,
         }
         self._pool = pool
         self.mode = None if mode is None else _martlet.mode_name(mode)
@@ -403,6 +405,7 @@ def load(
     max_loop_iterations: int | None = None,
     max_memory_bytes: int | None = None,
     max_milliseconds: int | None = None,
+    flush_denormals: bool | None = None,
     pool: ThreadPool | None = None,
     progress: Callable[[float, str], bool | None] | None = None,
 ) -> Model:
@@ -436,6 +439,9 @@ def load(
     max_milliseconds : int, optional
         How long a run may take; 0 or none: as long as it does. The time is looked at before each
         node and iteration of a loop, and within some nodes on strings and sequences.
+    flush_denormals : bool, optional
+        Whether denormal numbers are taken for zero on all threads of the runs; by default they are
+        computed with, whatever the calling thread's own floating-point environment says.
     pool : ThreadPool, optional
         Whose threads run it; by default the process's. A pickled model takes none along.
     progress : callable, optional
@@ -458,6 +464,7 @@ def load(
         max_loop_iterations=max_loop_iterations,
         max_memory_bytes=max_memory_bytes,
         max_milliseconds=max_milliseconds,
+        flush_denormals=flush_denormals,
         pool=pool,
         progress=progress,
     )

@@ -50,6 +50,34 @@ static inline uint64_t mp_environment_enter(void) {
   return 0;
 #endif
 }
+// Whether the thread flushes denormals, results and operands.
+static inline bool mp_environment_flushes(void) {
+#if defined(__x86_64__)
+  uint32_t now;
+  __asm__ volatile("stmxcsr %0" : "=m"(now)::"memory");
+  return (now & 0x8040) != 0;
+#elif defined(__aarch64__)
+  uint64_t control;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(control)::"memory");
+  return (control >> 24 & 1) != 0;
+#else
+  return false;
+#endif
+}
+
+// Lets the thread flush denormals or not; to be called between enter and leave.
+static inline void mp_environment_flush(bool flushes) {
+  if (mp_environment_flushes() == flushes) return;
+#if defined(__x86_64__)
+  uint32_t now;
+  __asm__ volatile("stmxcsr %0" : "=m"(now)::"memory");
+  now = flushes ? now | 0x8040 : now & ~0x8040u;
+  __asm__ volatile("ldmxcsr %0" ::"m"(now) : "memory");
+#elif defined(__aarch64__)
+  __asm__ volatile("msr fpcr, %0" ::"r"((uint64_t)flushes << 24) : "memory");
+#endif
+}
+
 static inline void mp_environment_leave(uint64_t was) {
 #if defined(__x86_64__)
   uint32_t now, before = (uint32_t)was;

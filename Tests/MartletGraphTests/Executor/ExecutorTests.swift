@@ -16,6 +16,32 @@ import Testing
     return graph
   }
 
+  @Test("denormals are flushed on all threads of a run that asks for it, and of no other")
+  func denormals() throws {
+    var graph = Graph()
+    let x = graph.addInput("x", .float32, [.symbol("n")])
+    graph.output(graph.node("Mul", [x, try graph.weight("two", [], [2])]))
+    try graph.inferTypes()
+    let executor = Executor(try Plan(graph))
+    let tiny = Float.leastNonzeroMagnitude * 1024
+    let input = try Tensor.floats([300_000], [tiny])
+    let pool = try ThreadPool(threads: 3)
+    for usesScheduler in [false, true] {
+      if usesScheduler {
+        pool.setExternal(
+          { _, count, task, context in for index in 0..<count { task(context, index) } }, user: nil)
+      }
+      for flushes in [true, false, true] {
+        var options = RunOptions()
+        options.pool = pool
+        options.flushesDenormals = flushes
+        let results = Set(try executor.run([input], options: options)[0].floats)
+        #expect(results == [flushes ? 0 : 2 * tiny])
+        #expect(input.floats[0] * 2 > 0)
+      }
+    }
+  }
+
   @Test("a run that would hold more than it may says so, and names the node") func memoryLimit()
     throws
   {
