@@ -235,8 +235,8 @@ import Testing
     graph.output(graph.node("Shape", [last[0]]))
     try graph.inferTypes()
     #expect(graph.values[last[0]].type.text == "float32[?]")
-    let shapes = try graph.run([try Tensor.int64(5), try Tensor.floats([2], [1, 2])])
-    #expect(shapes[0].typed(Int64.self)[0] == 8)
+    let shape = try graph.run([try Tensor.int64(5), try Tensor.floats([2], [1, 2])])[0]
+    #expect(shape.typed(Int64.self)[0] == 8)
   }
 
   /// A loop without a condition over carried values x, ..., of which `body` makes the next ones.
