@@ -13,7 +13,7 @@ let package = Package(
   targets: [
     .target(name: "MartletKernels", exclude: ["isas.inc"]),
     .target(name: "MartletPlatform"),
-    .target(name: "MartletCore", dependencies: ["MartletPlatform"]),
+    .target(name: "MartletCore", dependencies: ["MartletKernels", "MartletPlatform"]),
     .target(
       name: "MartletBackends", dependencies: ["MartletKernels", "MartletPlatform", "MartletCore"]),
     .target(name: "MartletOperators", dependencies: ["MartletBackends"]),

@@ -18,6 +18,7 @@ static double gelu_tanh(double x) {
   return x * logistic(2 * sqrt(2 / M_PI) * (x + 0.044715 * x * x * x));
 }
 static double silu(double x) { return x * logistic(x); }
+static double mish(double x) { return x * tanh(x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))); }
 static double softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
 static double elu(double x) { return x < 0 ? expm1(x) : x; }
 
@@ -38,6 +39,10 @@ static const struct {
   {MK_UNARY_ELU, "elu", elu},
   {MK_UNARY_SIN, "sin", sin},
   {MK_UNARY_COS, "cos", cos},
+  {MK_UNARY_MISH, "mish", mish},
+  {MK_UNARY_ASIN, "asin", asin},
+  {MK_UNARY_ACOS, "acos", acos},
+  {MK_UNARY_ATAN, "atan", atan},
   {MK_UNARY_SQRT, "sqrt", sqrt},
 };
 

@@ -83,7 +83,8 @@ package struct Destinations: Sendable {
   /// Throws `invalidDType` and `invalidShape` where a result does not fit its destination, and what
   /// `copy` throws.
   package func receive(
-    _ results: [Value], copy: (Tensor) throws(MartletError) -> Tensor
+    _ results: [Value], on pool: ThreadPool? = nil,
+    copy: (Tensor) throws(MartletError) -> Tensor
   ) throws(MartletError) -> [Value] {
     if areNone { return results }
     for index in results.indices { try check(results[index], index) }
@@ -101,7 +102,7 @@ package struct Destinations: Sendable {
       guard let destination = self[index], case .tensor(let tensor) = results[index] else {
         continue
       }
-      if !destination.isSameView(as: tensor) { tensor.copyElements(to: destination) }
+      if !destination.isSameView(as: tensor) { tensor.copyElements(to: destination, on: pool) }
       results[index] = .tensor(destination)
     }
     return results

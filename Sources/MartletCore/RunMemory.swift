@@ -75,9 +75,11 @@ package final class RunMemory {
   }
 
   /// The same elements in `fresh` memory.
-  package func copy(_ tensor: Tensor) throws(MartletError) -> Tensor {
+  package func copy(
+    _ tensor: Tensor, on pool: ThreadPool? = nil
+  ) throws(MartletError) -> Tensor {
     let copy = try fresh(tensor.dtype, tensor.shape)
-    tensor.copyElements(to: copy)
+    tensor.copyElements(to: copy, on: pool)
     return copy
   }
 

@@ -77,6 +77,11 @@ static inline void turn_square_8(const char *src, int64_t src_stride, char *dst,
   memcpy(dst, src, 8);
 }
 
+// A caller's elements need not lie at multiples of their size.
+typedef uint16_t element_2 __attribute__((aligned(1), may_alias));
+typedef uint32_t element_4 __attribute__((aligned(1), may_alias));
+typedef uint64_t element_8 __attribute__((aligned(1), may_alias));
+
 #define DEFINE_COPY(T, NAME)                                                                      \
   /* src is contiguous along i, dst along j: one cache line of each stays in use per tile. */     \
   static void transpose_##NAME(int64_t n0, int64_t n1, const char *src, int64_t src_stride1,      \
@@ -120,9 +125,9 @@ static inline void turn_square_8(const char *src, int64_t src_stride, char *dst,
   }
 
 DEFINE_COPY(uint8_t, 1)
-DEFINE_COPY(uint16_t, 2)
-DEFINE_COPY(uint32_t, 4)
-DEFINE_COPY(uint64_t, 8)
+DEFINE_COPY(element_2, 2)
+DEFINE_COPY(element_4, 4)
+DEFINE_COPY(element_8, 8)
 
 void mk_copy_2d(int32_t size, int64_t n0, int64_t n1, const void *src, int64_t ss0, int64_t ss1,
                 void *dst, int64_t ds0, int64_t ds1) {

@@ -78,6 +78,10 @@ static double unary(int op, double x, double a, double b) {
     case MK_UNARY_ROUND: return rint(x);
     case MK_UNARY_SIN: return sin(x);
     case MK_UNARY_COS: return cos(x);
+    case MK_UNARY_MISH: return x * tanh(x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)));
+    case MK_UNARY_ASIN: return asin(x);
+    case MK_UNARY_ACOS: return acos(x);
+    case MK_UNARY_ATAN: return atan(x);
     default: return (double)(float)(a * x) + b;
   }
 }
@@ -112,6 +116,10 @@ static const struct {
   [MK_UNARY_ROUND] = {"round", 0, 0},
   [MK_UNARY_SIN] = {"sin", 2, 0},
   [MK_UNARY_COS] = {"cos", 2, 0},
+  [MK_UNARY_MISH] = {"mish", 5, 0},
+  [MK_UNARY_ASIN] = {"asin", 2, 0},
+  [MK_UNARY_ACOS] = {"acos", 2, 0},
+  [MK_UNARY_ATAN] = {"atan", 2, 0},
   [MK_UNARY_AFFINE] = {"affine", 0.5, 0},
 };
 
@@ -675,6 +683,87 @@ static void test_conversions(void) {
   }
 }
 
+// Against the portable table, element by element the same source: of any bits.
+static void test_typed(void) {
+  static const int64_t sizes[MK_TYPE_COUNT] = {4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 1};
+  static uint64_t words[160], more[160], want[160];
+  static const uint64_t odd[] = {0x7ff0000000000000, 0x41dfffffffc00000, 0xc1e0000000200000,
+                                 0x43e0000000000000, 0x4f000000ce000000, 0x7f800000ffc00000};
+  for (int pass = 0; pass < LENGTHS; pass++) {
+    const int64_t n = lengths[pass];
+    for (int i = 0; i < 160; i++) {
+      words[i] = (uint64_t)random_bits() << 32 | random_bits();
+      if (i % 5 == 0) words[i] = odd[i / 5 % 6];
+      more[i] = i % 3 ? (uint64_t)random_bits() << 32 | random_bits() : words[i];
+    }
+    for (int from = 0; from < MK_TYPE_COUNT; from++) {
+      for (int to = 0; to < MK_TYPE_COUNT; to++) {
+        void *src = slot_memory(X, n * sizes[from], true);
+        void *dst = slot_memory(OUT, n * sizes[to], true);
+        memcpy(src, words, (size_t)(n * sizes[from]));
+        table->cast[from][to](n, src, dst);
+        mk_vectors_generic.cast[from][to](n, src, want);
+        bool right = fringe_is_whole(OUT);
+        for (int64_t i = 0; i < n; i++) {
+          double x = 0, y = 0;
+          if (to == MK_TYPE_F32) x = ((float *)dst)[i], y = ((float *)want)[i];
+          if (to == MK_TYPE_F64) x = ((double *)dst)[i], y = ((double *)want)[i];
+          right &= (isnan(x) && isnan(y)) ||
+                   memcmp((char *)dst + i * sizes[to], (char *)want + i * sizes[to],
+                          (size_t)sizes[to]) == 0;
+        }
+        check(right, "cast of %lld elements, %d to %d", (long long)n, from, to);
+      }
+      for (int function = 0; function < MK_COMPARE_COUNT; function++) {
+        for (int steps = 0; steps < 4; steps++) {
+          uint8_t *dst = slot_memory(OUT, n, true);
+          table->compare[function][from](n, words, steps & 1, more, steps >> 1, dst);
+          mk_vectors_generic.compare[function][from](n, words, steps & 1, more, steps >> 1,
+                                                     (uint8_t *)want);
+          check(fringe_is_whole(OUT) && memcmp(dst, want, (size_t)n) == 0,
+                "comparison %d of %lld elements of type %d", function, (long long)n, from);
+        }
+      }
+    }
+  }
+  // Products of small whole numbers, which float64 has exactly.
+  static const int64_t widths[MK_PLAIN_COUNT] = {8, 1, 2, 4, 8};
+  for (int type = 0; type < MK_PLAIN_COUNT; type++) {
+    for (int64_t rows = 1; rows <= 4; rows++) {
+      enum { DEPTH = 9 };
+      const int64_t width = widths[type], columns = table->plain_bytes / width;
+      uint8_t *lhs = slot_memory(X, 4 * DEPTH * width, true);
+      uint8_t *rhs = slot_memory(Y, DEPTH * table->plain_bytes, true);
+      uint8_t *dst = slot_memory(OUT, rows * table->plain_bytes, true);
+      int64_t a[4 * DEPTH], b[DEPTH * 128];
+      for (int i = 0; i < 4 * DEPTH; i++) {
+        a[i] = random_below(7);
+        if (type == MK_PLAIN_F64) ((double *)lhs)[i] = (double)a[i];
+        else memcpy(lhs + i * width, &a[i], (size_t)width);
+      }
+      for (int64_t i = 0; i < DEPTH * columns; i++) {
+        b[i] = random_below(5);
+        if (type == MK_PLAIN_F64) ((double *)rhs)[i] = (double)b[i];
+        else memcpy(rhs + i * width, &b[i], (size_t)width);
+      }
+      mk_plain_tile tile = {rows, DEPTH, lhs, DEPTH, 1, rhs, dst, columns, false};
+      table->plain[type](&tile);
+      tile.adds = true;
+      table->plain[type](&tile);
+      bool right = fringe_is_whole(OUT);
+      for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++) {
+          int64_t sum = 0;
+          for (int p = 0; p < DEPTH; p++) sum += 2 * a[r * DEPTH + p] * b[p * columns + c];
+          const uint8_t *at = dst + (r * columns + c) * width;
+          right &= type == MK_PLAIN_F64 ? *(const double *)at == (double)sum
+                                        : memcmp(at, &sum, (size_t)width) == 0;
+        }
+      check(right, "plain tile of type %d, %lld rows", type, (long long)rows);
+    }
+  }
+}
+
 static void test_transpose(void) {
   for (int64_t height = 0; height < 36; height += 1 + random_below(3)) {
     for (int64_t width = 0; width < 52; width += 1 + random_below(4)) {
@@ -1025,6 +1114,7 @@ void test_vectors(const mk_isa *isa, bool fused) {
   begin_section(isa->name, "conversions");
   test_conversions();
   begin_section(isa->name, "transpose");
+  test_typed();
   test_transpose();
   test_copy_2d();
   begin_section(isa->name, "windows");

@@ -22,9 +22,9 @@ private final class Matrix<Element> {
 
 @Suite(.serialized) struct BackendsTests {
   private func multiply<Element: Numeric>(
-    _: Element.Type, _ dtype: DType, _ make: @escaping (Int) -> Element
+    _: Element.Type, _ dtype: DType, m: Int = 70, n: Int = 65, k: Int = 80,
+    _ make: @escaping (Int) -> Element
   ) throws -> Bool {
-    let (m, n, k) = (70, 65, 80)
     let a = Matrix<Element>(m, k, dtype) { make($0 % 13) }
     let b = Matrix<Element>(k, n, dtype) { make($0 % 11) }
     let c = Matrix<Element>(m, n, dtype) { _ in make(0) }
@@ -44,6 +44,35 @@ private final class Matrix<Element> {
     #expect(try multiply(UInt32.self, .uint32) { UInt32($0) })
     #expect(try multiply(UInt64.self, .uint64) { UInt64($0) })
     #expect(try multiply(Int16.self, .int16) { Int16($0) })
+  }
+
+  @Test(
+    "float64 and integers of any extents, more rows and deeper than one strip",
+    arguments: [(1, 1, 1), (3, 5, 0), (130, 9, 600), (257, 3, 513), (4, 130, 1100), (129, 33, 40)])
+  func strips(m: Int, n: Int, k: Int) throws {
+    #expect(try multiply(Double.self, .float64, m: m, n: n, k: k) { Double($0) / 4 })
+    #expect(try multiply(Int32.self, .int32, m: m, n: n, k: k) { Int32($0) - 5 })
+    #expect(try multiply(UInt16.self, .uint16, m: m, n: n, k: k) { UInt16($0 % 4) })
+  }
+
+  @Test("a float64 product has the same bits on any number of threads, turned or not")
+  func float64Bits() throws {
+    let (m, n, k) = (200, 70, 900)
+    let a = Matrix<Double>(m, k, .float64) { sin(Double($0)) }
+    let b = Matrix<Double>(k, n, .float64) { cos(Double($0)) }
+    let turned = Matrix<Double>(n, k, .float64) { b.values[$0 % k * n + $0 / k] }
+    var columns = turned.view
+    (columns.rowStride, columns.columnStride) = (columns.columnStride, columns.rowStride)
+    var results: [[UInt64]] = []
+    for (rhs, threads) in [(b.view, 1), (b.view, 3), (columns, 2)] {
+      let c = Matrix<Double>(m, n, .float64) { _ in 0 }
+      let pool = try ThreadPool(threads: threads)
+      let problem = GEMMProblem(
+        m: m, n: n, k: k, lhs: a.view, rhs: rhs, dst: c.view, mode: .fp32)
+      _ = try Backends.run(problem, pool: pool)
+      results.append((0..<m * n).map { c.values[$0].bitPattern })
+    }
+    #expect(results[1] == results[0] && results[2] == results[0])
   }
 
   @Test("integers wrap around") func wrapping() throws {

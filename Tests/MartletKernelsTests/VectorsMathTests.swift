@@ -46,6 +46,10 @@ struct MathCase: CustomTestStringConvertible, Sendable {
     MathCase("softplus", MK_UNARY_SOFTPLUS, bound: 4) {
       max($0, 0) + log1p(exp(-abs($0))) + ($0.isNaN ? $0 : 0)
     },
+    MathCase("mish", MK_UNARY_MISH, bound: 5) { $0 * tanh(log1p(exp(min($0, 700)))) },
+    MathCase("asin", MK_UNARY_ASIN, bound: 2) { asin($0) },
+    MathCase("acos", MK_UNARY_ACOS, bound: 2) { acos($0) },
+    MathCase("atan", MK_UNARY_ATAN, bound: 2) { atan($0) },
     MathCase("silu", MK_UNARY_SILU, bound: 4) { $0 * sigmoid($0) },
     MathCase("gelu", MK_UNARY_GELU, bound: 4, tail: .gaussian) {
       $0 * (0.5 * erfc(-$0 * 0.5.squareRoot()))

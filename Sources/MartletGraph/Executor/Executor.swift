@@ -44,10 +44,10 @@ package final class Executor: @unchecked Sendable {
     let destinations = try plan.destinations(destinations)
     runner.context.begin(options, RunAllowance(options))
     runner.context.areStatesAlone = Executor.areStatesAlone(inputs)
-    try runner.run(
-      inputs,
-      destinations: destinations.writable(reading: inputs, count: plan.graph.outputs.count),
-      progress: progress)
+    let writable = destinations.writable(reading: inputs, count: plan.graph.outputs.count)
+    try FloatingPointEnvironment.flushing(options.flushesDenormals) { () throws(MartletError) in
+      try runner.run(inputs, destinations: writable, progress: progress)
+    }
     let outputs = try collectOutputs(inputs, destinations)
     runner.noteMemory()
     return outputs
@@ -102,7 +102,10 @@ package final class Executor: @unchecked Sendable {
     var taken = StorageIdentities()
     for input in inputs { taken.insert(allOf: input) }
     if let arena = runner.arena { taken.insert(arena) }
-    var values = try destinations.receive(try outputValues(), copy: runner.context.memory.copy)
+    let (memory, pool) = (runner.context.memory, runner.context.pool)
+    var values = try destinations.receive(try outputValues(), on: pool) {
+      tensor throws(MartletError) in try memory.copy(tensor, on: pool)
+    }
     // A state that is given out is nobody else's to write.
     for case .state(let state) in values { taken.insert(state.tensor.storage) }
     func own(_ tensor: Tensor) throws(MartletError) -> Tensor {
@@ -110,7 +113,7 @@ package final class Executor: @unchecked Sendable {
         taken.insert(tensor.storage)
         && !plan.constantStorages.contains(ObjectIdentifier(tensor.storage))
       let isOwn = isFresh && tensor.isContiguous && !tensor.storage.isReadOnly
-      return isOwn ? tensor : try runner.context.memory.copy(tensor)
+      return isOwn ? tensor : try memory.copy(tensor, on: pool)
     }
     for index in values.indices where destinations[index] == nil {
       values[index] = try values[index].mapTensors(own)

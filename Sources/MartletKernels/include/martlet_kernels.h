@@ -443,7 +443,7 @@ enum {
   MK_UNARY_HARD_SIGMOID,// a: alpha, b: beta; clamp(a x + b, 0, 1)
   MK_UNARY_HARD_SWISH,  // x * clamp(x/6 + 1/2, 0, 1)
   MK_UNARY_SOFTPLUS, MK_UNARY_FLOOR, MK_UNARY_CEIL, MK_UNARY_ROUND /* half to even */,
-  MK_UNARY_SIN, MK_UNARY_COS,
+  MK_UNARY_SIN, MK_UNARY_COS, MK_UNARY_MISH, MK_UNARY_ASIN, MK_UNARY_ACOS, MK_UNARY_ATAN,
   MK_UNARY_AFFINE,      // a*x + b, rounded twice (multiply, then add)
   MK_UNARY_COUNT
 };
@@ -566,6 +566,32 @@ typedef struct mk_lstm_row {
   float *output;              // a copy of hidden, or null
 } mk_lstm_row;
 
+// A tile of a product of float64 or of integers, which wrap around: dst[r][j], `rows` (1 to 4) rows of
+// plain_bytes, is 0 or, with `adds`, what is there, plus lhs[r][p] * rhs[p][j] for each p in order. rhs is
+// packed: plain_bytes for each p. Strides count elements.
+typedef struct mk_plain_tile {
+  int64_t rows, k;
+  const void *lhs;
+  int64_t lhs_row, lhs_column;
+  const void *rhs;
+  void *dst;
+  int64_t dst_row;
+  bool adds;
+} mk_plain_tile;
+typedef void (*mk_plain_fn)(const mk_plain_tile *);
+enum { MK_PLAIN_F64, MK_PLAIN_U8, MK_PLAIN_U16, MK_PLAIN_U32, MK_PLAIN_U64, MK_PLAIN_COUNT };
+
+// Types of elements, for functions that there are for each.
+enum {
+  MK_TYPE_F32, MK_TYPE_F64, MK_TYPE_I8, MK_TYPE_I16, MK_TYPE_I32, MK_TYPE_I64,
+  MK_TYPE_U8, MK_TYPE_U16, MK_TYPE_U32, MK_TYPE_U64, MK_TYPE_BOOL, MK_TYPE_COUNT,
+};
+typedef void (*mk_cast_fn)(int64_t n, const void *src, void *dst);
+// Steps of 0 or 1 are fast; dst is 0 or 1. NaN is unequal and unordered. bool has only equal.
+typedef void (*mk_compare_fn)(int64_t n, const void *x, int64_t x_step, const void *y, int64_t y_step,
+                              uint8_t *dst);
+enum { MK_COMPARE_EQUAL, MK_COMPARE_LESS, MK_COMPARE_LESS_OR_EQUAL, MK_COMPARE_COUNT };
+
 // Every instruction set's table has every function, which VectorTablesTests proves.
 typedef struct mk_vector_table {
   mk_unary_fn _Nonnull unary[MK_UNARY_COUNT];
@@ -601,6 +627,11 @@ typedef struct mk_vector_table {
                                     int64_t src_stride, const float *sum, float *dst,
                                     int64_t dst_stride);
   void (*_Nonnull lstm_row)(const mk_lstm_row *);
+  // Conversions: [from][to]. Floats to integers as x86 processors convert them (docs/numerics.md).
+  mk_cast_fn _Nonnull cast[MK_TYPE_COUNT][MK_TYPE_COUNT];
+  mk_compare_fn _Nonnull compare[MK_COMPARE_COUNT][MK_TYPE_COUNT];
+  mk_plain_fn _Nonnull plain[MK_PLAIN_COUNT];
+  int64_t plain_bytes;
 } mk_vector_table;
 
 // Plain C, on every processor.

@@ -6,6 +6,7 @@
 #ifndef MARTLET_VECTORS_ELEMENTWISE_H
 #define MARTLET_VECTORS_ELEMENTWISE_H
 
+#include "vectors_arc.h"
 #include "vectors_log.h"
 #include "vectors_trig.h"
 
@@ -126,6 +127,10 @@ MK_UNARY(clamp, MK_LIGHT, vf_clamp(x, a, b))
 MK_UNARY(hard_sigmoid, MK_LIGHT, vf_clamp01(a *x + b))
 MK_UNARY(hard_swish, MK_LIGHT, x *vf_clamp01(x * (1.0f / 6.0f) + 0.5f))
 MK_UNARY_LONG(softplus, vf_softplus(x))
+MK_UNARY_LONG(mish, vf_mish(x))
+MK_UNARY_LONG(asin, vf_asin(x))
+MK_UNARY_LONG(acos, vf_acos(x))
+MK_UNARY_LONG(atan, vf_atan(x))
 MK_UNARY(floor, MK_LIGHT, vf_floor(x))
 MK_UNARY(ceil, MK_LIGHT, vf_ceil(x))
 MK_UNARY(round, MK_LIGHT, vf_round(x))

@@ -183,6 +183,20 @@ MK_INLINE vf vf_erf(vf x) {
   return (vf)((vi)y | vf_sign_bits(x));
 }
 
+// x tanh(softplus x) = x n / (n + 2) with n = e^x (e^x + 2), the factor e^x = 2^k (1 + f) applied last,
+// so that a denormal result rounds once. From 10 on that is x. Like the formula, -Inf gives NaN.
+MK_INLINE vf vf_mish(vf x) {
+  vf c = vf_at_most(vf_at_least(x, vf_splat(-112.0f)), vf_splat(10.0f));
+  exponential e = exp_split(c);
+  vf mantissa = 1.0f + e.fraction;
+  vf power = scale_by_power_of_two(mantissa, e.exponent);
+  vf sum = power + 2.0f;
+  vf y =
+    scale_by_power_of_two(c * mantissa * (sum / vf_fma(power, sum, vf_splat(2.0f))), e.exponent);
+  y = vf_fma(vf_at_most(x, vf_splat(0.0f)), vf_splat(0.0f), y);
+  return vf_select(x > 10.0f, x, y);
+}
+
 // max(x, 0) + log1p(e^-|x|), log1p(e) = 2 atanh(s) with s = e / (2 + e)
 MK_INLINE vf vf_softplus(vf x) {
   vf e = vf_exp(-vf_abs(x));

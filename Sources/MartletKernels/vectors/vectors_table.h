@@ -2,8 +2,10 @@
 #include "vectors_attention.h"
 #include "vectors_conv.h"
 #include "vectors_norm.h"
+#include "vectors_plain.h"
 #include "vectors_pool.h"
 #include "vectors_recurrent.h"
+#include "vectors_typed.h"
 #include "vectors_winograd.h"
 
 const mk_vector_table MK_VECTOR_TABLE = {
@@ -29,6 +31,10 @@ const mk_vector_table MK_VECTOR_TABLE = {
       [MK_UNARY_HARD_SIGMOID] = hard_sigmoid_f32,
       [MK_UNARY_HARD_SWISH] = hard_swish_f32,
       [MK_UNARY_SOFTPLUS] = softplus_f32,
+      [MK_UNARY_MISH] = mish_f32,
+      [MK_UNARY_ASIN] = asin_f32,
+      [MK_UNARY_ACOS] = acos_f32,
+      [MK_UNARY_ATAN] = atan_f32,
       [MK_UNARY_FLOOR] = floor_f32,
       [MK_UNARY_CEIL] = ceil_f32,
       [MK_UNARY_ROUND] = round_f32,
@@ -84,4 +90,34 @@ const mk_vector_table MK_VECTOR_TABLE = {
   .attention_mixtures = attention_mixtures,
   .attention_finish = attention_finish,
   .lstm_row = lstm_row,
+  .cast =
+    {
+      [MK_TYPE_F32] = MK_CASTS_FROM(f32),
+      [MK_TYPE_F64] = MK_CASTS_FROM(f64),
+      [MK_TYPE_I8] = MK_CASTS_FROM(i8),
+      [MK_TYPE_I16] = MK_CASTS_FROM(i16),
+      [MK_TYPE_I32] = MK_CASTS_FROM(i32),
+      [MK_TYPE_I64] = MK_CASTS_FROM(i64),
+      [MK_TYPE_U8] = MK_CASTS_FROM(u8),
+      [MK_TYPE_U16] = MK_CASTS_FROM(u16),
+      [MK_TYPE_U32] = MK_CASTS_FROM(u32),
+      [MK_TYPE_U64] = MK_CASTS_FROM(u64),
+      [MK_TYPE_BOOL] = MK_CASTS_FROM(truth),
+    },
+  .compare =
+    {
+      [MK_COMPARE_EQUAL] = MK_COMPARES_OF(equal, equal_truth),
+      // bool is not ordered; what stands there orders its bytes.
+      [MK_COMPARE_LESS] = MK_COMPARES_OF(less, less_u8),
+      [MK_COMPARE_LESS_OR_EQUAL] = MK_COMPARES_OF(less_or_equal, less_or_equal_u8),
+    },
+  .plain =
+    {
+      [MK_PLAIN_F64] = plain_tile_f64,
+      [MK_PLAIN_U8] = plain_tile_u8,
+      [MK_PLAIN_U16] = plain_tile_u16,
+      [MK_PLAIN_U32] = plain_tile_u32,
+      [MK_PLAIN_U64] = plain_tile_u64,
+    },
+  .plain_bytes = 2 * MK_VECTOR_BYTES,
 };

@@ -80,11 +80,17 @@ package struct GatherElements: Operator {
     let indices = try inputs.required(1, { $0 == .int64 || $0 == .int32 }, "int32 or int64")
     let axis = try Shape.normalizedAxis(
       self.axis, rank: data.rank, operatorName: "GatherElements")
-    let offsets = try Indices.elementOffsets(
-      indices, data.shape, axis: axis, operatorName: "GatherElements", context)
+    try Indices.checkElements(indices, data.shape, axis: axis, operatorName: "GatherElements")
     let output = try context.output(0, data.dtype, indices.shape)
-    Gathering.slices(
-      try context.contiguous(data), atOffsets: offsets, slice: 1, into: output, context.workspace)
+    let wanted = try context.contiguous(indices)
+    let fault = Gathering.elements(
+      try context.contiguous(data), axis: axis, indices: wanted, into: output, context.workspace)
+    if let fault {
+      let index =
+        wanted.dtype == .int64
+        ? Int(wanted.typed(Int64.self)[fault]) : Int(wanted.typed(Int32.self)[fault])
+      throw Indices.outOfRange(index, data.shape[axis], axis: axis, "GatherElements")
+    }
     context.deliver(output)
   }
 }

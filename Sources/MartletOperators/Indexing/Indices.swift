@@ -10,13 +10,15 @@ enum Indices {
   ) throws(MartletError) -> [Int] {
     try context.checkRoom(indices.count, operatorName)
     var values = SmallTensors.integers(indices)
-    for position in values.indices {
-      let index = values[position]
-      guard index >= -bound, index < bound else {
-        throw outOfRange(index, bound, axis: axis, operatorName)
+    let fault = values.withUnsafeMutableBufferPointer { values -> Int? in
+      for position in values.indices {
+        let index = values[position]
+        guard index >= -bound, index < bound else { return index }
+        if index < 0 { values[position] = index + bound }
       }
-      if index < 0 { values[position] = index + bound }
+      return nil
     }
+    if let fault { throw outOfRange(fault, bound, axis: axis, operatorName) }
     return values
   }
 
@@ -30,11 +32,11 @@ enum Indices {
       actual: "\(index)")
   }
 
-  /// For each element of `indices` along `axis` of data: the offset in elements of contiguous data
-  /// at the same place on the other axes (GatherElements, ScatterElements).
-  static func elementOffsets(
-    _ indices: Tensor, _ dataShape: [Int], axis: Int, operatorName: String, _ context: RunContext
-  ) throws(MartletError) -> [Int] {
+  /// Throws unless `indices` fits data of this shape in all axes but one (GatherElements,
+  /// ScatterElements).
+  static func checkElements(
+    _ indices: Tensor, _ dataShape: [Int], axis: Int, operatorName: String
+  ) throws(MartletError) {
     guard indices.rank == dataShape.count else {
       throw .shape(
         operatorName, "indices and data differ in rank", expected: "rank \(dataShape.count)",
@@ -46,21 +48,33 @@ enum Indices {
         operatorName, "indices reach beyond data", expected: "at most \(Shape.text(dataShape))",
         actual: Shape.text(indices.shape), input: "indices")
     }
+  }
+
+  /// For each element of `indices` along `axis` of data: the offset in elements of contiguous data
+  /// at the same place on the other axes.
+  static func elementOffsets(
+    _ indices: Tensor, _ dataShape: [Int], axis: Int, operatorName: String, _ context: RunContext
+  ) throws(MartletError) -> [Int] {
+    try checkElements(indices, dataShape, axis: axis, operatorName: operatorName)
     var offsets = try normalized(
       indices, bound: dataShape[axis], axis: axis, operatorName: operatorName, context)
     let strides = Shape.contiguousStrides(dataShape)
-    var position = [Int](repeating: 0, count: dataShape.count)
-    // The part of the offset that the other axes give, kept up to date as in an odometer.
-    var base = 0
-    for element in offsets.indices {
-      offsets[element] = offsets[element] * strides[axis] + base
-      for other in position.indices.reversed() {
-        let step = other == axis ? 0 : strides[other]
-        position[other] += 1
-        base += step
-        if position[other] < indices.shape[other] { break }
-        base -= step * indices.shape[other]
-        position[other] = 0
+    let columns = indices.shape.last ?? 1
+    let step = axis == dataShape.count - 1 ? 0 : 1
+    let stride = strides[axis]
+    offsets.withUnsafeMutableBufferPointer { offsets in
+      var element = 0
+      while element < offsets.count {
+        // Where the row begins, without what the axis adds.
+        var (rest, base) = (element / columns, 0)
+        for other in dataShape.indices.dropLast().reversed() {
+          if other != axis { base += rest % indices.shape[other] * strides[other] }
+          rest /= indices.shape[other]
+        }
+        for i in 0..<columns {
+          offsets[element + i] = offsets[element + i] &* stride &+ base &+ i &* step
+        }
+        element += columns
       }
     }
     return offsets
@@ -95,17 +109,28 @@ enum Indices {
     let batchSize = dataShape[batchDims...].reduce(1, *)
     var offsets: [Int] = []
     offsets.reserveCapacity(vectors)
-    for vector in 0..<vectors {
-      var offset = batches > 0 ? vector / max(vectors / batches, 1) * batchSize : 0
-      for level in 0..<depth {
-        let axis = batchDims + level
-        let (bound, index) = (dataShape[axis], values[vector * depth + level])
-        guard index >= -bound, index < bound else {
-          throw outOfRange(index, bound, axis: axis, operatorName)
+    let perBatch = max(vectors / max(batches, 1), 1)
+    var fault: (index: Int, axis: Int)?
+    values.withUnsafeBufferPointer { values in
+      var (inBatch, start) = (0, 0)
+      for vector in 0..<vectors {
+        var offset = start
+        for level in 0..<depth {
+          let axis = batchDims + level
+          let (bound, index) = (dataShape[axis], values[vector * depth + level])
+          guard index >= -bound, index < bound else {
+            fault = (index, axis)
+            return
+          }
+          offset += (index < 0 ? index + bound : index) * strides[axis]
         }
-        offset += (index < 0 ? index + bound : index) * strides[axis]
+        offsets.append(offset)
+        inBatch += 1
+        if inBatch == perBatch { (inBatch, start) = (0, start + batchSize) }
       }
-      offsets.append(offset)
+    }
+    if let fault {
+      throw outOfRange(fault.index, dataShape[fault.axis], axis: fault.axis, operatorName)
     }
     return (offsets, Array(dataShape[(batchDims + depth)...]))
   }

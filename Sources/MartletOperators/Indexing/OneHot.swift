@@ -111,13 +111,19 @@ package struct Compress: Operator {
         actual: Shape.text(condition.shape), input: "condition")
     }
     try context.checkRoom(condition.count, "Compress")
-    let kept = SmallTensors.integers(condition).enumerated().filter { $0.element != 0 }
+    let flags = try context.contiguous(condition).typed(UInt8.self)
+    let kept = [Int](unsafeUninitializedCapacity: condition.count) { buffer, count in
+      for index in buffer.indices {
+        buffer[count] = index
+        count += flags[index] == 0 ? 0 : 1
+      }
+    }
     var shape = input.shape
     shape[axis] = kept.count
     let output = try context.output(0, input.dtype, shape)
     Gathering.slices(
       input, outer: shape[..<axis].reduce(1, *), extent: input.shape[axis],
-      inner: shape[(axis + 1)...].reduce(1, *), indices: kept.map(\.offset), into: output,
+      inner: shape[(axis + 1)...].reduce(1, *), indices: kept, into: output,
       context.workspace)
     context.deliver(output)
   }

@@ -44,6 +44,36 @@ import Testing
     #expect(batched == [2, 3, 4, 5])
   }
 
+  @Test(
+    "elements by every axis, of fewer places than data has, and put back where they came from",
+    arguments: [DType.int32, .int64], [DType.float32, .int8, .float64])
+  func axes(index: DType, dtype: DType) throws {
+    let (shape, places) = ([4, 5, 6], [3, 2, 5])
+    let x = try tensor((0..<120).map { Double($0) }, shape, dtype)
+    for axis in 0..<3 {
+      let picks = (0..<30).map { ($0 * 7 + axis) % shape[axis] - ($0 % 3 == 0 ? shape[axis] : 0) }
+      let indices = try tensor(picks.map { Double($0) }, places, index)
+      var offsets: [Int] = []
+      for (place, pick) in picks.enumerated() {
+        var at = [place / 10, place / 5 % 2, place % 5]
+        at[axis] = pick < 0 ? pick + shape[axis] : pick
+        offsets.append((at[0] * 5 + at[1]) * 6 + at[2])
+      }
+      let got = try values("GatherElements", [x, indices], ["axis": .int(axis - 3)])
+      #expect(got == offsets.map { Double($0) })
+      let updates = try tensor(offsets.map { Double(100 - $0) }, places, dtype)
+      let scattered = try values("ScatterElements", [x, indices, updates], ["axis": .int(axis)])
+      var expected = (0..<120).map { Double($0) }
+      for offset in offsets { expected[offset] = Double(100 - offset) }
+      #expect(scattered == expected)
+      let error = #expect(throws: MartletError.self) {
+        let bad = try tensor(picks.map { Double($0 == picks[17] ? 9 : $0) }, places, index)
+        return try run("GatherElements", [x, bad], ["axis": .int(axis)])
+      }
+      #expect(error?.message.contains("index 9 is out of range for axis \(axis)") == true)
+    }
+  }
+
   @Test("scatters replace or reduce, in order", arguments: [DType.float32, .int8, .bfloat16])
   func scatter(_ dtype: DType) throws {
     let x = try tensor([1, 2, 3, 4], nil, dtype)

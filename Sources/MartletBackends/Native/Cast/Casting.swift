@@ -72,7 +72,7 @@ package enum Casting {
         }
       }
     } else {
-      source.visit(SourceVisitor(count: count, src: src, source: source, dst: dst, target: target))
+      VectorKernels.chosen.cast(from: source, to: target)?(Int64(count), src, dst)
     }
   }
 
@@ -151,38 +151,5 @@ package enum Casting {
     if value != value { return 0 }
     if value >= Double(T.max) { return .max }
     return value <= Double(T.min) ? .min : T(value)
-  }
-}
-
-private struct SourceVisitor: ElementVisitor {
-  let count: Int
-  let src: UnsafeMutableRawPointer
-  let source: DType
-  let dst: UnsafeMutableRawPointer
-  let target: DType
-
-  func visit<S: Element>(_: S.Type) {
-    target.visit(
-      TargetVisitor<S>(
-        count: count, src: src.assumingMemoryBound(to: S.self), isFromBool: source == .bool,
-        dst: dst, target: target))
-  }
-}
-
-private struct TargetVisitor<S: Element>: ElementVisitor {
-  let count: Int
-  let src: UnsafePointer<S>
-  let isFromBool: Bool
-  let dst: UnsafeMutableRawPointer
-  let target: DType
-
-  @inline(__always)
-  func visit<D: Element>(_: D.Type) {
-    let out = dst.assumingMemoryBound(to: D.self)
-    if target == .bool || isFromBool {
-      for i in 0..<count { out[i] = src[i] == S.zero ? D.zero : D.one }
-    } else {
-      for i in 0..<count { out[i] = D(converting: src[i]) }
-    }
   }
 }

@@ -1,8 +1,20 @@
 import MartletCore
+import MartletKernels
 
 /// A comparison of two numbers of one dtype. NaN is unequal and unordered.
 package enum Comparison: Sendable {
   case equal, less, lessOrEqual, greater, greaterOrEqual
+
+  /// The kernel that computes it, and whether of the operands in the other order.
+  fileprivate var kernel: (index: Int, swaps: Bool) {
+    switch self {
+    case .equal: (MK_COMPARE_EQUAL, false)
+    case .less: (MK_COMPARE_LESS, false)
+    case .lessOrEqual: (MK_COMPARE_LESS_OR_EQUAL, false)
+    case .greater: (MK_COMPARE_LESS, true)
+    case .greaterOrEqual: (MK_COMPARE_LESS_OR_EQUAL, true)
+    }
+  }
 }
 
 /// A test of one floating-point number.
@@ -30,12 +42,17 @@ extension Elementwise {
     let size = xs.dtype.wholeByteCount
     let (xStep, yStep) = (loop.innerStrides[1] / size, loop.innerStrides[2] / size)
     let (xBase, yBase, base) = (xs.pointer, ys.pointer, dst.typed(UInt8.self))
-    let isBool = x.dtype == .bool
+    let function = comparison.kernel
+    guard let kernel = VectorKernels.chosen.compare(function.index, xs.dtype) else {
+      throw .dtype("comparison", "x", expected: "numbers", actual: x.dtype)
+    }
     loop.run(on: workspace.pool, grain: grain) { offsets, count in
-      xs.dtype.visit(
-        TypedComparison(
-          comparison: comparison, isBool: isBool, count: count, x: xBase + offsets[1],
-          xStep: xStep, y: yBase + offsets[2], yStep: yStep, dst: base + offsets[0]))
+      let (x, y) = (xBase + offsets[1], yBase + offsets[2])
+      if function.swaps {
+        kernel(Int64(count), y, Int64(yStep), x, Int64(xStep), base + offsets[0])
+      } else {
+        kernel(Int64(count), x, Int64(xStep), y, Int64(yStep), base + offsets[0])
+      }
     }
   }
 
@@ -50,13 +67,17 @@ extension Elementwise {
     let base = dst.typed(UInt8.self)
     loop.run(on: workspace.pool, grain: grain) { offsets, count in
       let (x, y, dst) = (xBase + offsets[1], yBase + offsets[2], base + offsets[0])
-      @inline(__always) func each(_ f: (Bool, Bool) -> Bool) {
-        for i in 0..<count { dst[i] = f(x[i &* xStep] != 0, y[i &* yStep] != 0) ? 1 : 0 }
+      @inline(__always) func each(_ f: (UInt8, UInt8) -> UInt8) {
+        if xStep == 1 && yStep == 1 {
+          for i in 0..<count { dst[i] = f(x[i] == 0 ? 0 : 1, y[i] == 0 ? 0 : 1) }
+        } else {
+          for i in 0..<count { dst[i] = f(x[i &* xStep] == 0 ? 0 : 1, y[i &* yStep] == 0 ? 0 : 1) }
+        }
       }
       switch function {
-      case .and: each { $0 && $1 }
-      case .or: each { $0 || $1 }
-      case .xor: each { $0 != $1 }
+      case .and: each { $0 & $1 }
+      case .or: each { $0 | $1 }
+      case .xor: each { $0 ^ $1 }
       }
     }
   }
@@ -68,7 +89,11 @@ extension Elementwise {
     let (from, to) = (src.typed(UInt8.self), dst.typed(UInt8.self))
     loop.run(on: workspace.pool, grain: grain) { offsets, count in
       let (x, dst) = (from + offsets[1], to + offsets[0])
-      for i in 0..<count { dst[i] = x[i &* step] == 0 ? 1 : 0 }
+      if step == 1 {
+        for i in 0..<count { dst[i] = x[i] == 0 ? 1 : 0 }
+      } else {
+        for i in 0..<count { dst[i] = x[i &* step] == 0 ? 1 : 0 }
+      }
     }
   }
 
@@ -110,7 +135,11 @@ extension Elementwise {
     _ dst: UnsafeMutablePointer<UInt8>
   ) {
     @inline(__always) func each(_ f: (T) -> Bool) {
-      for i in 0..<count { dst[i] = f(x[i &* step]) ? 1 : 0 }
+      if step == 1 {
+        for i in 0..<count { dst[i] = f(x[i]) ? 1 : 0 }
+      } else {
+        for i in 0..<count { dst[i] = f(x[i &* step]) ? 1 : 0 }
+      }
     }
     switch test {
     case .isNaN: each { $0 != $0 }
@@ -138,40 +167,6 @@ extension Elementwise {
   }
 }
 
-private struct TypedComparison: ElementVisitor {
-  let comparison: Comparison
-  let isBool: Bool
-  let count: Int
-  let x: UnsafeMutableRawPointer
-  let xStep: Int
-  let y: UnsafeMutableRawPointer
-  let yStep: Int
-  let dst: UnsafeMutablePointer<UInt8>
-
-  func visit<T: Element>(_: T.Type) {
-    let x = x.assumingMemoryBound(to: T.self)
-    let y = y.assumingMemoryBound(to: T.self)
-    @inline(__always) func each(_ f: (T, T) -> Bool) {
-      if xStep == 1 && yStep == 1 {
-        for i in 0..<count { dst[i] = f(x[i], y[i]) ? 1 : 0 }
-      } else {
-        for i in 0..<count { dst[i] = f(x[i &* xStep], y[i &* yStep]) ? 1 : 0 }
-      }
-    }
-    if isBool && comparison == .equal {
-      each { ($0 == T.zero) == ($1 == T.zero) }
-      return
-    }
-    switch comparison {
-    case .equal: each { $0 == $1 }
-    case .less: each { $0 < $1 }
-    case .lessOrEqual: each { $0 <= $1 }
-    case .greater: each { $0 > $1 }
-    case .greaterOrEqual: each { $0 >= $1 }
-    }
-  }
-}
-
 private struct BitNot: IntegerVisitor {
   let count: Int
   let src: UnsafeMutableRawPointer
@@ -182,7 +177,11 @@ private struct BitNot: IntegerVisitor {
     let src = src.assumingMemoryBound(to: T.self)
     let dst = dst.assumingMemoryBound(to: T.self)
     let step = step / MemoryLayout<T>.size
-    for i in 0..<count { dst[i] = ~src[i &* step] }
+    if step == 1 {
+      for i in 0..<count { dst[i] = ~src[i] }
+    } else {
+      for i in 0..<count { dst[i] = ~src[i &* step] }
+    }
   }
 }
 
@@ -200,6 +199,16 @@ private struct Selection: IntegerVisitor {
     let y = y.assumingMemoryBound(to: T.self)
     let dst = dst.assumingMemoryBound(to: T.self)
     let (cStep, xStep, yStep) = (strides[1], strides[2] / size, strides[3] / size)
-    for i in 0..<count { dst[i] = condition[i &* cStep] != 0 ? x[i &* xStep] : y[i &* yStep] }
+    if cStep == 1 && xStep == 1 && yStep == 1 {
+      for i in 0..<count { dst[i] = condition[i] != 0 ? x[i] : y[i] }
+    } else if cStep == 1 && xStep == 1 && yStep == 0 {
+      let other = y[0]
+      for i in 0..<count { dst[i] = condition[i] != 0 ? x[i] : other }
+    } else if cStep == 1 && xStep == 0 && yStep == 1 {
+      let other = x[0]
+      for i in 0..<count { dst[i] = condition[i] != 0 ? other : y[i] }
+    } else {
+      for i in 0..<count { dst[i] = condition[i &* cStep] != 0 ? x[i &* xStep] : y[i &* yStep] }
+    }
   }
 }

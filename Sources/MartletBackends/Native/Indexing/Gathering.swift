@@ -1,5 +1,6 @@
 import Glibc
 import MartletCore
+import Synchronization
 
 /// Reads at computed indices. Operators check the indices with `Indices` first.
 package enum Gathering {
@@ -39,6 +40,32 @@ package enum Gathering {
     }
   }
 
+  /// dst[..., i, ...] = src[..., indices[..., i, ...], ...] along `axis`: src, of any extents that are
+  /// no smaller elsewhere, indices (int32 or int64) and dst, of indices' shape, are contiguous.
+  ///
+  /// Gives the place of the first index outside -extent..<extent, if there is one; dst is then
+  /// not whole.
+  package static func elements(
+    _ src: Tensor, axis: Int, indices: Tensor, into dst: Tensor, _ workspace: Workspace
+  ) -> Int? {
+    let columns = indices.shape.last ?? 1
+    guard indices.count > 0 else { return nil }
+    let rows = indices.count / columns
+    let perChunk = max(1, (1 << 14) / columns)
+    let fault = Atomic<Int>(.max)
+    let strides = Shape.contiguousStrides(src.shape)
+    workspace.pool.parallelFor((rows + perChunk - 1) / perChunk) { chunk in
+      let range = chunk * perChunk..<min((chunk + 1) * perChunk, rows)
+      let gather = AxisGather(
+        rows: range, columns: columns, shape: indices.shape, strides: strides, axis: axis,
+        extent: src.shape[axis], indices: indices.pointer, isLong: indices.dtype == .int64,
+        src: src.pointer, dst: dst.pointer, fault: { fault.min($0, ordering: .relaxed) })
+      src.dtype.visitWidth(gather)
+    }
+    let first = fault.load(ordering: .relaxed)
+    return first == .max ? nil : first
+  }
+
   /// dst[position] = src at `offsets[position]`, offsets and slices of `slice` elements.
   package static func slices(
     _ src: Tensor, atOffsets offsets: [Int], slice: Int, into dst: Tensor, _ workspace: Workspace
@@ -47,9 +74,18 @@ package enum Gathering {
     let bytes = slice * size
     guard bytes > 0 else { return }
     let (from, to) = (src.pointer, dst.pointer)
-    let perChunk = max(1, grain / bytes)
+    let perChunk = max(1, grain / max(bytes, 4))
     offsets.withUnsafeBufferPointer { offsets in
       nonisolated(unsafe) let offsets = offsets
+      if slice == 1 {
+        workspace.pool.parallelFor((offsets.count + perChunk - 1) / perChunk) { chunk in
+          src.dtype.visitWidth(
+            OffsetGather(
+              range: chunk * perChunk..<min((chunk + 1) * perChunk, offsets.count),
+              offsets: offsets, src: from, dst: to))
+        }
+        return
+      }
       workspace.pool.parallelFor((offsets.count + perChunk - 1) / perChunk) { chunk in
         for row in chunk * perChunk..<min((chunk + 1) * perChunk, offsets.count) {
           memcpy(to + row * bytes, from + offsets[row] * size, bytes)
@@ -75,5 +111,71 @@ private struct ElementGather: IntegerVisitor {
         for i in 0..<count { out[i] = line[indices[i]] }
       }
     }
+  }
+}
+
+private struct OffsetGather: IntegerVisitor {
+  let range: Range<Int>
+  let offsets: UnsafeBufferPointer<Int>
+  let src: UnsafeMutableRawPointer
+  let dst: UnsafeMutableRawPointer
+
+  func visit<T: Element & FixedWidthInteger>(_: T.Type) {
+    let src = src.assumingMemoryBound(to: T.self)
+    let dst = dst.assumingMemoryBound(to: T.self)
+    for i in range { dst[i] = src[offsets[i]] }
+  }
+}
+
+/// Rows of GatherElements, a row being the last axis of the indices.
+private struct AxisGather: IntegerVisitor {
+  let rows: Range<Int>
+  let columns: Int
+  let shape: [Int]
+  /// Of the source.
+  let strides: [Int]
+  let axis: Int
+  let extent: Int
+  let indices: UnsafeMutableRawPointer
+  let isLong: Bool
+  let src: UnsafeMutableRawPointer
+  let dst: UnsafeMutableRawPointer
+  /// Told the places of indices out of range.
+  let fault: (Int) -> Void
+
+  func visit<T: Element & FixedWidthInteger>(_: T.Type) {
+    if isLong { gather(T.self, Int64.self) } else { gather(T.self, Int32.self) }
+  }
+
+  @inline(__always)
+  private func gather<T, I: FixedWidthInteger>(_: T.Type, _: I.Type) {
+    let stride = strides[axis]
+    let isLast = axis == shape.count - 1
+    for row in rows {
+      let wanted = indices.assumingMemoryBound(to: I.self) + row * columns
+      let out = dst.assumingMemoryBound(to: T.self) + row * columns
+      let line = src.assumingMemoryBound(to: T.self) + start(row)
+      for i in 0..<columns {
+        var index = Int(truncatingIfNeeded: wanted[i])
+        if index < 0 { index &+= extent }
+        guard UInt(bitPattern: index) < UInt(bitPattern: extent) else {
+          fault(row * columns + i)
+          return
+        }
+        out[i] = isLast ? line[index] : line[index &* stride &+ i]
+      }
+    }
+  }
+
+  /// Where row `row` lies in the source, at index 0 of the axis.
+  private func start(_ row: Int) -> Int {
+    var rest = row
+    var offset = 0
+    for other in shape.indices.dropLast().reversed() {
+      let place = rest % shape[other]
+      rest /= shape[other]
+      if other != axis { offset += place * strides[other] }
+    }
+    return offset
   }
 }

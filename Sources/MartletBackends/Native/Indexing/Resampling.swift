@@ -31,31 +31,32 @@ package enum Resampling {
     _ src: Tensor, outer: Int, extent: Int, inner: Int, _ taps: ResampleTaps, into dst: Tensor,
     _ workspace: Workspace
   ) {
-    let (from, to) = (src.pointer, dst.pointer)
+    if src.dtype == .float64 {
+      mix(taps.weights, src, outer, extent, inner, taps, into: dst, workspace)
+    } else {
+      mix(taps.weights.map { Float($0) }, src, outer, extent, inner, taps, into: dst, workspace)
+    }
+  }
+
+  @inline(__always)
+  private static func mix<T: RealElement>(
+    _ weights: [T], _ src: Tensor, _ outer: Int, _ extent: Int, _ inner: Int, _ taps: ResampleTaps,
+    into dst: Tensor, _ workspace: Workspace
+  ) {
     // Few elements per place are worth whole lines at a time; many, single places.
     let places = inner < 16 ? taps.count : 1
     let units = outer * taps.count / max(places, 1)
     let perChunk = max(1, (1 << 13) / max(inner * places, 1))
-    let starts = taps.starts
-    let (indices, weights) = (taps.indices, taps.weights)
-    workspace.pool.parallelFor((units + perChunk - 1) / perChunk) { chunk in
-      starts.withUnsafeBufferPointer { starts in
-        indices.withUnsafeBufferPointer { indices in
-          weights.withUnsafeBufferPointer { weights in
-            let mixer = Mixer(
-              extent: extent, inner: inner, count: taps.count, starts: starts, indices: indices,
-              weights: weights)
+    let (from, to) = (src.typed(T.self), dst.typed(T.self))
+    taps.starts.withUnsafeBufferPointer { starts in
+      taps.indices.withUnsafeBufferPointer { indices in
+        weights.withUnsafeBufferPointer { weights in
+          nonisolated(unsafe) let mixer = Mixer(
+            extent: extent, inner: inner, count: taps.count, starts: starts, indices: indices,
+            weights: weights, src: from, dst: to)
+          workspace.pool.parallelFor((units + perChunk - 1) / perChunk) { chunk in
             let first = chunk * perChunk * places
-            let range = first..<min(first + perChunk * places, outer * taps.count)
-            if src.dtype == .float64 {
-              mixer.run(
-                range, from.assumingMemoryBound(to: Double.self),
-                to.assumingMemoryBound(to: Double.self))
-            } else {
-              mixer.run(
-                range, from.assumingMemoryBound(to: Float.self),
-                to.assumingMemoryBound(to: Float.self))
-            }
+            mixer.run(first..<min(first + perChunk * places, outer * taps.count))
           }
         }
       }
@@ -106,30 +107,78 @@ extension Resampling {
 }
 
 /// The taps of an axis as buffers, for one thread.
-private struct Mixer {
+private struct Mixer<T: RealElement> {
   let extent: Int
   let inner: Int
   let count: Int
   let starts: UnsafeBufferPointer<Int>
   let indices: UnsafeBufferPointer<Int>
-  let weights: UnsafeBufferPointer<Double>
+  let weights: UnsafeBufferPointer<T>
+  let src: UnsafePointer<T>
+  let dst: UnsafeMutablePointer<T>
 
   /// Rows `range` of the result, a row being `inner` elements of one place.
-  func run<T: RealElement>(
-    _ range: Range<Int>, _ src: UnsafePointer<T>, _ dst: UnsafeMutablePointer<T>
-  ) {
+  @inline(__always)
+  func run(_ range: Range<Int>) {
     var (block, place) = range.lowerBound.quotientAndRemainder(dividingBy: max(count, 1))
-    for row in range {
+    var row = range.lowerBound
+    while row < range.upperBound {
       let lines = src + block * extent * inner
-      let out = dst + row * inner
-      for i in 0..<inner { out[i] = 0 }
-      for tap in starts[place]..<starts[place + 1] {
-        let weight = T(weights[tap])
-        let line = lines + indices[tap] * inner
-        for i in 0..<inner { out[i] += weight * line[i] }
+      let end = min(range.upperBound, row + count - place)
+      if inner == 1 {
+        mixLine(place..<place + (end - row), lines, dst + row)
+      } else {
+        for offset in 0..<end - row {
+          mixRow(
+            starts[place + offset]..<starts[place + offset + 1], lines, dst + (row + offset) * inner
+          )
+        }
       }
-      place += 1
-      if place == count { (block, place) = (block + 1, 0) }
+      row = end
+      (block, place) = (block + 1, 0)
+    }
+  }
+
+  /// Places of one line, an element each.
+  @inline(__always)
+  private func mixLine(
+    _ places: Range<Int>, _ line: UnsafePointer<T>, _ out: UnsafeMutablePointer<T>
+  ) {
+    var tap = starts[places.lowerBound]
+    for (index, place) in places.enumerated() {
+      let end = starts[place + 1]
+      var sum = T.zero
+      while tap < end {
+        sum += weights[tap] * line[indices[tap]]
+        tap += 1
+      }
+      out[index] = sum
+    }
+  }
+
+  /// One place of `inner` elements.
+  @inline(__always)
+  private func mixRow(
+    _ taps: Range<Int>, _ lines: UnsafePointer<T>, _ out: UnsafeMutablePointer<T>
+  ) {
+    var tap = taps.lowerBound
+    if taps.isEmpty {
+      for i in 0..<inner { out[i] = 0 }
+    } else if taps.count == 1 {
+      let (weight, line) = (weights[tap], lines + indices[tap] * inner)
+      for i in 0..<inner { out[i] = 0 + weight * line[i] }
+      return
+    } else {
+      // From 0, as if each tap were added by itself.
+      let (a, b) = (weights[tap], weights[tap + 1])
+      let (first, second) = (lines + indices[tap] * inner, lines + indices[tap + 1] * inner)
+      for i in 0..<inner { out[i] = (0 + a * first[i]) + b * second[i] }
+      tap += 2
+    }
+    while tap < taps.upperBound {
+      let (weight, line) = (weights[tap], lines + indices[tap] * inner)
+      for i in 0..<inner { out[i] += weight * line[i] }
+      tap += 1
     }
   }
 }

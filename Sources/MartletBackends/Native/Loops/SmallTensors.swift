@@ -7,6 +7,14 @@ package enum SmallTensors {
     var values: [Int] = []
     values.reserveCapacity(tensor.count)
     if tensor.dtype.isNarrow { return narrow(tensor).map { Casting.clamped($0) } }
+    let fits = tensor.dtype.isInteger && tensor.dtype != .uint64 || tensor.dtype == .bool
+    if fits, tensor.isContiguous, tensor.isAligned {
+      return [Int](unsafeUninitializedCapacity: tensor.count) { buffer, count in
+        guard let base = buffer.baseAddress else { return }
+        Casting.convert(tensor.count, tensor.pointer, tensor.dtype, base, .int64)
+        count = tensor.count
+      }
+    }
     forEach(tensor) { pointer in
       switch tensor.dtype {
       case .int64: values.append(Int(pointer.loadUnaligned(as: Int64.self)))

@@ -64,6 +64,17 @@ package struct PoolingProblem {
         job.dst = to.assumingMemoryBound(to: Float.self) + planes.lowerBound * output.count
         kernel(&job)
       }
+    } else if src.dtype == .float32, indices == nil, isMax, hasSlicesInAllWindows {
+      forEachItem { planes in
+        for plane in planes {
+          let source = UnsafePointer(from.assumingMemoryBound(to: Float.self)) + plane * input.count
+          let target = to.assumingMemoryBound(to: Float.self) + plane * output.count
+          if !maximumOfSlices(source, target) {
+            src.dtype.visit(
+              PlaneLoop(problem: self, plane: plane, src: from, dst: to, indices: nil))
+          }
+        }
+      }
     } else {
       let places = indices?.typed(Int64.self)
       forEachItem { planes in
@@ -96,6 +107,46 @@ package struct PoolingProblem {
 
   private var isPlanar: Bool {
     input.d == 1 && kernel.d == 1 && output.d == 1 && padding.d == 0 && paddingEnd.d == 0
+  }
+
+  /// Whether each window has a slice of the image in it.
+  private var hasSlicesInAllWindows: Bool {
+    (0..<output.d).allSatisfy { !slices($0).isEmpty }
+  }
+
+  /// The slices of the image that the windows at output slice `place` have in them.
+  private func slices(_ place: Int) -> [Int] {
+    let first = place * stride.d - padding.d
+    return (0..<kernel.d).map { first + $0 * dilation.d }.filter { $0 >= 0 && $0 < input.d }
+  }
+
+  /// The maximum over three axes: of each slice's windows first, then of those along the first axis. False,
+  /// with nothing done, where there is no memory for the slices' maxima.
+  private func maximumOfSlices(
+    _ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>
+  ) -> Bool {
+    let size = output.h * output.w
+    let (bytes, overflow) = (size * 4).multipliedReportingOverflow(by: input.d)
+    guard !overflow else { return false }
+    return ThreadScratch.withBytes(bytes, .item) { scratch in
+      let maxima = scratch.assumingMemoryBound(to: Float.self)
+      var job = planarJob
+      job.planes = Int64(input.d)
+      job.src = source
+      job.dst = maxima
+      VectorKernels.chosen.table.pool2d(&job)
+      let greater = VectorKernels.chosen.accumulate[MK_REDUCE_MAX]
+      for place in 0..<output.d {
+        let out = target + place * size
+        for (step, slice) in slices(place).enumerated() {
+          if step == 0 {
+            out.update(from: maxima + slice * size, count: size)
+          } else {
+            greater(Int64(size), maxima + slice * size, out)
+          }
+        }
+      }
+    }
   }
 
   private var planarJob: mk_pool2d {

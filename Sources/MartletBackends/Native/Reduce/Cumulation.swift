@@ -37,15 +37,17 @@ private struct Running: ElementVisitor {
       let out = dst.assumingMemoryBound(to: T.self) + block * extent * inner
       for step in 0..<extent {
         let line = (reverse ? extent - 1 - step : step) * inner
+        if step == 0 {
+          let first = isProduct ? T.one : T.zero
+          for i in 0..<inner { out[line + i] = exclusive ? first : values[line + i] }
+          continue
+        }
         let before = reverse ? line + inner : line - inner
-        for i in 0..<inner {
-          if step == 0 {
-            out[line + i] = exclusive ? (isProduct ? T.one : T.zero) : values[line + i]
-          } else {
-            let next = values[(exclusive ? before : line) + i]
-            out[line + i] =
-              isProduct ? T.product(out[before + i], next) : T.sum(out[before + i], next)
-          }
+        let (next, last, result) = (values + (exclusive ? before : line), out + before, out + line)
+        if isProduct {
+          for i in 0..<inner { result[i] = T.product(last[i], next[i]) }
+        } else {
+          for i in 0..<inner { result[i] = T.sum(last[i], next[i]) }
         }
       }
     }

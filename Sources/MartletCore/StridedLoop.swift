@@ -1,5 +1,3 @@
-import MartletCore
-
 /// Nested loops over up to four operands of one shape, merged to as few axes as their strides allow.
 ///
 /// Chunks of the loops run on the thread pool. A body computes each element from that element's
@@ -48,8 +46,9 @@ package struct StridedLoop {
   }
 
   /// Calls `body(offsets, n)` for runs of n elements along the innermost axis; `offsets` are the
-  /// bytes from each operand's base. About `grain` elements go to a thread at a time.
-  package func run(on pool: ThreadPool, grain: Int, _ body: (SIMD4<Int>, Int) -> Void) {
+  /// bytes from each operand's base. About `grain` elements go to a thread at a time; without a pool all
+  /// are the caller's.
+  package func run(on pool: ThreadPool?, grain: Int, _ body: (SIMD4<Int>, Int) -> Void) {
     guard count > 0 else { return }
     let inner = extents[extents.count - 1]
     let rows = count / inner
@@ -58,7 +57,7 @@ package struct StridedLoop {
       // Long runs are cut at multiples of 64 elements.
       let piece = (grain + 63) / 64 * 64
       let pieces = (inner + piece - 1) / piece
-      pool.parallelFor(rows * pieces) { unit in
+      parts(rows * pieces, of: pool) { unit in
         let start = unit % pieces * piece
         let row = unit / pieces
         walk(row..<row + 1, axes: extents.count - 1) { offsets in
@@ -67,7 +66,7 @@ package struct StridedLoop {
       }
     } else {
       let rowsPerChunk = max(1, grain / inner)
-      pool.parallelFor((rows + rowsPerChunk - 1) / rowsPerChunk) { chunk in
+      parts((rows + rowsPerChunk - 1) / rowsPerChunk, of: pool) { chunk in
         let first = chunk * rowsPerChunk
         walk(first..<min(first + rowsPerChunk, rows), axes: extents.count - 1) { offsets in
           body(offsets, inner)
@@ -78,7 +77,7 @@ package struct StridedLoop {
 
   /// Calls `body(offsets, rows, columns)` for blocks of the two innermost axes; a lone axis is one row.
   package func runBlocks(
-    on pool: ThreadPool, grain: Int, _ body: (SIMD4<Int>, Int, Int) -> Void
+    on pool: ThreadPool?, grain: Int, _ body: (SIMD4<Int>, Int, Int) -> Void
   ) {
     guard count > 0 else { return }
     let columns = extents[extents.count - 1]
@@ -94,7 +93,7 @@ package struct StridedLoop {
       // Rows in multiples of 16, so that tiles of a transposition stay whole.
       let piece = min(rows, (max(1, grain / columns) + 15) / 16 * 16)
       let pieces = (rows + piece - 1) / piece
-      pool.parallelFor(blocks * pieces) { unit in
+      parts(blocks * pieces, of: pool) { unit in
         let start = unit % pieces * piece
         let block = unit / pieces
         walk(block..<block + 1, axes: axes) { offsets in
@@ -103,11 +102,19 @@ package struct StridedLoop {
       }
     } else {
       let perChunk = max(1, grain / (rows * columns))
-      pool.parallelFor((blocks + perChunk - 1) / perChunk) { chunk in
+      parts((blocks + perChunk - 1) / perChunk, of: pool) { chunk in
         let first = chunk * perChunk
         walk(first..<min(first + perChunk, blocks), axes: axes) { body($0, rows, columns) }
       }
     }
+  }
+
+  private func parts(_ count: Int, of pool: ThreadPool?, _ body: (Int) -> Void) {
+    guard let pool else {
+      for index in 0..<count { body(index) }
+      return
+    }
+    pool.parallelFor(count, body)
   }
 
   /// Visits the positions `range` of the outermost `axes` axes in row-major order.
