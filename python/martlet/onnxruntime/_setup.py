@@ -22,7 +22,6 @@ _SHRINK = "memory.enable_memory_arena_shrinkage"
 
 # Entries that change results or where files are found, with the value that Martlet has anyway.
 _NOT_HONOURED = {
-    "session.set_denormal_as_zero": ("0", "denormal numbers are kept"),
     "session.model_external_initializers_file_folder_path": (
         "",
         "external data is read from the model's folder",
@@ -47,6 +46,8 @@ def load_arguments(options: SessionOptions) -> dict[str, Any]:
             raise failure(InvalidArgument, f"{MODE_KEY}: {error}") from error
     if options.graph_optimization_level == GraphOptimizationLevel.ORT_DISABLE_ALL:
         arguments["optimize"] = False
+    if entries.get("session.set_denormal_as_zero") == "1":
+        arguments["flush_denormals"] = True
     if options.use_per_session_threads:
         pool = _pool(options.intra_op_num_threads, entries.get(_AFFINITIES))
         if pool is not None:
