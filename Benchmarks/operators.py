@@ -1,4 +1,4 @@
-"""Time single operators at everyday shapes and dtypes beside ONNX Runtime, in turn, on one thread and on two.
+"""Time single operators at everyday shapes beside ONNX Runtime, in turn, on one and two threads.
 
 Usage: $(scripts/peers-env) Benchmarks/operators.py [--rounds N] [--only TEXT] [--all]
 
@@ -59,8 +59,12 @@ class Case:
             names.append("" if value is None else f"c{i}")
             if value is not None:
                 weights.append(numpy_helper.from_array(value, f"c{i}"))
-        outputs = 2 if self.op in ("TopK", "Split") else 3 if self.op == "DynamicQuantizeLinear" else 1
-        node = helper.make_node(self.op, names, [f"y{i}" for i in range(outputs)], **self.attributes)
+        outputs = (
+            2 if self.op in ("TopK", "Split") else 3 if self.op == "DynamicQuantizeLinear" else 1
+        )
+        node = helper.make_node(
+            self.op, names, [f"y{i}" for i in range(outputs)], **self.attributes
+        )
         inputs = [
             helper.make_tensor_value_info(
                 key, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape
@@ -77,10 +81,33 @@ class Case:
 def elementwise() -> list[Case]:
     positive = np.abs(IMAGE) + np.float32(0.1)
     unary = [
-        "Relu", "Sigmoid", "Tanh", "Exp", "Sqrt", "Abs", "Neg", "Erf", "Softplus", "Mish", "Elu",
-        "HardSwish", "HardSigmoid", "LeakyRelu", "Gelu", "Floor", "Round", "Sin", "Cos", "Atan",
-        "Reciprocal", "Sign", "Selu", "Celu", "Softsign", "ThresholdedRelu",
-    ]  # fmt: skip
+        "Relu",
+        "Sigmoid",
+        "Tanh",
+        "Exp",
+        "Sqrt",
+        "Abs",
+        "Neg",
+        "Erf",
+        "Softplus",
+        "Mish",
+        "Elu",
+        "HardSwish",
+        "HardSigmoid",
+        "LeakyRelu",
+        "Gelu",
+        "Floor",
+        "Round",
+        "Sin",
+        "Cos",
+        "Atan",
+        "Reciprocal",
+        "Sign",
+        "Selu",
+        "Celu",
+        "Softsign",
+        "ThresholdedRelu",
+    ]
     cases = [Case(op, IMAGE) for op in unary]
     cases += [Case("Log", positive), Case("Acos", positive % 1), Case("Asin", positive % 1)]
     channel = f32(64, 1, 1)
@@ -89,19 +116,35 @@ def elementwise() -> list[Case]:
     for op in ("Greater", "Less", "Equal", "GreaterOrEqual"):
         cases.append(Case(op, IMAGE, IMAGE[..., ::-1].copy()))
     cases += [
-        Case("Add", LONGS, LONGS), Case("Mul", LONGS, LONGS), Case("Equal", LONGS, LONGS),
+        Case("Add", LONGS, LONGS),
+        Case("Mul", LONGS, LONGS),
+        Case("Equal", LONGS, LONGS),
         Case("Add", IMAGE.astype(np.float16), IMAGE.astype(np.float16)),
-        Case("Mod", LONGS, constants=[ints(7)]), Case("Div", LONGS, constants=[ints(7)]),
+        Case("Mod", LONGS, constants=[ints(7)]),
+        Case("Div", LONGS, constants=[ints(7)]),
         Case("Clip", IMAGE, constants=[np.float32(0), np.float32(6)]),
-        Case("And", TRUTH, ~TRUTH), Case("Or", TRUTH, ~TRUTH), Case("Not", TRUTH),
-        Case("Where", TRUTH, IMAGE, IMAGE), Case("Where", TRUTH, constants=[np.float32(1), np.float32(0)]),
-        Case("IsNaN", IMAGE), Case("IsInf", IMAGE), Case("Sum", IMAGE, IMAGE, IMAGE),
-    ]  # fmt: skip
+        Case("And", TRUTH, ~TRUTH),
+        Case("Or", TRUTH, ~TRUTH),
+        Case("Not", TRUTH),
+        Case("Where", TRUTH, IMAGE, IMAGE),
+        Case("Where", TRUTH, constants=[np.float32(1), np.float32(0)]),
+        Case("IsNaN", IMAGE),
+        Case("IsInf", IMAGE),
+        Case("Sum", IMAGE, IMAGE, IMAGE),
+    ]
     for source, to in [
-        (TRUTH, "FLOAT"), (BYTES, "FLOAT"), (LONGS, "FLOAT"), (LONGS, "INT32"), (IMAGE, "INT64"),
-        (IMAGE, "UINT8"), (IMAGE, "FLOAT16"), (IMAGE.astype(np.float16), "FLOAT"), (IMAGE, "BOOL"),
-        (IMAGE, "DOUBLE"), (IMAGE.astype(np.int32), "INT64"),
-    ]:  # fmt: skip
+        (TRUTH, "FLOAT"),
+        (BYTES, "FLOAT"),
+        (LONGS, "FLOAT"),
+        (LONGS, "INT32"),
+        (IMAGE, "INT64"),
+        (IMAGE, "UINT8"),
+        (IMAGE, "FLOAT16"),
+        (IMAGE.astype(np.float16), "FLOAT"),
+        (IMAGE, "BOOL"),
+        (IMAGE, "DOUBLE"),
+        (IMAGE.astype(np.int32), "INT64"),
+    ]:
         cases.append(Case("Cast", source, name=f"to {to.lower()}", to=getattr(TensorProto, to)))
     return cases
 
@@ -124,39 +167,79 @@ def movement() -> list[Case]:
         Case("GatherElements", f32(64, 6400), RNG.integers(0, 6400, (64, 6400)), axis=1),
         Case("GatherND", f32(200, 200, 8), RNG.integers(0, 200, (20000, 2))),
         Case("ScatterND", f32(200, 200, 8), RNG.integers(0, 200, (20000, 2)), f32(20000, 8)),
-        Case("ScatterElements", f32(20000, 64), RNG.integers(0, 20000, (20000, 64)), f32(20000, 64),
-             name="add", axis=0, reduction="add"),
+        Case(
+            "ScatterElements",
+            f32(20000, 64),
+            RNG.integers(0, 20000, (20000, 64)),
+            f32(20000, 64),
+            name="add",
+            axis=0,
+            reduction="add",
+        ),
         Case("Compress", f32(400_000), RNG.random(400_000) > 0.5, axis=0),
-        Case("NonZero", TRUTH), Case("OneHot", RNG.integers(0, 1000, 512),
-             constants=[np.array(1000), np.array([0, 1], np.float32)]),
-        Case("DepthToSpace", IMAGE, blocksize=2), Case("SpaceToDepth", IMAGE, blocksize=2),
+        Case("NonZero", TRUTH),
+        Case(
+            "OneHot",
+            RNG.integers(0, 1000, 512),
+            constants=[np.array(1000), np.array([0, 1], np.float32)],
+        ),
+        Case("DepthToSpace", IMAGE, blocksize=2),
+        Case("SpaceToDepth", IMAGE, blocksize=2),
         Case("Trilu", f32(12, 256, 256)),
-    ]  # fmt: skip
+    ]
     pads = ints(0, 0, 1, 1, 0, 0, 1, 1)
-    cases += [Case("Pad", IMAGE, constants=[pads], name=m, mode=m) for m in ("constant", "edge", "reflect")]
+    cases += [
+        Case("Pad", IMAGE, constants=[pads], name=m, mode=m)
+        for m in ("constant", "edge", "reflect")
+    ]
     scales = np.array([1, 1, 2, 2], np.float32)
     for mode, transformation in [
-        ("linear", "half_pixel"), ("linear", "align_corners"), ("linear", "asymmetric"),
-        ("nearest", "asymmetric"), ("cubic", "half_pixel"),
-    ]:  # fmt: skip
-        cases.append(Case("Resize", IMAGE, constants=[None, scales], name=f"{mode} {transformation} x2",
-                          mode=mode, coordinate_transformation_mode=transformation,
-                          nearest_mode="floor"))  # fmt: skip
-    cases.append(Case("Resize", PHOTO, constants=[None, None, ints(1, 3, 640, 640)], name="linear to 640",
-                      mode="linear"))  # fmt: skip
+        ("linear", "half_pixel"),
+        ("linear", "align_corners"),
+        ("linear", "asymmetric"),
+        ("nearest", "asymmetric"),
+        ("cubic", "half_pixel"),
+    ]:
+        cases.append(
+            Case(
+                "Resize",
+                IMAGE,
+                constants=[None, scales],
+                name=f"{mode} {transformation} x2",
+                mode=mode,
+                coordinate_transformation_mode=transformation,
+                nearest_mode="floor",
+            )
+        )
+    cases.append(
+        Case(
+            "Resize",
+            PHOTO,
+            constants=[None, None, ints(1, 3, 640, 640)],
+            name="linear to 640",
+            mode="linear",
+        )
+    )
     return cases
 
 
 def reductions() -> list[Case]:
-    cases = [Case("ReduceMean", IMAGE, constants=[ints(*axes)], name=str(axes))
-             for axes in ([2, 3], [3], [2], [1])]  # fmt: skip
-    cases += [Case(op, IMAGE, constants=[ints(1)], name="[1]") for op in ("ReduceMax", "ReduceSum", "ReduceL2")]
+    cases = [
+        Case("ReduceMean", IMAGE, constants=[ints(*axes)], name=str(axes))
+        for axes in ([2, 3], [3], [2], [1])
+    ]
     cases += [
-        Case("ArgMax", SCORES, axis=1), Case("ArgMax", f32(80, 6625), axis=-1),
+        Case(op, IMAGE, constants=[ints(1)], name="[1]")
+        for op in ("ReduceMax", "ReduceSum", "ReduceL2")
+    ]
+    cases += [
+        Case("ArgMax", SCORES, axis=1),
+        Case("ArgMax", f32(80, 6625), axis=-1),
         Case("TopK", f32(512, 1000), constants=[ints(5)], name="5"),
         Case("TopK", f32(8400), constants=[ints(300)], name="300"),
         Case("CumSum", IMAGE, constants=[np.array(1)], name="axis 1"),
-        Case("Softmax", f32(12, 256, 256)), Case("LogSoftmax", f32(80, 6625)),
+        Case("Softmax", f32(12, 256, 256)),
+        Case("LogSoftmax", f32(80, 6625)),
         Case("Softmax", IMAGE, name="axis 1", axis=1),
         Case("LayerNormalization", TOKENS, constants=[f32(3072), f32(3072)]),
         Case("InstanceNormalization", IMAGE, constants=[f32(64), f32(64)]),
@@ -164,10 +247,11 @@ def reductions() -> list[Case]:
         Case("MaxPool", IMAGE, kernel_shape=[2, 2], strides=[2, 2]),
         Case("MaxPool", IMAGE, name="k5", kernel_shape=[5, 5], pads=[2] * 4),
         Case("AveragePool", IMAGE, kernel_shape=[2, 2], strides=[2, 2]),
-        Case("GlobalAveragePool", IMAGE), Case("GlobalMaxPool", IMAGE),
+        Case("GlobalAveragePool", IMAGE),
+        Case("GlobalMaxPool", IMAGE),
         Case("MaxPool", f32(1, 16, 48, 48, 48), kernel_shape=[2] * 3, strides=[2] * 3),
         Case("AveragePool", f32(1, 16, 48, 48, 48), kernel_shape=[2] * 3, strides=[2] * 3),
-    ]  # fmt: skip
+    ]
     return cases
 
 
@@ -176,11 +260,14 @@ def products() -> list[Case]:
     levels = RNG.integers(0, 255, (64, 256)).astype(np.uint8)
     zero, scale = np.array(128, np.uint8), np.float32(0.02)
     return [
-        Case("MatMul", doubles, doubles), Case("MatMul", numbers, numbers),
+        Case("MatMul", doubles, doubles),
+        Case("MatMul", numbers, numbers),
         Case("MatMul", f32(256, 768), constants=[f32(768, 768)]),
         Case("MatMul", f32(256, 768), f32(768, 768), name="fed"),
         Case("MatMul", f32(4096, 4, 4), f32(4096, 4, 4)),
-        Case("MatMul", f32(256, 768).astype(np.float16), constants=[f32(768, 768).astype(np.float16)]),
+        Case(
+            "MatMul", f32(256, 768).astype(np.float16), constants=[f32(768, 768).astype(np.float16)]
+        ),
         Case("Gemm", f32(64, 512), constants=[f32(512, 512), f32(512)]),
         Case("Conv", IMAGE, constants=[f32(64, 64, 3, 3)], pads=[1] * 4),
         Case("Conv", IMAGE, constants=[f32(64, 1, 3, 3)], name="depthwise", group=64, pads=[1] * 4),
@@ -188,13 +275,17 @@ def products() -> list[Case]:
         Case("Conv", f32(1, 8, 32, 32, 32), constants=[f32(16, 8, 3, 3, 3)], pads=[1] * 6),
         Case("ConvTranspose", IMAGE, constants=[f32(64, 32, 2, 2)], strides=[2, 2]),
         Case("Einsum", f32(8, 64, 64), f32(8, 64, 64), equation="bij,bjk->bik"),
-        Case("LSTM", f32(50, 1, 128), constants=[f32(1, 512, 128), f32(1, 512, 128)], hidden_size=128),
-        Case("GRU", f32(50, 1, 128), constants=[f32(1, 384, 128), f32(1, 384, 128)], hidden_size=128),
+        Case(
+            "LSTM", f32(50, 1, 128), constants=[f32(1, 512, 128), f32(1, 512, 128)], hidden_size=128
+        ),
+        Case(
+            "GRU", f32(50, 1, 128), constants=[f32(1, 384, 128), f32(1, 384, 128)], hidden_size=128
+        ),
         Case("QuantizeLinear", IMAGE, constants=[scale, zero]),
         Case("DequantizeLinear", levels, constants=[scale, zero]),
         Case("DynamicQuantizeLinear", IMAGE),
         Case("MatMulInteger", levels, constants=[levels.T.copy(), zero, zero]),
-    ]  # fmt: skip
+    ]
 
 
 def best(runs: list, rounds: int) -> list[float]:
