@@ -6,6 +6,8 @@ package struct OperatorID: Sendable, Hashable {
 
   /// The domain of Martlet's own operators.
   package static let martletDomain = "ai.martlet"
+  /// The domain of ONNX's operators of classical machine learning.
+  package static let machineLearningDomain = "ai.onnx.ml"
 
   /// The domain of ONNX Runtime's operators.
   package static let microsoftDomain = "com.microsoft"

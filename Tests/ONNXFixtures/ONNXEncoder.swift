@@ -61,6 +61,7 @@ package enum ONNXEncoder {
     case string(String)
     case ints([Int])
     case floats([Float])
+    case strings([String])
     case tensor(Message)
     case graph(Message)
   }
@@ -107,6 +108,9 @@ package enum ONNXEncoder {
       case .ints(let numbers):
         $0.integers(8, numbers)
         $0.integer(20, 7)
+      case .strings(let texts):
+        for text in texts { $0.string(9, text) }
+        $0.integer(20, 8)
       }
     }
   }
@@ -180,7 +184,8 @@ package enum ONNXEncoder {
   }
 
   package static func model(
-    _ graph: Message, opset: Int = 21, domains: [String] = [], functions: [Message] = []
+    _ graph: Message, opset: Int = 21, domains: [String] = [], version: Int = 1,
+    functions: [Message] = []
   ) -> [UInt8] {
     Message.build {
       $0.integer(1, 8)
@@ -192,7 +197,7 @@ package enum ONNXEncoder {
           8,
           Message.build {
             $0.string(1, domain)
-            $0.integer(2, 1)
+            $0.integer(2, version)
           })
       }
       for function in functions { $0.message(25, function) }

@@ -53,7 +53,7 @@ struct ONNXEntry: Sendable {
 ///
 /// Source: github.com/onnx/onnx, docs/Operators.md and docs/Changelog.md.
 enum ONNXTable {
-  static let all = onnx + microsoft
+  static let all = onnx + machineLearning + microsoft
 
   private static let onnx: [ONNXEntry] = [
     .same("Abs"),

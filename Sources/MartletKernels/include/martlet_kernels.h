@@ -649,6 +649,36 @@ void mk_copy_2d(int32_t size, int64_t n0, int64_t n1,
 // Reads `bytes` bytes, for their rate to be timed; returns a sum that depends on all whole 64 of them.
 uint64_t mk_read(const void *memory, int64_t bytes);
 
+// ---------------------------------------------------------------------------- trees
+
+// A node of a decision tree. From a branch a walk goes to `child` where x[feature] <= threshold, or
+// where x[feature] is no number and MK_TREE_NAN_FIRST is set; else to the node behind `child`. A leaf
+// has neither flag, is its own child, and has a feature that there is; its threshold may be its weight,
+// the bits above the flags are the caller's.
+enum { MK_TREE_BRANCH = 1, MK_TREE_NAN_FIRST = 2 };
+typedef struct mk_tree_node_f32 { float threshold; uint32_t feature, child, flags; } mk_tree_node_f32;
+typedef struct mk_tree_node_f64 { double threshold; uint32_t feature, child, flags; } mk_tree_node_f64;
+
+// The leaf that each row of x comes to. `nan`: whether a value may be no number; without it such a
+// value goes to the second child.
+void mk_tree_rows_f32(const mk_tree_node_f32 *nodes, uint32_t root, const float *x, int64_t row_stride,
+                      int64_t rows, bool nan, uint32_t *leaves);
+void mk_tree_rows_f64(const mk_tree_node_f64 *nodes, uint32_t root, const double *x, int64_t row_stride,
+                      int64_t rows, bool nan, uint32_t *leaves);
+// The leaf of each tree that one row comes to.
+void mk_tree_row_f32(const mk_tree_node_f32 *nodes, const uint32_t *roots, int64_t trees,
+                     const float *x, bool nan, uint32_t *leaves);
+void mk_tree_row_f64(const mk_tree_node_f64 *nodes, const uint32_t *roots, int64_t trees,
+                     const double *x, bool nan, uint32_t *leaves);
+// sums[i] += the threshold of leaf i; and `sum` with those of all leaves added, in their order.
+void mk_tree_add_f32(const mk_tree_node_f32 *nodes, const uint32_t *leaves, int64_t count, double *sums);
+void mk_tree_add_f64(const mk_tree_node_f64 *nodes, const uint32_t *leaves, int64_t count, double *sums);
+double mk_tree_sum_f32(const mk_tree_node_f32 *nodes, const uint32_t *leaves, int64_t count, double sum);
+double mk_tree_sum_f64(const mk_tree_node_f64 *nodes, const uint32_t *leaves, int64_t count, double sum);
+// Whether any of the values is no number.
+bool mk_tree_nan_f32(const float *x, int64_t row_stride, int64_t rows, int64_t columns);
+bool mk_tree_nan_f64(const double *x, int64_t row_stride, int64_t rows, int64_t columns);
+
 // ---------------------------------------------------------------------------- ISA table
 
 // CPU features, found by CPUID and XCR0 on x86, HWCAP on Arm: ROW(NAME, bit, name for people).

@@ -26,11 +26,19 @@ enum OperatorsPage {
 
     ## ONNX's operators
 
-    \(table(rows { $0.isEmpty }))
+    \(table(rows(of: "", "ai.onnx.preview")))
 
-    ## Other domains' operators
+    ## ONNX's operators of classical machine learning
 
-    \(table(rows { !$0.isEmpty }))
+    Of the domain `ai.onnx.ml`, versions 1 to 5.
+
+    \(table(rows(of: OperatorID.machineLearningDomain)))
+
+    ## ONNX Runtime's operators
+
+    Of the domain `com.microsoft`, version 1.
+
+    \(table(rows(of: OperatorID.microsoftDomain)))
 
     ## Martlet's own operators
 
@@ -57,14 +65,17 @@ enum OperatorsPage {
       .map { "| " + $0.joined(separator: " | ") + " |" }.joined(separator: "\n")
   }
 
-  private static func rows(_ isWanted: (String) -> Bool) -> [[String]] {
-    ONNXTable.all.filter { isWanted($0.op.domain) }.compactMap { entry in
+  private static func rows(of domains: String...) -> [[String]] {
+    ONNXTable.all.filter { domains.contains($0.op.domain) }.compactMap { entry in
       guard let schema = OperatorTable.lookup(entry.target)?.schema else { return nil }
       var notes: [String] = []
-      if entry.target != entry.op { notes.append("as \(entry.target)") }
+      if entry.target != entry.op {
+        let isNear = ["", entry.op.domain].contains(entry.target.domain)
+        notes.append("as \(isNear ? entry.target.name : entry.target.description)")
+      }
       if entry.isRewritten, entry.target == entry.op { notes.append("rewritten") }
       if !entry.refused.isEmpty { notes.append("refused: \(entry.refused)") }
-      return row(entry.op.description, schema, notes)
+      return row(domains.count == 1 ? entry.op.name : entry.op.description, schema, notes)
     }
   }
 
