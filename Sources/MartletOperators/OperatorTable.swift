@@ -207,6 +207,9 @@ package enum OperatorTable {
     MeanVarianceNormalization.self,
     RMSNormalization.self,
     Softmax.self,
+    // Losses
+    NegativeLogLikelihoodLoss.self,
+    SoftmaxCrossEntropyLoss.self,
     // Trees
     TreeEnsemble.self,
     TreeEnsembleClassifier.self,
@@ -238,6 +241,7 @@ package enum OperatorTable {
     ScatterElements.self,
     ScatterND.self,
     TensorScatter.self,
+    Unique.self,
     // Vision
     AffineGrid.self,
     Col2Im.self,

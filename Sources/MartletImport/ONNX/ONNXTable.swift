@@ -236,6 +236,7 @@ enum ONNXTable {
     .rewritten("Softmax", SoftmaxForms.convert),
     .same("Softplus"),
     .same("Softsign"),
+    .same("SoftmaxCrossEntropyLoss"),
     .same("SpaceToDepth"),
     .rewritten("Split", SplitForms.convert),
     .same("SplitToSequence"),
