@@ -130,7 +130,6 @@ package enum OperatorTable {
     Concat.self,
     CropAndResize.self,
     DepthToSpace.self,
-    Dropout.self,
     Expand.self,
     Flatten.self,
     Identity.self,
@@ -156,6 +155,7 @@ package enum OperatorTable {
     TfIdfVectorizer.self,
     // Random
     Bernoulli.self,
+    Dropout.self,
     Multinomial.self,
     RandomNormal.self,
     RandomNormalLike.self,

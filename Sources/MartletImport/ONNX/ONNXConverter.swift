@@ -346,7 +346,8 @@ struct ONNXConverter {
 
   mutating func note(missing operatorName: String, _ node: ImportedNode) {
     let domain = node.op.domain.isEmpty ? "ai.onnx" : node.op.domain
-    let what = "\(node.op.name) (domain \(domain), opset \(node.opset))"
+    let reason = domain == "ai.onnx.preview.training" ? "; operators of training are not run" : ""
+    let what = "\(node.op.name) (domain \(domain), opset \(node.opset)\(reason))"
     if noted.insert(what).inserted {
       missing.append((what, node.name, node.op.description))
     }

@@ -71,7 +71,7 @@ enum ONNXTable {
     .same("Attention"),
     .same("AveragePool", refusing: "more than 3 spatial axes"),
     .rewritten(
-      "BatchNormalization", refusing: "training mode, `spatial` = 0",
+      "BatchNormalization", refusing: "`spatial` = 0, saved_mean and saved_var before 14",
       BatchNormalizationForms.convert),
     .same("Bernoulli"),
     .same("BitCast"),
@@ -107,7 +107,7 @@ enum ONNXTable {
     .same("Det"),
     .rewritten("DFT", DFTForms.convert),
     .rewritten("Div", LegacyBroadcast.convert),
-    .rewritten("Dropout", refusing: "training with a ratio above 0", DropoutForms.convert),
+    .rewritten("Dropout", DropoutForms.convert),
     .same("DynamicQuantizeLinear"),
     .same("Einsum"),
     .same("Elu", dropping: "consumed_inputs"),

@@ -143,34 +143,3 @@ package struct Identity: Operator {
     context.deliver(inputs.value(0))
   }
 }
-
-/// The input itself, and a mask of all true: dropout at inference. Source: ONNX Dropout-22.
-package struct Dropout: Operator {
-  package static let schema = OperatorSchema(
-    name: "Dropout", inputs: ["data", "ratio", "training_mode"], requiredInputs: 1,
-    outputs: ["output", "mask"], attributes: ["seed": "unused at inference"],
-    traits: [.view(of: 0), .narrow(.carried)])
-  private let outputCount: Int
-
-  package init(_ node: OperatorNode) throws(MartletError) { outputCount = node.outputCount }
-
-  package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
-    let data = inputs.type(0) ?? .unknown()
-    let mask = ValueType(dtype: .bool, shape: data.shape)
-    return outputCount > 1 ? [data, mask] : [data]
-  }
-
-  package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
-    let data = try inputs.floatOrFloat8(0)
-    let ratio = inputs.optional(1) == nil ? 0.5 : try inputs.number(1)
-    if inputs.optional(2) != nil, try inputs.number(2) != 0, ratio != 0 {
-      throw MartletError(
-        .unsupported, "Dropout: training_mode with a ratio of \(ratio) is not supported",
-        operatorName: "Dropout", input: "training_mode", expected: "false", actual: "true")
-    }
-    guard outputCount > 1 else { return context.deliver(data) }
-    let mask = try context.output(1, .bool, data.shape)
-    Copying.fill(mask, with: try context.scalar(1, .bool), context.workspace)
-    context.deliver(data, mask)
-  }
-}

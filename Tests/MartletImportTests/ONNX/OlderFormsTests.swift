@@ -133,9 +133,8 @@ import Testing
     flag.typed(UInt8.self)[0] = 0
     #expect(try session.run([.floats([2], [1, 2]), flag])[0].floats == [1, 2])
     flag.typed(UInt8.self)[0] = 1
-    let error = martletError { _ = try session.run([.floats([2], [1, 2]), flag]) }
-    #expect(error?.code == .unsupported)
-    #expect(error?.node == "node")
+    let dropped = try session.run([.floats([2], [1, 2]), flag])[0].floats
+    #expect(zip(dropped, [Float(2), 4]).allSatisfy { $0 == 0 || $0 == $1 })
   }
 
   @Test("Cast to a type in words; Upsample by scales")
@@ -146,20 +145,77 @@ import Testing
     #expect(rows.floats == [1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6])
   }
 
-  @Test("training is unsupported, by node")
+  @Test("BatchNormalization before opset 14 trains where it gives running statistics")
   func training() throws {
-    let error = martletError {
+    let ones = ONNXEncoder.floats("w", [3], [1, 1, 1])
+    func model(_ outputs: [String]) -> Message {
+      ONNXEncoder.graph(
+        [
+          ONNXEncoder.node(
+            "BatchNormalization", ["x", "w", "w", "w", "w"], outputs, name: "node",
+            [("momentum", .float(0.5)), ("epsilon", .float(0))])
+        ],
+        inputs: [ONNXEncoder.value("x", 1, ["2", "3"])],
+        outputs: outputs.filter { !$0.isEmpty }.map { ONNXEncoder.value($0, 1, nil) },
+        initializers: [ones])
+    }
+    let session = try Model.load(
+      ONNXEncoder.model(model(["y", "mean", "var"]), opset: 8)
+    ).makeRun()
+    let results = try session.run([.floats([2, 3], [1, 2, 3, 3, 6, 9])])
+    #expect(results[0].floats == [0, 0, 0, 2, 2, 2])
+    #expect(results[1].floats == [1.5, 2.5, 3.5])
+    #expect(results[2].floats == [1, 2.5, 5])
+    let saved = martletError {
+      _ = try Model.load(ONNXEncoder.model(model(["y", "mean", "var", "s"]), opset: 8))
+    }
+    #expect(saved?.code == .unsupported && saved?.node == "node")
+    let planes = martletError {
       _ = try run("BatchNormalization", opset: 7, [("spatial", .int(0))])
     }
-    #expect(error?.code == .unsupported)
-    #expect(error?.node == "node")
-    let ones = ONNXEncoder.floats("w", [3], [1, 1, 1])
+    #expect(planes?.code == .unsupported && planes?.node == "node")
+  }
+
+  @Test("operators of training are refused by that name") func trainingOperators() {
     let graph = ONNXEncoder.graph(
-      [ONNXEncoder.node("BatchNormalization", ["x", "w", "w", "w", "w"], ["y", "mean"])],
-      inputs: [ONNXEncoder.value("x", 1, ["2", "3"])],
-      outputs: [ONNXEncoder.value("y", 1, nil)], initializers: [ones])
-    #expect(
-      martletError { _ = try Model.load(ONNXEncoder.model(graph, opset: 8)) }?.code == .unsupported)
+      [
+        ONNXEncoder.node(
+          "Momentum", ["x", "x", "x"], ["y"], name: "step", domain: "ai.onnx.preview.training")
+      ],
+      inputs: [ONNXEncoder.value("x", 1, ["2"])], outputs: [ONNXEncoder.value("y", 1, nil)])
+    let error = martletError { _ = try Model.load(ONNXEncoder.model(graph)) }
+    #expect(error?.code == .unsupported && error?.node == "step")
+    #expect(error?.message.contains("operators of training are not run") == true)
+  }
+
+  @Test("LabelEncoder-1 counts its strings, in both directions; LabelEncoder-2 takes first keys")
+  func labelEncoder() throws {
+    let domain = "ai.onnx.ml"
+    func int64s(_ values: [Int64]) throws -> Tensor {
+      let tensor = try Tensor(uninitialized: .int64, [values.count])
+      for (index, value) in values.enumerated() { tensor.typed(Int64.self)[index] = value }
+      return tensor
+    }
+    func labels(
+      _ version: Int, _ attributes: [(String, ONNXEncoder.Attribute)], _ type: Int, _ result: Int
+    ) throws -> Model {
+      let graph = ONNXEncoder.graph(
+        [ONNXEncoder.node("LabelEncoder", ["x"], ["y"], domain: domain, attributes)],
+        inputs: [ONNXEncoder.value("x", type, ["n"])],
+        outputs: [ONNXEncoder.value("y", result, nil)])
+      return try Model.load(ONNXEncoder.model(graph, domains: [domain], version: version))
+    }
+    let classes: [(String, ONNXEncoder.Attribute)] = [("classes_strings", .strings(["a", "b"]))]
+    let texts = try Tensor(strings: ["b", "c", "a"], [3])
+    let numbers = try labels(1, classes, 8, 7).makeRun().run([texts])[0]
+    #expect((0..<3).map { numbers.typed(Int64.self)[$0] } == [1, -1, 0])
+    let back = try labels(1, classes, 7, 8).makeRun().run([int64s([1, 5])])[0]
+    #expect(back.strings == ["b", "_Unused"])
+    let twice: [(String, ONNXEncoder.Attribute)] = [
+      ("keys_int64s", .ints([1, 1])), ("values_floats", .floats([0.5, 0.75])),
+    ]
+    #expect(try labels(2, twice, 7, 1).makeRun().run([int64s([1])])[0].floats == [0.5])
+    #expect(try labels(4, twice, 7, 1).makeRun().run([int64s([1])])[0].floats == [0.75])
   }
 
   @Test("If with a condition that is known takes its branch")

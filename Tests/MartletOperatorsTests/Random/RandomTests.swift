@@ -8,13 +8,14 @@ private let floats = [DType.float32, .float64, .float16, .bfloat16]
 
 @Suite struct RandomTests {
   private func made(
-    _ name: String, _ attributes: [String: AttributeValue], inputs: Int = 0
+    _ name: String, _ attributes: [String: AttributeValue], inputs: Int = 0, outputs: Int = 1
   ) throws -> any Operator {
     try OperatorTable.make(
       OperatorID(name),
       OperatorNode(
         attributes: Attributes(attributes, operatorName: name),
-        constants: [Tensor?](repeating: nil, count: inputs), inputCount: inputs, outputCount: 1))
+        constants: [Tensor?](repeating: nil, count: inputs), inputCount: inputs,
+        outputCount: outputs))
   }
 
   private func moments(_ values: [Double]) -> (mean: Double, deviation: Double) {
@@ -115,6 +116,33 @@ private let floats = [DType.float32, .float64, .float16, .bfloat16]
     #expect((2300...2700).contains(counts[1]))
     #expect(counts[2] == 10_000)
     #expect(result.values.allSatisfy { $0 == 0 || $0 == 1 })
+  }
+
+  @Test("Dropout in training drops as many as it is told, and scales the others", arguments: floats)
+  func dropout(dtype: DType) throws {
+    let list = (0..<30_000).map { (index: Int) -> Double in index % 3 == 0 ? Double.nan : 3 }
+    let x = try tensor(list, [30_000], dtype)
+    let training = try tensor([1], [], .bool)
+    let inputs = [x, try tensor([0.25], [], .float32), training]
+    let made = try made("Dropout", ["seed": .int(3)], inputs: 3, outputs: 2)
+    let results = try made.results(inputs, makeContext())
+    #expect(results[0].dtype == dtype && results[1].dtype == .bool)
+    let kept = results[1].values
+    #expect((22_000...23_000).contains(kept.filter { $0 == 1 }.count))
+    for (index, (value, isKept)) in zip(results[0].values, kept).enumerated() {
+      let expected = isKept == 0 ? 0 : index % 3 == 0 ? Double.nan : 4
+      if !agree([value], [expected], 1e-6) { Issue.record("\(value), not \(expected)") }
+    }
+    let again = try made.results(inputs, makeContext())
+    #expect(again[1].values != kept)
+    for ratio in [-0.5, 1, 1.5, .nan] {
+      let error = martletError {
+        _ = try run("Dropout", [x, tensor([ratio], []), training])
+      }
+      #expect(error?.code == .invalidArgument)
+    }
+    #expect(agree(try values("Dropout", [x, tensor([0], []), training]), x.values))
+    #expect(agree(try values("Dropout", [x, tensor([0.5], []), tensor([0], [], .bool)]), x.values))
   }
 
   @Test("Multinomial draws classes by the exponentials of its input") func multinomial() throws {

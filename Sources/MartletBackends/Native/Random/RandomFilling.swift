@@ -58,6 +58,15 @@ package enum RandomFilling {
     }
   }
 
+  /// The same with one probability for all.
+  package static func fill(
+    _ dst: Tensor, withOnesAt probability: Double, _ stream: Philox, on pool: ThreadPool
+  ) {
+    forEachStage(dst, on: pool) { start, buffer in
+      for i in buffer.indices { buffer[i] = stream.fraction(start + i) < probability ? 1 : 0 }
+    }
+  }
+
   /// The first of the contiguous float64 `values` that no probability is; nil where all lie in 0...1.
   package static func firstImprobable(_ values: Tensor) -> Double? {
     let source = UnsafeBufferPointer(start: values.typed(Double.self), count: values.count)

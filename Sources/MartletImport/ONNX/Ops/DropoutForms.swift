@@ -1,8 +1,8 @@
 import MartletCore
 import MartletOperators
 
-/// Dropout passes its input on; its mask, where asked for, is all true. Where only the run knows
-/// whether it is to train, the operator asks then.
+/// Dropout passes its input on; its mask, where asked for, is all true. Where it is to train, or only the
+/// run knows whether it is, the operator does it.
 enum DropoutForms {
   static func convert(_ converter: inout ONNXConverter, _ node: ImportedNode) throws(MartletError) {
     guard let input = node.input(0) else {
@@ -10,12 +10,8 @@ enum DropoutForms {
     }
     if let training = node.input(2) {
       guard let flag = converter.graph.values[training].constant, flag.dtype == .bool,
-        flag.count == 1
+        flag.count == 1, flag.typed(UInt8.self)[0] == 0
       else { return try converter.emit("Dropout", node.inputs, node.attributes, for: node) }
-      guard flag.typed(UInt8.self)[0] == 0 else {
-        throw node.error(
-          .unsupported, "training mode is not supported", input: "training_mode")
-      }
     }
     var data = node
     data.outputs = Array(node.outputs.prefix(1))
