@@ -41,7 +41,10 @@ package struct BatchNormalization: Operator {
       let (batchMean, batchVariance) = try statistics(channels, context)
       for (index, (old, new)) in [(mean, batchMean), (variance, batchVariance)].enumerated() {
         let type = try inputs.required(index + 3).dtype
-        let mixed = try context.scratch(old.dtype, old.shape)
+        let mixed =
+          type == old.dtype
+          ? try context.output(index + 1, type, old.shape)
+          : try context.scratch(old.dtype, old.shape)
         let rest = try context.scratch(old.dtype, old.shape)
         try Elementwise.unary(.affine(scale: momentum, offset: 0), old, into: mixed, workspace)
         try Elementwise.unary(.affine(scale: 1 - momentum, offset: 0), new, into: rest, workspace)

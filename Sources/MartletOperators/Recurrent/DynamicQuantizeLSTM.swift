@@ -7,8 +7,7 @@ import MartletCore
 /// As LSTM, but W [directions, input, 4·H] and R [directions, H, 4·H] are int8 or uint8, each with
 /// scales and zero points [directions] or [directions, 4·H]. A row's steps do not depend on the others
 /// beyond the range of X. Complexity: 2·steps·batch·4·H·(input + H) integer operations per direction.
-/// Source: com.microsoft DynamicQuantizeLSTM of ONNX Runtime 1.32, which quantises the states of some
-/// rows together.
+/// Source: com.microsoft DynamicQuantizeLSTM of ONNX Runtime 1.32.
 package struct DynamicQuantizeLSTM: PreparingOperator {
   package static let schema = OperatorSchema(
     name: "DynamicQuantizeLSTM", domain: OperatorID.microsoftDomain,

@@ -42,8 +42,8 @@ import Testing
       [3, 7, 2, 1, 6, 0], [5, 3, 2, 0, 2, 5, 4, 1], [1, 1, 2, 1, 1, 2],
     ]
     #expect(Array(result[1...]) == others)
-    let wide = try tensor([-1, 300, -70_000, 1 << 40, 0], nil, .int64)
-    #expect(try lists(wide)[0] == [-70_000, -1, 0, 300, 1 << 40])
+    let wide = try tensor([-1, 300, -70_000, 0x1p40, 0], nil, .int64)
+    #expect(try lists(wide)[0] == [-70_000, -1, 0, 300, 0x1p40])
     let large = try tensor([0, 1], nil, .uint64)
     large.typed(UInt64.self)[0] = .max
     #expect(try lists(large)[1] == [1, 0])
