@@ -26,7 +26,11 @@ package struct BatchNormalization: Operator {
     let x = inputs.type(0)
     let output = ValueType(dtype: x?.dtype, shape: x?.shape)
     guard isTraining else { return [output] }
-    return [output] + [inputs.type(3), inputs.type(4)].map { $0 ?? .unknown(x?.dtype) }
+    // As the inputs, but for what is known of their elements.
+    return [output]
+      + [inputs.type(3), inputs.type(4)].map {
+        ValueType(dtype: $0?.dtype ?? x?.dtype, shape: $0?.shape)
+      }
   }
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {

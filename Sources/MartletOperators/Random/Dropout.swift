@@ -19,7 +19,8 @@ package struct Dropout: Operator {
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
-    let data = inputs.type(0) ?? .unknown()
+    // Not what is known of the elements: a run that trains changes them.
+    let data = ValueType(dtype: inputs.type(0)?.dtype, shape: inputs.type(0)?.shape)
     let mask = ValueType(dtype: .bool, shape: data.shape)
     return outputCount > 1 ? [data, mask] : [data]
   }
