@@ -35,6 +35,9 @@ def test_node_case(name):
     elif name in EXPECTED:
         assert status == onnx_suite.UNSUPPORTED, f"{name} passes: take it out of {LIST.name}"
         assert EXPECTED[name] == onnx_suite.operator(CASES[name])
+    elif "needs a library of the system that is missing" in reason:
+        # Pictures are read by the system's libraries; martlet_platform.h says which.
+        pytest.skip(reason)
     else:
         assert status == onnx_suite.PASSED, f"{name} is not in {LIST.name}: {reason}"
 
