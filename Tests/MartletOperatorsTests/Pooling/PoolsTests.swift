@@ -69,6 +69,7 @@ import Testing
       seed = seed &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
       return Int(seed >> 33) % bound
     }
+    var compared = 0
     for _ in 0..<200 {
       let shape = [1, 2, 3 + next(5), 3 + next(5), 3 + next(20)]
       let count = shape.reduce(1, *)
@@ -83,7 +84,18 @@ import Testing
       let slow = try run("MaxPool", [tensor(values, shape, .float64)], attributes)[0]
       #expect(fast.shape == slow.shape)
       #expect(zip(fast.values, slow.values).allSatisfy { $0 == $1 || ($0.isNaN && $1.isNaN) })
+      compared += 1
     }
+    #expect(compared > 100)
+    // Nothing is walked where there is nothing, and no tap that is padding.
+    let nothing = try Tensor(uninitialized: .float32, [1, 0, 1 << 40, 4, 4])
+    let cube: [String: AttributeValue] = ["kernel_shape": .ints([2, 2, 2])]
+    #expect(try run("MaxPool", [nothing], cube)[0].count == 0)
+    let tall: [String: AttributeValue] = [
+      "kernel_shape": .ints([1 << 30, 1, 1]), "pads": .ints([1 << 29, 0, 0, 1 << 29, 0, 0]),
+      "strides": .ints([1 << 29, 1, 1]),
+    ]
+    #expect(try run("MaxPool", [iota([1, 1, 3, 1, 2])], tall)[0].values == [4, 5])
   }
 
   @Test("plane kernel and plain loops agree on 2-D windows")

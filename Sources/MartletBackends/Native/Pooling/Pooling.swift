@@ -41,7 +41,8 @@ package struct PoolingProblem {
   /// float; means and norms need f32 or f64). `indices`, int64 of dst's shape, receives where each maximum
   /// was found first, counted over all of src. NaN is the maximum of any window that has one.
   package func run(src: Tensor, dst: Tensor, indices: Tensor?, pool: ThreadPool) {
-    guard output.count > 0 else { return }  // of any number of planes
+    // Without planes, or places, the other extents may be more than there are bytes.
+    guard output.count > 0, planes > 0 else { return }
     let (from, to) = (src.pointer, dst.pointer)
     // In floating point: a window that is mostly padding may be larger than any memory.
     let work = Double(output.count) * Double(kernel.count)
@@ -111,13 +112,12 @@ package struct PoolingProblem {
 
   /// Whether each window has a slice of the image in it.
   private var hasSlicesInAllWindows: Bool {
-    (0..<output.d).allSatisfy { !slices($0).isEmpty }
+    (0..<output.d).allSatisfy { slices($0).count > 0 }
   }
 
   /// The slices of the image that the windows at output slice `place` have in them.
-  private func slices(_ place: Int) -> [Int] {
-    let first = place * stride.d - padding.d
-    return (0..<kernel.d).map { first + $0 * dilation.d }.filter { $0 >= 0 && $0 < input.d }
+  private func slices(_ place: Int) -> StrideTo<Int>.Elements {
+    Taps(place, input.d, kernel.d, stride.d, dilation.d, padding.d, paddingEnd.d).inside
   }
 
   /// The maximum over three axes: of each slice's windows first, then of those along the first axis. False,
@@ -241,25 +241,25 @@ private struct PlaneLoop: ElementVisitor {
     let d = index / p.input.w / p.input.h
     return plane * p.input.count + (w * p.input.h + h) * p.input.d + d
   }
+}
 
-  /// The taps of one axis at one output position.
-  private struct Taps {
-    /// Image coordinates of the taps inside the image.
-    let inside: StrideTo<Int>.Elements
-    /// Number of taps inside the declared padding.
-    let padded: Int
+/// The taps of one axis at one output position.
+private struct Taps {
+  /// Image coordinates of the taps inside the image.
+  let inside: StrideTo<Int>.Elements
+  /// Number of taps inside the declared padding.
+  let padded: Int
 
-    init(
-      _ output: Int, _ extent: Int, _ kernel: Int, _ stride: Int, _ dilation: Int, _ pad: Int,
-      _ padEnd: Int
-    ) {
-      let first = output * stride - pad
-      let skipped = first < 0 ? (-first + dilation - 1) / dilation : 0
-      let end = min(extent, first + (kernel - 1) * dilation + 1)
-      inside = StrideTo<Int>.Elements(from: first + skipped * dilation, to: end, by: dilation)
-      let paddedEnd = min(extent + padEnd, first + (kernel - 1) * dilation + 1)
-      padded = max(0, (paddedEnd - first + dilation - 1) / dilation)
-    }
+  init(
+    _ output: Int, _ extent: Int, _ kernel: Int, _ stride: Int, _ dilation: Int, _ pad: Int,
+    _ padEnd: Int
+  ) {
+    let first = output * stride - pad
+    let skipped = first < 0 ? (-first + dilation - 1) / dilation : 0
+    let end = min(extent, first + (kernel - 1) * dilation + 1)
+    inside = StrideTo<Int>.Elements(from: first + skipped * dilation, to: end, by: dilation)
+    let paddedEnd = min(extent + padEnd, first + (kernel - 1) * dilation + 1)
+    padded = max(0, (paddedEnd - first + dilation - 1) / dilation)
   }
 }
 
