@@ -35,6 +35,27 @@ struct KeyTable: Sendable {
       Dictionary(KeyTable.numbered(texts.map { TextKey($0) }), uniquingKeysWith: { $1 }))
   }
 
+  /// The keys of one of two attributes, `integers` or `texts`; throws unless one alone has some.
+  init(
+    _ attributes: Attributes, integers integerName: String, texts textName: String
+  ) throws(MartletError) {
+    let integers = try attributes.optionalInts(integerName) ?? []
+    let strings = try attributes.optionalStrings(textName) ?? []
+    guard integers.isEmpty != strings.isEmpty else {
+      let name = attributes.operatorName
+      throw MartletError(
+        .invalidArgument,
+        "\(name): expected keys in one of \(integerName) and \(textName), got \(integers.count) and \(strings.count)",
+        operatorName: name, input: textName, expected: "keys in one of them",
+        actual: "\(integers.count) and \(strings.count) keys")
+    }
+    if strings.isEmpty {
+      self.init(integers: integers.map { Int64($0) })
+    } else {
+      self.init(texts: try ClassLabels.texts(strings))
+    }
+  }
+
   /// The elements of a vector, of strings, integers or floats.
   init(_ tensor: Tensor) {
     if tensor.dtype == .string {

@@ -60,19 +60,8 @@ package struct DictVectorizer: Operator {
   private let vocabulary: KeyTable
 
   package init(_ node: OperatorNode) throws(MartletError) {
-    let integers = try node.attributes.optionalInts("int64_vocabulary") ?? []
-    let strings = try node.attributes.optionalStrings("string_vocabulary") ?? []
-    guard integers.isEmpty != strings.isEmpty else {
-      throw MartletError(
-        .invalidArgument,
-        "\(Self.schema.name): expected keys in one of int64_vocabulary and string_vocabulary, got \(integers.count) and \(strings.count)",
-        operatorName: Self.schema.name, input: "string_vocabulary",
-        expected: "keys in one of them", actual: "\(integers.count) and \(strings.count) keys")
-    }
-    vocabulary =
-      strings.isEmpty
-      ? KeyTable(integers: integers.map { Int64($0) })
-      : KeyTable(texts: try ClassLabels.texts(strings))
+    vocabulary = try KeyTable(
+      node.attributes, integers: "int64_vocabulary", texts: "string_vocabulary")
   }
 
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {

@@ -14,19 +14,7 @@ package struct OneHotEncoder: Operator {
   private let isLenient: Bool
 
   package init(_ node: OperatorNode) throws(MartletError) {
-    let integers = try node.attributes.optionalInts("cats_int64s") ?? []
-    let strings = try node.attributes.optionalStrings("cats_strings") ?? []
-    guard integers.isEmpty != strings.isEmpty else {
-      throw MartletError(
-        .invalidArgument,
-        "\(Self.schema.name): expected categories in one of cats_int64s and cats_strings, got \(integers.count) and \(strings.count)",
-        operatorName: Self.schema.name, input: "cats_int64s",
-        expected: "categories in one of them", actual: "\(integers.count) and \(strings.count)")
-    }
-    categories =
-      strings.isEmpty
-      ? KeyTable(integers: integers.map { Int64($0) })
-      : KeyTable(texts: try ClassLabels.texts(strings))
+    categories = try KeyTable(node.attributes, integers: "cats_int64s", texts: "cats_strings")
     isLenient = try node.attributes.bool("zeros", default: true)
   }
 

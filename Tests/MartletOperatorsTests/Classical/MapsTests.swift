@@ -73,6 +73,10 @@ import Testing
       #expect(result.tensor?.dtype == dtype)
     }
     let texts = try ["p", "q"].map { try Tensor(strings: [$0], []) }
+    for keys in [[:], words.merging(["int64_vocabulary": .ints([1])]) { $1 }] {
+      let error = martletError { _ = try run("DictVectorizer", map(ints([1]), texts), keys) }
+      #expect(error?.code == .invalidArgument && error?.expected == "keys in one of them")
+    }
     let numbers: [String: AttributeValue] = ["int64_vocabulary": .ints([3, 5, 1])]
     let result = try run("DictVectorizer", map(ints([1, 3]), texts), numbers)
     #expect(result.tensor?.strings == ["q", "", "p"])
