@@ -138,7 +138,7 @@ enum ONNXTable {
     .same("HardSwish"),
     .same("Identity"),
     .rewritten("If", IfForms.convert),
-    .same("ImageDecoder", refusing: "JPEG 2000, bitmaps in run lengths"),
+    .same("ImageDecoder", refusing: "JPEG 2000, compressed bitmaps"),
     .same("InstanceNormalization", dropping: "consumed_inputs"),
     .same("IsInf"),
     .same("IsNaN"),

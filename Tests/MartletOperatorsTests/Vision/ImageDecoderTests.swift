@@ -108,6 +108,10 @@ import Testing
       _ = try decode([0, 0, 0, 12, 0x6A, 0x50, 0x20, 0x20, 13, 10, 0x87, 10])
     }
     #expect(jpeg2000?.code == .unsupported && jpeg2000?.actual == "JPEG 2000")
+    var bitmap = [Int](repeating: 0, count: 54)
+    (bitmap[0], bitmap[1], bitmap[14], bitmap[30]) = (0x42, 0x4D, 40, 1)
+    let runLengths = martletError { _ = try decode(bitmap) }
+    #expect(runLengths?.code == .unsupported && runLengths?.actual == "compressed BMP")
     #expect(martletError { _ = try decode([1], "RGBA") }?.input == "pixel_format")
     let wrong = martletError { _ = try run("ImageDecoder", [iota([2, 2], .uint8)]) }
     #expect(wrong?.input == "encoded_stream" && wrong?.expected == "1")

@@ -1,5 +1,5 @@
-/// A Windows bitmap: 1 to 8 bits with a palette, 16 to 32 bits with or without masks. Run lengths are
-/// not read.
+/// A Windows bitmap that is not compressed: 1 to 8 bits with a palette, 16 to 32 bits with or without
+/// masks.
 ///
 /// Source: Microsoft, "Bitmap Storage" (BITMAPCOREHEADER to BITMAPV5HEADER).
 package struct BitmapPicture {

@@ -4,6 +4,7 @@ import MartletPlatform
 /// A picture in a file's bytes, in one of the formats that it may begin as.
 package enum PictureFormat: String, Sendable {
   case bmp = "BMP"
+  case compressedBMP = "compressed BMP"
   case pnm = "PNM"
   case png = "PNG"
   case jpeg = "JPEG"
@@ -29,7 +30,9 @@ package enum PictureFormat: String, Sendable {
     } else if begins([0, 0, 0, 0x0C, 0x6A, 0x50, 0x20, 0x20]) || begins([0xFF, 0x4F, 0xFF, 0x51]) {
       self = .jpeg2000
     } else if begins([0x42, 0x4D]) {
-      self = .bmp
+      // Run lengths of 8 and 4 bits, and JPEG or PNG inside.
+      let isCompressed = file.number(14, 4) != 12 && [1, 2, 4, 5].contains(file.number(30, 4))
+      self = isCompressed ? .compressedBMP : .bmp
     } else if file.byte(0) == 0x50, let kind = file.byte(1), (0x31...0x36).contains(kind) {
       self = .pnm
     } else {
@@ -45,7 +48,7 @@ package enum PictureFormat: String, Sendable {
     case .jpeg: ("libjpeg.so.62 or libjpeg.so.8", Int(MP_JPEG))
     case .tiff: ("libtiff.so.6", Int(MP_TIFF))
     case .webp: ("libwebp.so.7", Int(MP_WEBP))
-    case .bmp, .pnm, .jpeg2000: nil
+    case .bmp, .compressedBMP, .pnm, .jpeg2000: nil
     }
   }
 }
