@@ -208,6 +208,29 @@ def test_group_query_attention(packed):
         np.testing.assert_array_equal(alone, whole)
 
 
+def test_group_query_attention_of_normalised_heads():
+    # ONNX Runtime's CPU has it not: it is given queries and keys that are normalised.
+    random = np.random.default_rng(9)
+    for before, new in (([0, 0], 5), ([3, 6], 1)):
+        inputs = gqa(random, 2, new, before, max(before))
+        weights = [np.abs(floats(random, 16)) + np.float32(0.5) for _ in range(2)]
+        normalised = list(inputs)
+        for index, weight in enumerate(weights):
+            x = inputs[index].astype(np.float64).reshape(2, new, -1, 16)
+            x = x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6) * weight
+            normalised[index] = x.reshape(2, new, -1).astype(np.float32)
+        rotary = caches(random, 20, 8)
+        data, feeds = make_model(
+            "GroupQueryAttention", [*inputs, *rotary, *[None] * 5, *weights], ("y", "k", "v"),
+            "com.microsoft", do_rotary=1, **GQA,
+        )  # fmt: skip
+        expected, _ = run_both(
+            "GroupQueryAttention", [*normalised, *rotary], ("y", "k", "v"), do_rotary=1, **GQA
+        )
+        for want, got in zip(expected, run_martlet(data, feeds), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
 def test_group_query_attention_in_16_bits():
     random = np.random.default_rng(7)
     inputs = gqa(random, 1, 1, [6], 6)
