@@ -59,37 +59,36 @@ struct ResampleFilter: Sendable {
 
   var isNearest: Bool { if case .nearest = kind { true } else { false } }
 
-  /// The places of 0..<extent that make up the point x, the edge repeated beyond; weights sum to 1.
-  func taps(at x: Double, _ extent: Int, _ scale: Double) -> [(index: Int, weight: Double)] {
-    guard extent > 0, x.isFinite else { return [] }
-    if case .nearest(let rule) = kind {
-      let floor = x.rounded(.down)
-      let place: Double =
-        switch rule {
-        case .floor: floor
-        case .ceil: x.rounded(.up)
-        case .preferFloor: x - floor <= 0.5 ? floor : floor + 1
-        case .preferCeil: x - floor < 0.5 ? floor : floor + 1
-        }
-      return [(min(max(Casting.clamped(place), 0), extent - 1), 1)]
-    }
+  /// The place of 0..<extent nearest to the point x by the filter's rule.
+  func nearest(to x: ResizePoint, _ extent: Int) -> Int {
+    guard case .nearest(let rule) = kind else { return 0 }
+    let isUp =
+      switch rule {
+      case .floor: false
+      case .ceil: x.fraction > 0
+      case .preferFloor: x.fraction > 0.5
+      case .preferCeil: x.fraction >= 0.5
+      }
+    return min(max(Casting.clamped(isUp ? x.base + 1 : x.base), 0), extent - 1)
+  }
+
+  /// Adds to `taps` the places of 0..<extent that make up the point x, the edge repeated beyond; weights
+  /// sum to 1.
+  func append(_ x: ResizePoint, _ extent: Int, _ scale: Double, to taps: inout ResampleTaps) {
+    guard x.base.isFinite else { return taps.endPlace() }
     let stretch = stretch(scale)
-    let base = x.rounded(.down)
     let count = reach(scale)
     let left = Double(1 - count / 2)
-    var taps: [(index: Int, weight: Double)] = []
     var total = 0.0
     for step in 0..<count {
-      let place = base + left + Double(step)
-      let weight = self.weight((place - x) * stretch)
-      if weight == 0 || (excludesOutside && (place < 0 || place > Double(extent - 1))) { continue }
-      taps.append((min(max(Casting.clamped(place), 0), extent - 1), weight))
+      let offset = left + Double(step)
+      let place = x.base + offset
+      let weight = self.weight((offset - x.fraction) * stretch)
+      if excludesOutside && (place < 0 || place > Double(extent - 1)) { continue }
+      taps.append(min(max(Casting.clamped(place), 0), extent - 1), weight)
       total += weight
     }
-    if (antialias || excludesOutside) && total != 0 {
-      for index in taps.indices { taps[index].weight /= total }
-    }
-    return taps
+    taps.endPlace(dividingBy: (antialias || excludesOutside) && total != 0 ? total : 1)
   }
 
   /// How many places a point may be made up of: as many to either side, more where the filter widens

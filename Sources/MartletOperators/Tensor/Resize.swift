@@ -48,19 +48,19 @@ package struct Resize: Operator {
         try Shape.normalizedAxis(axis, rank: shape.count, operatorName: "Resize"))
     }
     let sizes = policy == "stretch" ? inputs.type(3)?.knownElements : nil
-    var scales: [Double]?
+    var scales: [ResizeScale]?
     if let constant = inputs.type(2)?.constant, constant.count == touched.count {
-      scales = SmallTensors.doubles(constant)
+      scales = ResizeScale.list(constant)
     }
     for (index, axis) in touched.enumerated() {
       if let sizes, index < sizes.count {
         shape[axis] = sizes[index]
       } else if let scales {
-        if scales[index] == 1 { continue }
+        if scales[index].value == 1 { continue }
         if case .known(let extent) = shape[axis] {
-          shape[axis] = .known(Casting.clamped((Double(extent) * scales[index]).rounded(.down)))
+          shape[axis] = .known(scales[index].times(extent))
         } else {
-          shape[axis] = Resize.scaled(shape[axis], scales[index])
+          shape[axis] = Resize.scaled(shape[axis], scales[index].value)
         }
       } else {
         shape[axis] = .unknown
@@ -97,28 +97,33 @@ package struct Resize: Operator {
       current = try context.converted(x, to: x.dtype == .float64 ? .float64 : .float32)
     }
     current = try context.contiguous(current)
+    var steps = changed[...]
+    if isNearest, changed.count >= 2, let columns = changed.last, columns.axis == x.rank - 1,
+      changed[changed.count - 2].axis == x.rank - 2
+    {
+      steps = changed.dropLast(2)
+      let rows = changed[changed.count - 2]
+      let next = try result(
+        of: current, [rows, columns], isLast: steps.isEmpty, dtype: x.dtype, context)
+      Gathering.grid(
+        current, outer: x.shape[..<rows.axis].reduce(1, *), height: rows.extent,
+        width: columns.extent, rows: rows.places(filter), columns: columns.places(filter),
+        into: next, context.workspace)
+      current = next
+    }
     // The last axis first: what it makes is smallest, and the later ones move whole rows.
-    for (step, axis) in changed.reversed().enumerated() {
-      var shape = current.shape
-      shape[axis.axis] = axis.size
-      _ = try Shape.byteCount(shape, current.dtype)
-      let isLast = step == changed.count - 1 && current.dtype == x.dtype
-      let next =
-        isLast
-        ? try context.output(0, x.dtype, shape) : try context.scratch(current.dtype, shape)
-      let outer = shape[..<axis.axis].reduce(1, *)
-      let inner = shape[(axis.axis + 1)...].reduce(1, *)
-      let (room, overflow) = axis.size.multipliedReportingOverflow(
-        by: filter.reach(axis.scale))
-      try context.checkRoom(overflow ? .max : room, "Resize")
-      let taps = axis.taps(filter)
+    for axis in steps.reversed() {
+      let isLast = axis.axis == steps.first?.axis
+      let next = try result(of: current, [axis], isLast: isLast, dtype: x.dtype, context)
+      let outer = current.shape[..<axis.axis].reduce(1, *)
+      let inner = current.shape[(axis.axis + 1)...].reduce(1, *)
       if isNearest {
         Gathering.slices(
-          current, outer: outer, extent: axis.extent, inner: inner, indices: taps.indices,
+          current, outer: outer, extent: axis.extent, inner: inner, indices: axis.places(filter),
           into: next, context.workspace)
       } else {
         Resampling.mix(
-          current, outer: outer, extent: axis.extent, inner: inner, taps, into: next,
+          current, outer: outer, extent: axis.extent, inner: inner, axis.taps(filter), into: next,
           context.workspace)
       }
       current = next
@@ -126,6 +131,23 @@ package struct Resize: Operator {
     try extrapolate(current, changed, context)
     if !isNearest { Resampling.settle(current, as: x.dtype, rounds: filter.antialias) }
     context.deliver(try context.finish(current, as: x.dtype))
+  }
+
+  /// Where `values` resized along `axes` go: output 0 if they are the last ones and of its type. Checks
+  /// that there is room to list the axes' places.
+  private func result(
+    of values: Tensor, _ axes: [ResizeAxis], isLast: Bool, dtype: DType, _ context: RunContext
+  ) throws(MartletError) -> Tensor {
+    var shape = values.shape
+    for axis in axes {
+      shape[axis.axis] = axis.size
+      let (room, overflow) = axis.size.multipliedReportingOverflow(
+        by: filter.reach(axis.scale.value))
+      try context.checkRoom(overflow ? .max : room, "Resize")
+    }
+    _ = try Shape.byteCount(shape, values.dtype)
+    return isLast && values.dtype == dtype
+      ? try context.output(0, dtype, shape) : try context.scratch(values.dtype, shape)
   }
 
   /// tf_crop_and_resize: places that lie outside on any axis get one value.
@@ -161,8 +183,6 @@ private struct ResizePlan {
         expected: "either scales or sizes, \(touched.count) numbers",
         actual: "\(given) scales and \(wanted) sizes")
     }
-    let scaleInput = given > 0 ? inputs.optional(2).map { SmallTensors.doubles($0) } : nil
-    let sizeInput = wanted > 0 ? inputs.optional(3).map { SmallTensors.integers($0) } : nil
     var roi = [Double]()
     if filter.coordinates == .tensorFlowCrop {
       let tensor = inputs.optional(1)
@@ -173,28 +193,29 @@ private struct ResizePlan {
       }
       roi = SmallTensors.doubles(tensor)
     }
-    var scales = scaleInput ?? []
-    var sizes = sizeInput ?? []
-    if let sizeInput {
-      scales = zip(sizeInput, touched).map { Double($0) / Double(x.shape[$1]) }
+    var scales: [ResizeScale]
+    var sizes: [Int]
+    if wanted > 0, let tensor = inputs.optional(3) {
+      sizes = SmallTensors.integers(tensor)
+      scales = zip(sizes, touched).map { ResizeScale($0, of: x.shape[$1]) }
       if policy != "stretch" {
-        let common = (policy == "not_larger" ? scales.min() : scales.max()) ?? 1
-        scales = touched.map { _ in common }
-        sizes = touched.map { Casting.clamped((common * Double(x.shape[$0]) + 0.5).rounded(.down)) }
+        let order: (ResizeScale, ResizeScale) -> Bool = { $0.value < $1.value }
+        let common = policy == "not_larger" ? scales.min(by: order) : scales.max(by: order)
+        scales = touched.map { _ in common ?? ResizeScale(1) }
+        sizes = zip(scales, touched).map { $0.timesRounded(x.shape[$1]) }
       }
     } else {
-      sizes = zip(scales, touched).map {
-        Casting.clamped(($0 * Double(x.shape[$1])).rounded(.down))
-      }
+      scales = inputs.optional(2).map { ResizeScale.list($0) } ?? []
+      sizes = zip(scales, touched).map { $0.times(x.shape[$1]) }
     }
     for (index, axis) in touched.enumerated() {
-      guard sizes[index] >= 0, sizes[index] < 1 << 31, scales[index] > 0 || x.shape[axis] == 0,
-        x.shape[axis] > 0 || sizes[index] == 0
+      guard sizes[index] >= 0, sizes[index] < 1 << 31,
+        scales[index].value > 0 || x.shape[axis] == 0, x.shape[axis] > 0 || sizes[index] == 0
       else {
         throw .shape(
           "Resize", "axis \(axis) of extent \(x.shape[axis]) cannot be resized",
           expected: "a positive scale and a size below 2^31",
-          actual: "scale \(scales[index]), size \(sizes[index])")
+          actual: "scale \(scales[index].value), size \(sizes[index])")
       }
       axes.append(
         ResizeAxis(
@@ -202,49 +223,5 @@ private struct ResizePlan {
           roi: roi.isEmpty ? (0, 1) : (roi[index], roi[touched.count + index]),
           coordinates: filter.coordinates))
     }
-  }
-}
-
-/// One axis of a resize.
-struct ResizeAxis {
-  let axis: Int
-  let extent: Int
-  let size: Int
-  let scale: Double
-  let roi: (start: Double, end: Double)
-  let coordinates: ResampleFilter.Coordinates
-
-  var isIdentity: Bool {
-    extent == size && scale == 1 && (coordinates != .tensorFlowCrop || roi == (0, 1))
-  }
-
-  /// Where place `place` of the result lies on the input's axis.
-  func origin(_ place: Int) -> Double {
-    let x = Double(place)
-    let length = scale * Double(extent)
-    switch coordinates {
-    case .asymmetric: return x / scale
-    case .alignCorners: return length == 1 ? 0 : x * Double(extent - 1) / (length - 1)
-    case .pytorchHalfPixel: return length == 1 ? -0.5 : (x + 0.5) / scale - 0.5
-    case .halfPixel: return (x + 0.5) / scale - 0.5
-    case .halfPixelSymmetric:
-      let offset = Double(extent) / 2 * (1 - Double(size) / length)
-      return offset + (x + 0.5) / scale - 0.5
-    case .tensorFlowCrop:
-      let span = (roi.end - roi.start) * Double(extent - 1)
-      let start = roi.start * Double(extent - 1)
-      return start + (length == 1 ? span / 2 : x * span / (length - 1))
-    }
-  }
-
-  func isOutside(_ place: Int) -> Bool {
-    let x = origin(place)
-    return !(x >= 0 && x <= Double(extent - 1))
-  }
-
-  func taps(_ filter: ResampleFilter) -> ResampleTaps {
-    var taps = ResampleTaps()
-    for place in 0..<size { taps.append(filter.taps(at: origin(place), extent, scale)) }
-    return taps
   }
 }

@@ -40,6 +40,24 @@ package enum Gathering {
     }
   }
 
+  /// dst[o, y, x] = src[o, rows[y], columns[x]], src [outer, height, width]: `slices` along the last two
+  /// axes at once. Neighbours in `rows` that are equal are gathered once.
+  package static func grid(
+    _ src: Tensor, outer: Int, height: Int, width: Int, rows: [Int], columns: [Int],
+    into dst: Tensor, _ workspace: Workspace
+  ) {
+    let lines = outer * rows.count
+    guard lines > 0, !columns.isEmpty else { return }
+    let (from, to) = (src.pointer, dst.pointer)
+    let perChunk = max(1, grain / 4 / columns.count)
+    workspace.pool.parallelFor((lines + perChunk - 1) / perChunk) { chunk in
+      src.dtype.visitWidth(
+        GridGather(
+          lines: chunk * perChunk..<min((chunk + 1) * perChunk, lines), height: height,
+          width: width, rows: rows, columns: columns, src: from, dst: to))
+    }
+  }
+
   /// dst[..., i, ...] = src[..., indices[..., i, ...], ...] along `axis`: src, of any extents that are
   /// no smaller elsewhere, indices (int32 or int64) and dst, of indices' shape, are contiguous.
   ///
@@ -109,6 +127,38 @@ private struct ElementGather: IntegerVisitor {
         let line = src.assumingMemoryBound(to: T.self) + block * extent
         let out = dst.assumingMemoryBound(to: T.self) + block * count
         for i in 0..<count { out[i] = line[indices[i]] }
+      }
+    }
+  }
+}
+
+/// Lines of a grid, a line being one row of one block.
+private struct GridGather: IntegerVisitor {
+  let lines: Range<Int>
+  let height: Int
+  let width: Int
+  let rows: [Int]
+  let columns: [Int]
+  let src: UnsafeMutableRawPointer
+  let dst: UnsafeMutableRawPointer
+
+  func visit<T: Element & FixedWidthInteger>(_: T.Type) {
+    let src = src.assumingMemoryBound(to: T.self)
+    let dst = dst.assumingMemoryBound(to: T.self)
+    let count = columns.count
+    var previous = -1
+    columns.withUnsafeBufferPointer { columns in
+      for line in lines {
+        let (block, y) = line.quotientAndRemainder(dividingBy: rows.count)
+        let source = block * height + rows[y]
+        let out = dst + line * count
+        if source == previous {
+          memcpy(out, out - count, count * MemoryLayout<T>.stride)
+          continue
+        }
+        previous = source
+        let from = src + source * width
+        for x in 0..<count { out[x] = from[columns[x]] }
       }
     }
   }

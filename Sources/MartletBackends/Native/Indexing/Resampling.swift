@@ -3,19 +3,30 @@ import MartletCore
 /// For each place of a resized axis: the places that it is mixed from, with their weights.
 package struct ResampleTaps: Sendable {
   /// Place j uses entries starts[j]..<starts[j + 1].
-  package var starts: [Int] = [0]
-  package var indices: [Int] = []
-  package var weights: [Double] = []
+  package private(set) var starts: [Int] = [0]
+  package private(set) var indices: [Int] = []
+  package private(set) var weights: [Double] = []
 
-  package init() {}
+  /// For `places` places, of about `reach` taps each.
+  package init(places: Int, reach: Int) {
+    starts.reserveCapacity(places + 1)
+    indices.reserveCapacity(places * reach)
+    weights.reserveCapacity(places * reach)
+  }
 
   package var count: Int { starts.count - 1 }
 
-  /// Adds a place mixed from `taps`.
-  package mutating func append(_ taps: [(index: Int, weight: Double)]) {
-    for tap in taps where tap.weight != 0 {
-      indices.append(tap.index)
-      weights.append(tap.weight)
+  /// Adds a tap to the place that is being mixed, unless it weighs nothing.
+  package mutating func append(_ index: Int, _ weight: Double) {
+    guard weight != 0 else { return }
+    indices.append(index)
+    weights.append(weight)
+  }
+
+  /// Ends the place that is being mixed, each weight of it divided by `total`.
+  package mutating func endPlace(dividingBy total: Double = 1) {
+    if total != 1 {
+      for tap in (starts.last ?? 0)..<weights.count { weights[tap] /= total }
     }
     starts.append(indices.count)
   }
