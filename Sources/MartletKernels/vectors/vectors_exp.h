@@ -62,7 +62,15 @@ MK_INLINE vf scale_by_power_of_two(vf v, vi n) {
   return v * power_of_two(half) * power_of_two(n - half);
 }
 
+// v * 2^n where both v and the result are normal: a shift of the exponent.
+MK_INLINE vf shift_exponent(vf v, vi n) { return (vf)((vi)v + (n << 23)); }
+
 MK_INLINE vf vf_exp(vf x) {
+  // Almost always nothing is near the ends (nor NaN), and the same bits come by a shorter way.
+  if (!vi_any(~(vf_abs(x) < 87.0f))) {
+    exponential e = exp_split(x);
+    return shift_exponent(1.0f + e.fraction, e.exponent);
+  }
   x = vf_at_most(vf_at_least(x, vf_splat(-104.0f)), vf_splat(89.0f));
   exponential e = exp_split(x);
   return scale_by_power_of_two(1.0f + e.fraction, e.exponent);
@@ -76,22 +84,15 @@ MK_INLINE vf vf_expm1_negative(vf x) {
   return vf_select(x == 0.0f, x, y);
 }
 
+// w = m / (m + 2) with m = e^2|x| - 1, which is good to the last bits near zero; from 10 on that is 1.
+// Below m = 1 it is (m - m w) / 2, to which w's own rounding adds less.
 MK_INLINE vf vf_tanh(vf x) {
-  vf t = vf_abs(x);
-  // |x| < 0.625: x + x^3 P(x^2)
-  vf s = t * t;
-  vf p = vf_splat(0x1.18e1d0p-9f);
-  p = vf_fma(p, s, vf_splat(-0x1.0bf4f8p-7f));
-  p = vf_fma(p, s, vf_splat(0x1.638b58p-6f));
-  p = vf_fma(p, s, vf_splat(-0x1.b9ee90p-5f));
-  p = vf_fma(p, s, vf_splat(0x1.111066p-3f));
-  p = vf_fma(p, s, vf_splat(-0x1.555554p-2f));
-  vf near = vf_fma(p, s * t, t);
-  // else 1 - 2 / (e^2x + 1); from 10 on that is 1
-  exponential e = exp_split(2.0f * vf_at_most(t, vf_splat(10.0f)));
+  exponential e = exp_split(2.0f * vf_at_most(vf_abs(x), vf_splat(10.0f)));
   vf scale = power_of_two(e.exponent);
-  vf far = 1.0f - 2.0f / vf_fma(e.fraction, scale, scale + 1.0f);
-  vf y = vf_select(t < 0.625f, near, far);
+  vf m = vf_fma(e.fraction, scale, scale - 1.0f);
+  vf w = m / (m + 2.0f);
+  vf h = 0.5f * m;
+  vf y = vf_select(m < 1.0f, vf_fma(-h, w, h), w);
   return (vf)((vi)y | vf_sign_bits(x));
 }
 
@@ -106,11 +107,25 @@ MK_INLINE vf times_sigmoid(vf v, vf z) {
   return v / vf_fma(t, e.fraction + power_of_two(-n), t) * power_of_two(n - e.exponent);
 }
 
-MK_INLINE vf vf_sigmoid(vf x) { return times_sigmoid(vf_splat(1.0f), x); }
+MK_INLINE vf vf_sigmoid(vf x) {
+  // Almost always no result is denormal (nor NaN).
+  if (!vi_any(~(x > -87.0f))) {
+    exponential e = exp_split(-vf_at_most(x, vf_splat(80.0f)));
+    vf t = power_of_two(e.exponent);
+    return 1.0f / vf_fma(t, e.fraction + power_of_two(-e.exponent), t);
+  }
+  return times_sigmoid(vf_splat(1.0f), x);
+}
 
 // x * sigmoid(x). Like the formula, -Inf gives NaN (the product with zero adds it).
 MK_INLINE vf vf_silu(vf x) {
   vf y = times_sigmoid(vf_at_least(x, vf_splat(-112.0f)), x);
+  return vf_fma(vf_at_most(x, vf_splat(0.0f)), vf_splat(0.0f), y);
+}
+
+// x * sigmoid(a x) for a > 0, -Inf as in silu.
+MK_INLINE vf vf_swish(vf x, vf a) {
+  vf y = times_sigmoid(vf_at_least(x, vf_splat(-112.0f) / a), a * x);
   return vf_fma(vf_at_most(x, vf_splat(0.0f)), vf_splat(0.0f), y);
 }
 
