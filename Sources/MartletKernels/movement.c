@@ -82,6 +82,21 @@ typedef uint16_t element_2 __attribute__((aligned(1), may_alias));
 typedef uint32_t element_4 __attribute__((aligned(1), may_alias));
 typedef uint64_t element_8 __attribute__((aligned(1), may_alias));
 
+// Transpositions to and from few interleaved channels: pixels of an image.
+#define DEFINE_NARROW(T, NAME, N)                                                                 \
+  static void interleave_##NAME##_##N(int64_t n, const char *src, int64_t src_stride, char *dst,  \
+                                      int64_t dst_stride) {                                       \
+    for (int64_t i = 0; i < n; i++, dst += dst_stride)                                            \
+      for (int64_t j = 0; j < N; j++)                                                             \
+        ((T *)dst)[j] = ((const T *)(src + j * src_stride))[i];                                   \
+  }                                                                                               \
+  static void separate_##NAME##_##N(int64_t n, const char *src, int64_t src_stride, char *dst,    \
+                                    int64_t dst_stride) {                                         \
+    for (int64_t j = 0; j < n; j++, src += src_stride)                                            \
+      for (int64_t i = 0; i < N; i++)                                                             \
+        ((T *)(dst + i * dst_stride))[j] = ((const T *)src)[i];                                   \
+  }
+
 #define DEFINE_COPY(T, NAME)                                                                      \
   /* src is contiguous along i, dst along j: one cache line of each stays in use per tile. */     \
   static void transpose_##NAME(int64_t n0, int64_t n1, const char *src, int64_t src_stride1,      \
@@ -124,10 +139,26 @@ typedef uint64_t element_8 __attribute__((aligned(1), may_alias));
     }                                                                                             \
   }
 
-DEFINE_COPY(uint8_t, 1)
-DEFINE_COPY(element_2, 2)
-DEFINE_COPY(element_4, 4)
-DEFINE_COPY(element_8, 8)
+#define DEFINE_COPIES(T, NAME)                                                                    \
+  DEFINE_COPY(T, NAME)                                                                            \
+  DEFINE_NARROW(T, NAME, 2)                                                                       \
+  DEFINE_NARROW(T, NAME, 3)                                                                       \
+  DEFINE_NARROW(T, NAME, 4)                                                                       \
+  static void turn_##NAME(int64_t n0, int64_t n1, const char *src, int64_t ss1, char *dst,        \
+                          int64_t ds0) {                                                          \
+    if (n1 == 2) interleave_##NAME##_2(n0, src, ss1, dst, ds0);                                   \
+    else if (n1 == 3) interleave_##NAME##_3(n0, src, ss1, dst, ds0);                              \
+    else if (n1 == 4 && SQUARE_##NAME != 4) interleave_##NAME##_4(n0, src, ss1, dst, ds0);                              \
+    else if (n0 == 2) separate_##NAME##_2(n1, src, ss1, dst, ds0);                                \
+    else if (n0 == 3) separate_##NAME##_3(n1, src, ss1, dst, ds0);                                \
+    else if (n0 == 4 && SQUARE_##NAME != 4) separate_##NAME##_4(n1, src, ss1, dst, ds0);                                \
+    else transpose_##NAME(n0, n1, src, ss1, dst, ds0);                                            \
+  }
+
+DEFINE_COPIES(uint8_t, 1)
+DEFINE_COPIES(element_2, 2)
+DEFINE_COPIES(element_4, 4)
+DEFINE_COPIES(element_8, 8)
 
 void mk_copy_2d(int32_t size, int64_t n0, int64_t n1, const void *src, int64_t ss0, int64_t ss1,
                 void *dst, int64_t ds0, int64_t ds1) {
@@ -139,19 +170,19 @@ void mk_copy_2d(int32_t size, int64_t n0, int64_t n1, const void *src, int64_t s
   bool is_transposition = ss0 == size && ds1 == size && n0 > 1;
   switch (size) {
     case 1:
-      if (is_transposition) transpose_1(n0, n1, src, ss1, dst, ds0);
+      if (is_transposition) turn_1(n0, n1, src, ss1, dst, ds0);
       else general_1(n0, n1, src, ss0, ss1, dst, ds0, ds1);
       break;
     case 2:
-      if (is_transposition) transpose_2(n0, n1, src, ss1, dst, ds0);
+      if (is_transposition) turn_2(n0, n1, src, ss1, dst, ds0);
       else general_2(n0, n1, src, ss0, ss1, dst, ds0, ds1);
       break;
     case 4:
-      if (is_transposition) transpose_4(n0, n1, src, ss1, dst, ds0);
+      if (is_transposition) turn_4(n0, n1, src, ss1, dst, ds0);
       else general_4(n0, n1, src, ss0, ss1, dst, ds0, ds1);
       break;
     default:
-      if (is_transposition) transpose_8(n0, n1, src, ss1, dst, ds0);
+      if (is_transposition) turn_8(n0, n1, src, ss1, dst, ds0);
       else general_8(n0, n1, src, ss0, ss1, dst, ds0, ds1);
   }
 }

@@ -18,24 +18,29 @@ package enum Padding {
     let size = src.dtype.wholeByteCount
     let runs = Padding.runs(last)
     let outer = Array(maps.dropLast())
-    let outerShape = outer.map(\.count)
-    let rows = outerShape.reduce(1, *)
-    let (from, to, value) = (src.pointer, dst.pointer, fill.pointer)
+    let rows = dst.count / last.count
+    let width = last.count * size
+    let constant = fill.bytes(repeated: last.count)
+    let (from, to) = (src.pointer, dst.pointer)
     let perChunk = max(1, (1 << 14) / last.count)
     workspace.pool.parallelFor((rows + perChunk - 1) / perChunk) { chunk in
-      for row in chunk * perChunk..<min((chunk + 1) * perChunk, rows) {
-        let target = to + row * last.count * size
-        guard let source = sourceRow(row, outer, src) else {
-          src.dtype.visitWidth(Fill(count: last.count, value: value, dst: target))
-          continue
-        }
-        for run in runs {
-          if run.source < 0 {
-            src.dtype.visitWidth(
-              Fill(count: run.count, value: value, dst: target + run.start * size))
-          } else {
-            memcpy(
-              target + run.start * size, from + (source + run.source) * size, run.count * size)
+      runs.withUnsafeBufferPointer { runs in
+        constant.withUnsafeBytes { constant in
+          guard let constant = constant.baseAddress else { return }
+          var places = RowPlaces(outer, src, from: chunk * perChunk)
+          for row in chunk * perChunk..<min((chunk + 1) * perChunk, rows) {
+            let target = to + row * width
+            if let source = places.next() {
+              for run in runs {
+                let bytes = run.count * size
+                memcpy(
+                  target + run.start * size,
+                  run.source < 0 ? constant : UnsafeRawPointer(from) + (source + run.source) * size,
+                  bytes)
+              }
+            } else {
+              memcpy(target, constant, width)
+            }
           }
         }
       }
@@ -64,21 +69,6 @@ package enum Padding {
       }
     }
     return runs
-  }
-
-  /// The element of src where row `row` of the result begins, or nil if it is all constant.
-  private static func sourceRow(_ row: Int, _ outer: [[Int]], _ src: Tensor) -> Int? {
-    var rest = row
-    var offset = 0
-    var step = src.shape[src.rank - 1]
-    for axis in outer.indices.reversed() {
-      let place = outer[axis][rest % outer[axis].count]
-      if place < 0 { return nil }
-      rest /= outer[axis].count
-      offset += place * step
-      step *= src.shape[axis]
-    }
-    return offset
   }
 
   /// dst = the matrices of src with zeros above (or below) their `k`-th diagonal; both contiguous.
@@ -111,13 +101,61 @@ package enum Padding {
   }
 }
 
-private struct Fill: IntegerVisitor {
-  let count: Int
-  let value: UnsafeMutableRawPointer
-  let dst: UnsafeMutableRawPointer
+extension Tensor {
+  /// The bytes of this scalar `count` times over.
+  fileprivate func bytes(repeated count: Int) -> [UInt8] {
+    let size = dtype.wholeByteCount
+    let scalar = UnsafeRawBufferPointer(start: pointer, count: size)
+    return [UInt8](unsafeUninitializedCapacity: count * size) { buffer, filled in
+      for index in 0..<count * size { buffer[index] = scalar[index % size] }
+      filled = count * size
+    }
+  }
+}
 
-  func visit<T: Element & FixedWidthInteger>(_: T.Type) {
-    let value = value.assumingMemoryBound(to: T.self).pointee
-    dst.assumingMemoryBound(to: T.self).update(repeating: value, count: count)
+/// Where rows of the result begin in the source, one after another: the last outer axis is walked, what
+/// is outside of it looked up anew.
+private struct RowPlaces {
+  private let outer: [[Int]]
+  private let shape: [Int]
+  private let map: [Int]
+  private var row: Int
+  private var place: Int
+  /// Of the axes outside; nil where they are all constant.
+  private var base: Int?
+
+  init(_ outer: [[Int]], _ src: Tensor, from row: Int) {
+    (self.outer, shape) = (outer, src.shape)
+    map = outer.last ?? [0]
+    self.row = row / max(map.count, 1)
+    place = row % max(map.count, 1)
+    base = nil
+    base = outside()
+  }
+
+  private func outside() -> Int? {
+    var (rest, offset) = (row, 0)
+    var step = shape.suffix(2).reduce(1, *)
+    for axis in outer.indices.dropLast().reversed() {
+      let place = outer[axis][rest % outer[axis].count]
+      if place < 0 { return nil }
+      rest /= outer[axis].count
+      offset += place * step
+      step *= shape[axis]
+    }
+    return offset
+  }
+
+  /// The element where the next row begins, or nil if it is all constant.
+  mutating func next() -> Int? {
+    if place == map.count {
+      place = 0
+      row += 1
+      base = outside()
+    }
+    place += 1
+    let index = map[place - 1]
+    guard let base, index >= 0 else { return nil }
+    return base + index * (shape.last ?? 1)
   }
 }
