@@ -37,6 +37,8 @@ static const struct {
   {MK_UNARY_GELU_TANH, "gelu, tanh form", gelu_tanh},
   {MK_UNARY_SOFTPLUS, "softplus", softplus},
   {MK_UNARY_ELU, "elu", elu},
+  {MK_UNARY_CELU, "celu", elu},
+  {MK_UNARY_SWISH, "swish", silu},
   {MK_UNARY_SIN, "sin", sin},
   {MK_UNARY_COS, "cos", cos},
   {MK_UNARY_MISH, "mish", mish},

@@ -69,6 +69,9 @@ static double unary(int op, double x, double a, double b) {
     case MK_UNARY_RELU: return x < 0 ? 0 : x;
     case MK_UNARY_LEAKY_RELU: return x < 0 ? a * x : x;
     case MK_UNARY_ELU: return x < 0 ? a * expm1(x) : x;
+    case MK_UNARY_SELU: return b * (x < 0 ? a * expm1(x) : x);
+    case MK_UNARY_CELU: return x < 0 ? a * expm1(x / a) : x;
+    case MK_UNARY_SWISH: return x * sigmoid(a * x);
     case MK_UNARY_CLAMP: return clamp(x, a, b);
     case MK_UNARY_HARD_SIGMOID: return clamp(a * x + b, 0, 1);
     case MK_UNARY_HARD_SWISH: return x * clamp(x / 6 + 0.5, 0, 1);
@@ -98,7 +101,7 @@ static const struct {
   [MK_UNARY_RECIPROCAL] = {"reciprocal", 0.5, 0},
   [MK_UNARY_EXP] = {"exp", 1.5, 0},
   [MK_UNARY_LOG] = {"log", 1.5, 0},
-  [MK_UNARY_TANH] = {"tanh", 1.5, 0},
+  [MK_UNARY_TANH] = {"tanh", 2, 0},
   [MK_UNARY_ERF] = {"erf", 1.5, 0},
   [MK_UNARY_SIGMOID] = {"sigmoid", 2, 0},
   [MK_UNARY_GELU] = {"gelu", 6, 1e-37},
@@ -107,6 +110,9 @@ static const struct {
   [MK_UNARY_RELU] = {"relu", 0, 0},
   [MK_UNARY_LEAKY_RELU] = {"leaky_relu", 0.5, 0},
   [MK_UNARY_ELU] = {"elu", 2, 0},
+  [MK_UNARY_SELU] = {"selu", 3, 0},
+  [MK_UNARY_CELU] = {"celu", 3, 0},
+  [MK_UNARY_SWISH] = {"swish", 3, 0},
   [MK_UNARY_CLAMP] = {"clamp", 0, 0},
   [MK_UNARY_HARD_SIGMOID] = {"hard_sigmoid", 2, 1.2e-7},
   [MK_UNARY_HARD_SWISH] = {"hard_swish", 3, 2.5e-7},
@@ -141,7 +147,7 @@ static void test_unary(int op) {
     // The published formulas multiply: -Inf times zero is NaN there, and either may be given.
     if (isinf(x[i]) && isnan(out[i]) &&
         (op == MK_UNARY_GELU || op == MK_UNARY_GELU_TANH || op == MK_UNARY_SILU ||
-         op == MK_UNARY_HARD_SWISH))
+         op == MK_UNARY_SWISH || op == MK_UNARY_HARD_SWISH))
       continue;
     if (fabs((double)out[i] - exact) <= unary_bounds[op].absolute) continue;
     const double error = ulps(out[i], exact);

@@ -58,6 +58,8 @@ struct MathCase: CustomTestStringConvertible, Sendable {
       $0 * sigmoid(2 * (2 / Double.pi).squareRoot() * ($0 + 0.044715 * $0 * $0 * $0))
     },
     MathCase("elu", MK_UNARY_ELU, bound: 2) { $0 < 0 ? expm1($0) : $0 },
+    MathCase("celu", MK_UNARY_CELU, bound: 2) { $0 < 0 ? expm1($0) : $0 },
+    MathCase("swish", MK_UNARY_SWISH, bound: 4) { $0 * sigmoid($0) },
     MathCase("sqrt", MK_UNARY_SQRT, bound: 0.5) { $0.squareRoot() },
     MathCase("reciprocal", MK_UNARY_RECIPROCAL, bound: 0.5) { 1 / $0 },
     MathCase("floor", MK_UNARY_FLOOR, bound: 0) { $0.rounded(.down) },

@@ -439,6 +439,9 @@ enum {
   MK_UNARY_SILU, MK_UNARY_RELU,
   MK_UNARY_LEAKY_RELU,  // a: slope
   MK_UNARY_ELU,         // a: alpha
+  MK_UNARY_SELU,        // a: alpha, b: gamma; gamma elu(x)
+  MK_UNARY_CELU,        // a: alpha > 0; x < 0 ? alpha (e^(x/alpha) - 1) : x
+  MK_UNARY_SWISH,       // a: alpha > 0; x sigmoid(alpha x)
   MK_UNARY_CLAMP,       // a: lo, b: hi; min(max(x, lo), hi), NaN kept
   MK_UNARY_HARD_SIGMOID,// a: alpha, b: beta; clamp(a x + b, 0, 1)
   MK_UNARY_HARD_SWISH,  // x * clamp(x/6 + 1/2, 0, 1)
@@ -592,6 +595,12 @@ typedef void (*mk_compare_fn)(int64_t n, const void *x, int64_t x_step, const vo
                               uint8_t *dst);
 enum { MK_COMPARE_EQUAL, MK_COMPARE_LESS, MK_COMPARE_LESS_OR_EQUAL, MK_COMPARE_COUNT };
 
+// Where along an axis the greatest (or least) float is, for n places at once: where src[i] comes before
+// best[i], both that and `at` are taken down. NaN comes before every number. By MK_EXTREME_...; `LAST`
+// takes what is equal too.
+typedef void (*mk_extreme_fn)(int64_t n, const float *src, float *best, int32_t *places, int32_t at);
+enum { MK_EXTREME_MAX, MK_EXTREME_MIN, MK_EXTREME_LAST_MAX, MK_EXTREME_LAST_MIN, MK_EXTREME_COUNT };
+
 // Every instruction set's table has every function, which VectorTablesTests proves.
 typedef struct mk_vector_table {
   mk_unary_fn _Nonnull unary[MK_UNARY_COUNT];
@@ -630,6 +639,7 @@ typedef struct mk_vector_table {
   // Conversions: [from][to]. Floats to integers as x86 processors convert them (docs/numerics.md).
   mk_cast_fn _Nonnull cast[MK_TYPE_COUNT][MK_TYPE_COUNT];
   mk_compare_fn _Nonnull compare[MK_COMPARE_COUNT][MK_TYPE_COUNT];
+  mk_extreme_fn _Nonnull extreme[MK_EXTREME_COUNT];
   mk_plain_fn _Nonnull plain[MK_PLAIN_COUNT];
   int64_t plain_bytes;
 } mk_vector_table;

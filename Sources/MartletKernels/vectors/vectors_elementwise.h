@@ -85,18 +85,18 @@ MK_INLINE vf vf_clamp01(vf x) { return vf_clamp(x, vf_splat(0.0f), vf_splat(1.0f
 // The same for long expressions, with one copy of the expression in the code: the last vector, whole
 // or not, comes by the same way as the others.
 #define MK_UNARY_LONG(name, expression)                                                           \
-  MK_INLINE vf name##_lanes(vf x, vf a) {                                                         \
+  MK_INLINE vf name##_lanes(vf x, vf a, vf b) {                                                   \
     (void)a;                                                                                      \
+    (void)b;                                                                                      \
     return expression;                                                                            \
   }                                                                                               \
   static void name##_f32(int64_t n, const float *src, float *dst, float a, float b) {             \
-    (void)b;                                                                                      \
-    vf va = vf_splat(a);                                                                          \
+    vf va = vf_splat(a), vb = vf_splat(b);                                                        \
     if (n <= 0) return;                                                                           \
     vf last = n < LANES ? vf_load_part(src, n, 1.0f) : vf_load(src + n - LANES);                  \
     _Pragma(MK_HEAVY) for (int64_t i = 0; i < n; i += LANES) {                                    \
       bool more = n - i > LANES;                                                                  \
-      vf y = name##_lanes(more ? vf_load(src + i) : last, va);                                    \
+      vf y = name##_lanes(more ? vf_load(src + i) : last, va, vb);                                \
       if (more) {                                                                                 \
         vf_store(dst + i, y);                                                                     \
       } else if (n >= LANES) {                                                                    \
@@ -123,6 +123,9 @@ MK_UNARY_LONG(silu, vf_silu(x))
 MK_UNARY(relu, MK_LIGHT, vf_at_least(x, vf_splat(0.0f)))
 MK_UNARY(leaky_relu, MK_LIGHT, vf_select(x < 0.0f, a *x, x))
 MK_UNARY_LONG(elu, vf_select(x < 0.0f, a *vf_expm1_negative(x), x))
+MK_UNARY_LONG(selu, b *vf_select(x < 0.0f, a *vf_expm1_negative(x), x))
+MK_UNARY_LONG(celu, vf_select(x < 0.0f, a *vf_expm1_negative(x / a), x))
+MK_UNARY_LONG(swish, vf_swish(x, a))
 MK_UNARY(clamp, MK_LIGHT, vf_clamp(x, a, b))
 MK_UNARY(hard_sigmoid, MK_LIGHT, vf_clamp01(a *x + b))
 MK_UNARY(hard_swish, MK_LIGHT, x *vf_clamp01(x * (1.0f / 6.0f) + 0.5f))

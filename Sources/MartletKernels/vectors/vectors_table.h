@@ -27,6 +27,9 @@ const mk_vector_table MK_VECTOR_TABLE = {
       [MK_UNARY_RELU] = relu_f32,
       [MK_UNARY_LEAKY_RELU] = leaky_relu_f32,
       [MK_UNARY_ELU] = elu_f32,
+      [MK_UNARY_SELU] = selu_f32,
+      [MK_UNARY_CELU] = celu_f32,
+      [MK_UNARY_SWISH] = swish_f32,
       [MK_UNARY_CLAMP] = clamp_f32,
       [MK_UNARY_HARD_SIGMOID] = hard_sigmoid_f32,
       [MK_UNARY_HARD_SWISH] = hard_swish_f32,
@@ -110,6 +113,13 @@ const mk_vector_table MK_VECTOR_TABLE = {
       // bool is not ordered; what stands there orders its bytes.
       [MK_COMPARE_LESS] = MK_COMPARES_OF(less, less_u8),
       [MK_COMPARE_LESS_OR_EQUAL] = MK_COMPARES_OF(less_or_equal, less_or_equal_u8),
+    },
+  .extreme =
+    {
+      [MK_EXTREME_MAX] = extreme_max,
+      [MK_EXTREME_MIN] = extreme_min,
+      [MK_EXTREME_LAST_MAX] = extreme_last_max,
+      [MK_EXTREME_LAST_MIN] = extreme_last_min,
     },
   .plain =
     {

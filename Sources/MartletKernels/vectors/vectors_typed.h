@@ -1,4 +1,5 @@
-// Loops over elements of any type, left to the compiler's vectors: conversions and comparisons.
+// Loops left to the compiler's vectors: conversions and comparisons of any type, and the places of
+// extremes.
 #ifndef MARTLET_VECTORS_TYPED_H
 #define MARTLET_VECTORS_TYPED_H
 
@@ -127,5 +128,22 @@ static void equal_truth(int64_t n, const void *xs, int64_t x_step, const void *y
     name##_f32, name##_f64, name##_i8, name##_i16, name##_i32, name##_i64, name##_u8, name##_u16, \
       name##_u32, name##_u64, last                                                                \
   }
+
+// x comes before b: first of equals, or last.
+#define MK_EXTREME(name, before)                                                                  \
+  static void extreme_##name(int64_t n, const float *src, float *best, int32_t *places,           \
+                             int32_t at) {                                                        \
+    for (int64_t i = 0; i < n; i++) {                                                             \
+      const float x = src[i], b = best[i];                                                        \
+      const bool takes = before;                                                                  \
+      best[i] = takes ? x : b;                                                                    \
+      places[i] = takes ? at : places[i];                                                         \
+    }                                                                                             \
+  }
+
+MK_EXTREME(max, (x > b) | ((x != x) & (b == b)))
+MK_EXTREME(min, (x < b) | ((x != x) & (b == b)))
+MK_EXTREME(last_max, (x >= b) | (x != x))
+MK_EXTREME(last_min, (x <= b) | (x != x))
 
 #endif

@@ -49,6 +49,21 @@ import Testing
     }
   }
 
+  @Test("parameters are heeded in float32 as in float64, whatever their sign")
+  func parameters() throws {
+    for (name, attributes) in [
+      ("Selu", [:]), ("Selu", ["alpha": .float(0.5), "gamma": .float(-2)]),
+      ("Celu", ["alpha": .float(0.5)]), ("Celu", ["alpha": .float(-3)]),
+      ("Swish", ["alpha": .float(1.702)]), ("Swish", ["alpha": .float(-0.5)]),
+      ("Swish", ["alpha": .float(0.01)]), ("Elu", ["alpha": .float(-1.5)]),
+    ] as [(String, [String: AttributeValue])] {
+      let points = Self.points.map { Double(Float($0)) } + [-1e4, 1e4, -1e30, .infinity, .nan]
+      let expected = try values(name, [tensor(points, nil, .float64)], attributes)
+      let single = try values(name, [tensor(points)], attributes)
+      #expect(agree(single, expected, 3e-6), "\(name): \(single) against \(expected)")
+    }
+  }
+
   @Test("Shrink takes integers too") func integerShrink() throws {
     for (dtype, x, expected) in [
       (DType.int8, [-128, -3, 0, 3, 127], [-126, -1, 0, 1, 125]),

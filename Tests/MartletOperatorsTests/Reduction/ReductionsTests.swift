@@ -73,6 +73,64 @@ import Testing
     #expect(Array(whole.prefix(batch)) == (try values("ReduceSum", [part, ints([0])])))
   }
 
+  /// Whole numbers, so that some are equal, and now and then a NaN.
+  private func noise(_ shape: [Int], nanEvery period: Int) throws -> Tensor {
+    let count = shape.reduce(1, *)
+    return try tensor(
+      (0..<count).map { $0 % period == period - 1 ? .nan : Double(($0 * 7919 + 13) % 997 % 61) },
+      shape)
+  }
+
+  private func precedes(_ a: Double, _ b: Double, _ greatest: Bool) -> Bool {
+    a.isNaN ? !b.isNaN : greatest ? a > b : a < b
+  }
+
+  @Test(
+    "extremes along any axis are those of a plain search, NaN first, the first or last of equals",
+    arguments: [1, 2, 7, 255, 256, 257, 700, 1500], [1, 3, 300])
+  func extremes(_ extent: Int, _ inner: Int) throws {
+    for (period, name, isLast) in [
+      (1 << 20, "ArgMax", 0), (1 << 20, "ArgMax", 1), (1 << 20, "ArgMin", 0),
+      (1 << 20, "ArgMin", 1), (577, "ArgMax", 0), (577, "ArgMin", 1), (131, "ArgMax", 1),
+      (131, "ArgMin", 0),
+    ] {
+      let x = try noise([2, extent, inner], nanEvery: period)
+      let all = x.values
+      let expected = (0..<2 * inner).map { position in
+        let line = (0..<extent).map {
+          all[(position / inner * extent + $0) * inner + position % inner]
+        }
+        return line.indices.dropFirst().reduce(0) { best, index in
+          let (new, old) = (line[index], line[best])
+          let isTie = !precedes(new, old, name == "ArgMax") && !precedes(old, new, name == "ArgMax")
+          return precedes(new, old, name == "ArgMax") || (isTie && isLast == 1) ? index : best
+        }
+      }
+      let attributes: [String: AttributeValue] = [
+        "axis": .int(1), "select_last_index": .int(isLast),
+      ]
+      #expect(try values(name, [x], attributes) == expected.map { Double($0) })
+    }
+  }
+
+  @Test("the first few of long rows are those of a sort", arguments: [1, 5, 60, 300])
+  func topOfLongRows(_ k: Int) throws {
+    for (period, isLargest) in [(1 << 20, 1), (1 << 20, 0), (401, 1), (401, 0)] {
+      let x = try noise([3, 2000], nanEvery: period)
+      let found = try run(
+        "TopK", [x, ints([k])], ["largest": .int(isLargest)], outputs: 2)[1].values
+      let all = x.values
+      let expected = (0..<3).flatMap { row in
+        Array(
+          (0..<2000).sorted { a, b in
+            let (x, y) = (all[row * 2000 + a], all[row * 2000 + b])
+            return precedes(x, y, isLargest == 1) || (!precedes(y, x, isLargest == 1) && a < b)
+          }.prefix(k))
+      }
+      #expect(found == expected.map { Double($0) })
+    }
+  }
+
   @Test("TopK orders, breaks ties by place, and takes any axis") func topK() throws {
     let x = try tensor([3, 1, 4, 1, 5, 9, 2, 6], [2, 4])
     let best = try run("TopK", [x, ints([2])], outputs: 2)

@@ -1,4 +1,5 @@
 import MartletCore
+import MartletKernels
 
 /// Searches along one axis: the place of the extreme, and the first few in order.
 ///
@@ -13,6 +14,12 @@ package enum Selecting {
     _ src: Tensor, outer: Int, extent: Int, inner: Int, greatest: Bool, takesLast: Bool,
     into dst: Tensor, _ workspace: Workspace
   ) {
+    if src.dtype == .float32, extent < Int(Int32.max) {
+      let search = FloatExtreme(
+        outer: outer, extent: extent, inner: inner, greatest: greatest, takesLast: takesLast,
+        src: src.typed(Float.self), dst: dst.typed(Int64.self))
+      return search.run(on: workspace.pool, grain: grain)
+    }
     let count = outer * inner
     let perChunk = max(1, grain / max(extent, 1))
     workspace.pool.parallelFor((count + perChunk - 1) / perChunk) { chunk in
@@ -46,6 +53,89 @@ package enum Selecting {
   static func precedes<T: Element>(_ a: T, _ b: T, _ greatest: Bool) -> Bool {
     if a.isNaNValue { return !b.isNaNValue }
     return greatest ? a > b : a < b
+  }
+}
+
+/// The same for float32, many places at once: those beside each other where the axis is not the last;
+/// else every 256th of a row, the best of which are then compared.
+private struct FloatExtreme: @unchecked Sendable {  // holds addresses and numbers only
+  let outer: Int
+  let extent: Int
+  let inner: Int
+  let greatest: Bool
+  let takesLast: Bool
+  let src: UnsafeMutablePointer<Float>
+  let dst: UnsafeMutablePointer<Int64>
+
+  private static let width = 256
+
+  private var kernel: mk_extreme_fn {
+    let first = greatest ? MK_EXTREME_MAX : MK_EXTREME_MIN
+    return VectorKernels.chosen.extreme[
+      takesLast ? (greatest ? MK_EXTREME_LAST_MAX : MK_EXTREME_LAST_MIN) : first]
+  }
+
+  func run(on pool: ThreadPool, grain: Int) {
+    let width = FloatExtreme.width
+    let tiles = inner == 1 ? 1 : (inner + width - 1) / width
+    let perChunk = max(1, grain / (inner == 1 ? extent : min(inner, width) * extent))
+    pool.parallelFor((outer * tiles + perChunk - 1) / perChunk) { chunk in
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: width) { best in
+        withUnsafeTemporaryAllocation(of: Int32.self, capacity: width) { places in
+          guard let best = best.baseAddress, let places = places.baseAddress else { return }
+          for unit in chunk * perChunk..<min((chunk + 1) * perChunk, outer * tiles) {
+            let (block, tile) = unit.quotientAndRemainder(dividingBy: tiles)
+            if inner == 1 {
+              dst[block] = row(src + block * extent, best, places)
+            } else {
+              columns(block, tile * width, best, places)
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /// Columns `first` and those beside it, of one block.
+  private func columns(
+    _ block: Int, _ first: Int, _ best: UnsafeMutablePointer<Float>,
+    _ places: UnsafeMutablePointer<Int32>
+  ) {
+    let count = min(FloatExtreme.width, inner - first)
+    let values = src + block * extent * inner + first
+    best.initialize(from: values, count: count)
+    places.initialize(repeating: 0, count: count)
+    let kernel = kernel
+    for index in 1..<max(extent, 1) {
+      kernel(Int64(count), values + index * inner, best, places, Int32(index))
+    }
+    for column in 0..<count { dst[block * inner + first + column] = Int64(places[column]) }
+  }
+
+  private func row(
+    _ values: UnsafePointer<Float>, _ best: UnsafeMutablePointer<Float>,
+    _ places: UnsafeMutablePointer<Int32>
+  ) -> Int64 {
+    let width = min(FloatExtreme.width, extent)
+    best.initialize(from: values, count: width)
+    places.initialize(repeating: 0, count: width)
+    let kernel = kernel
+    var (start, step) = (width, Int32(1))
+    while start < extent {
+      kernel(Int64(min(width, extent - start)), values + start, best, places, step)
+      start += width
+      step += 1
+    }
+    var found = (lane: 0, index: Int(places[0]) * width)
+    for lane in 1..<max(width, 1) {
+      let index = Int(places[lane]) * width + lane
+      let isBetter =
+        Selecting.precedes(best[lane], best[found.lane], greatest)
+        || (!Selecting.precedes(best[found.lane], best[lane], greatest)
+          && (takesLast ? index > found.index : index < found.index))
+      if isBetter { found = (lane, index) }
+    }
+    return Int64(found.index)
   }
 }
 
@@ -92,6 +182,8 @@ private struct Top: ElementVisitor {
     // A heap of the k best so far with the worst on top: k log k of memory traffic, not a full sort.
     var heap: [Int] = []
     heap.reserveCapacity(k)
+    let skipped = T.self == Float.self && inner == 1 ? Top.skipped : 0
+    let extreme = VectorKernels.chosen.reduce[Int(greatest ? MK_REDUCE_MAX : MK_REDUCE_MIN)]
     for position in range {
       let (block, column) = position.quotientAndRemainder(dividingBy: inner)
       let line = src.assumingMemoryBound(to: T.self) + block * extent * inner + column
@@ -106,14 +198,22 @@ private struct Top: ElementVisitor {
       if k * 4 >= extent {
         heap.append(contentsOf: 0..<extent)
       } else {
-        for index in 0..<extent {
+        var index = 0
+        while index < extent {
           if heap.count < k {
             heap.append(index)
             Top.siftUp(&heap, isBefore)
+          } else if skipped > 0, index % skipped == 0, index + skipped <= extent,
+            Top.isSurpassed(
+              by: line[heap[0]], extreme(Int64(skipped), Top.floats(line + index)), greatest)
+          {
+            index += skipped
+            continue
           } else if isBefore(index, heap[0]) {
             heap[0] = index
             Top.siftDown(&heap, isBefore)
           }
+          index += 1
         }
       }
       heap.sort(by: isBefore)
@@ -124,6 +224,21 @@ private struct Top: ElementVisitor {
         indices[target] = Int64(heap[rank])
       }
     }
+  }
+
+  /// Floats that are looked at together: mostly none of them is among the best.
+  private static let skipped = 64
+
+  private static func floats<T>(_ values: UnsafePointer<T>) -> UnsafePointer<Float> {
+    UnsafeRawPointer(values).assumingMemoryBound(to: Float.self)
+  }
+
+  /// Whether the best of later elements, NaN if one is, does not come before `worst`.
+  private static func isSurpassed<T: Element>(
+    by worst: T, _ best: Float, _ greatest: Bool
+  ) -> Bool {
+    guard let worst = worst as? Float, !best.isNaN else { return false }
+    return worst.isNaN || (greatest ? best <= worst : best >= worst)
   }
 
   private static func siftUp(_ heap: inout [Int], _ isBefore: (Int, Int) -> Bool) {

@@ -7,6 +7,8 @@ struct VectorKernels: Sendable {
   let binary: [mk_binary_fn]
   let reduce: [mk_reduce_fn]
   let accumulate: [mk_accumulate_fn]
+  /// By MK_EXTREME_...
+  let extreme: [mk_extreme_fn]
   /// By `cast(from:to:)` and `compare(_:_:)`.
   private let casts: [mk_cast_fn]
   private let compares: [mk_compare_fn]
@@ -23,6 +25,7 @@ struct VectorKernels: Sendable {
     binary = VectorKernels.array(table.binary)
     reduce = VectorKernels.array(table.reduce)
     accumulate = VectorKernels.array(table.accumulate)
+    extreme = VectorKernels.array(table.extreme)
     casts = VectorKernels.array(table.cast)
     compares = VectorKernels.array(table.compare)
     plain = VectorKernels.array(table.plain)
