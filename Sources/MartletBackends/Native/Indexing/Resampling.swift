@@ -158,6 +158,13 @@ private struct Mixer<T: RealElement> {
     var tap = starts[places.lowerBound]
     for (index, place) in places.enumerated() {
       let end = starts[place + 1]
+      if end - tap == 2 {
+        // Linear almost everywhere.
+        let first = 0 + weights[tap] * line[indices[tap]]
+        out[index] = first + weights[tap + 1] * line[indices[tap + 1]]
+        tap = end
+        continue
+      }
       var sum = T.zero
       while tap < end {
         sum += weights[tap] * line[indices[tap]]

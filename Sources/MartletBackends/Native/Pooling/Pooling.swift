@@ -65,12 +65,12 @@ package struct PoolingProblem {
         job.dst = to.assumingMemoryBound(to: Float.self) + planes.lowerBound * output.count
         kernel(&job)
       }
-    } else if src.dtype == .float32, indices == nil, isMax, hasSlicesInAllWindows {
+    } else if src.dtype == .float32, indices == nil, power == nil, hasSlicesInAllWindows {
       forEachItem { planes in
         for plane in planes {
           let source = UnsafePointer(from.assumingMemoryBound(to: Float.self)) + plane * input.count
           let target = to.assumingMemoryBound(to: Float.self) + plane * output.count
-          if !maximumOfSlices(source, target) {
+          if !foldSlices(source, target) {
             src.dtype.visit(
               PlaneLoop(problem: self, plane: plane, src: from, dst: to, indices: nil))
           }
@@ -112,39 +112,43 @@ package struct PoolingProblem {
 
   /// Whether each window has a slice of the image in it.
   private var hasSlicesInAllWindows: Bool {
-    (0..<output.d).allSatisfy { slices($0).count > 0 }
+    (0..<output.d).allSatisfy { taps($0).inside.count > 0 }
   }
 
-  /// The slices of the image that the windows at output slice `place` have in them.
-  private func slices(_ place: Int) -> StrideTo<Int>.Elements {
-    Taps(place, input.d, kernel.d, stride.d, dilation.d, padding.d, paddingEnd.d).inside
+  /// The slices that the windows at output slice `place` have in them.
+  private func taps(_ place: Int) -> Taps {
+    Taps(place, input.d, kernel.d, stride.d, dilation.d, padding.d, paddingEnd.d)
   }
 
-  /// The maximum over three axes: of each slice's windows first, then of those along the first axis. False,
-  /// with nothing done, where there is no memory for the slices' maxima.
-  private func maximumOfSlices(
+  /// The maximum or mean over three axes: of each slice's windows first, then of those along the first axis.
+  /// False, with nothing done, where there is no memory for what comes of the slices.
+  private func foldSlices(
     _ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>
   ) -> Bool {
     let size = output.h * output.w
     let (bytes, overflow) = (size * 4).multipliedReportingOverflow(by: input.d)
     guard !overflow else { return false }
     return ThreadScratch.withBytes(bytes, .item) { scratch in
-      let maxima = scratch.assumingMemoryBound(to: Float.self)
+      let folded = scratch.assumingMemoryBound(to: Float.self)
       var job = planarJob
       job.planes = Int64(input.d)
       job.src = source
-      job.dst = maxima
+      job.dst = folded
       VectorKernels.chosen.table.pool2d(&job)
-      let greater = VectorKernels.chosen.accumulate[MK_REDUCE_MAX]
+      let accumulate = VectorKernels.chosen.accumulate[isMax ? MK_REDUCE_MAX : MK_REDUCE_SUM]
       for place in 0..<output.d {
         let out = target + place * size
-        for (step, slice) in slices(place).enumerated() {
+        let taps = taps(place)
+        for (step, slice) in taps.inside.enumerated() {
           if step == 0 {
-            out.update(from: maxima + slice * size, count: size)
+            out.update(from: folded + slice * size, count: size)
           } else {
-            greater(Int64(size), maxima + slice * size, out)
+            accumulate(Int64(size), folded + slice * size, out)
           }
         }
+        if isMax { continue }
+        let count = Float(countsPadding ? taps.padded : taps.inside.count)
+        for index in 0..<size { out[index] /= count }
       }
     }
   }
