@@ -45,6 +45,23 @@ let package = Package(
   ]
 )
 
+// What tests compute is in library code, and in two suites their own: scripts/test has those optimised,
+// with all checks of a debug build, and the rest compiled as fast as may be.
+let optimized: Set = [
+  "MartletCore", "MartletBackends", "MartletOperators", "MartletGraph", "MartletImport",
+  "MartletRuntime", "Martlet", "MartletKernelsTests", "MartletBackendsTests",
+]
+if Context.environment["MARTLET_OPTIMIZED_TESTS"] != nil {
+  for target in package.targets where optimized.contains(target.name) {
+    target.swiftSettings = [.unsafeFlags(["-O", "-assert-config", "Debug"])]
+  }
+}
+
+// Kernels of AVX-512 that run in AVX2 (scripts/build-library --software-bf16).
+if Context.environment["MARTLET_SOFTWARE_AVX512"] != nil {
+  package.targets[0].cSettings = [.define("MK_SOFTWARE_AVX512")]
+}
+
 // The command, which alone depends on something outside this package: a build that sets
 // MARTLET_LIBRARY_ONLY, as scripts/build-library does for the library, fetches nothing.
 if Context.environment["MARTLET_LIBRARY_ONLY"] == nil {

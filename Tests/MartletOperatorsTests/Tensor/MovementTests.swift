@@ -12,9 +12,10 @@ import Testing
       for columns in [1, 2, 3, 4, 5, 17, 100] {
         let count = 2 * rows * columns
         let x = try tensor((0..<count).map { Double($0 % 127) }, [2, rows, columns], dtype)
+        let all = x.values
         let expected = (0..<count).map { place in
           let (block, rest) = place.quotientAndRemainder(dividingBy: rows * columns)
-          return x.values[block * rows * columns + rest % rows * columns + rest / rows]
+          return all[block * rows * columns + rest % rows * columns + rest / rows]
         }
         let turned = try run("Transpose", [x], ["perm": .ints([0, 2, 1])])[0]
         #expect(turned.shape == [2, columns, rows] && turned.values == expected)
