@@ -38,15 +38,18 @@ package struct Resize: Operator {
     }
   }
 
+  /// The axes that scales and sizes speak of, in their order, each once.
+  private func touched(_ rank: Int) throws(MartletError) -> [Int] {
+    let axes = axes ?? Array(0..<rank)
+    _ = try Axes.normalized(axes, rank: rank, operatorName: "Resize")
+    return axes.map { $0 < 0 ? $0 + rank : $0 }
+  }
+
   package func infer(_ inputs: [ValueType?]) throws(MartletError) -> [ValueType] {
     guard let x = inputs.type(0), var shape = x.shape else {
       return [.unknown(inputs.type(0)?.dtype)]
     }
-    var touched: [Int] = []
-    for axis in axes ?? Array(shape.indices) {
-      touched.append(
-        try Shape.normalizedAxis(axis, rank: shape.count, operatorName: "Resize"))
-    }
+    let touched = try touched(shape.count)
     let sizes = policy == "stretch" ? inputs.type(3)?.knownElements : nil
     var scales: [ResizeScale]?
     if let constant = inputs.type(2)?.constant, constant.count == touched.count {
@@ -82,7 +85,7 @@ package struct Resize: Operator {
 
   package func run(_ inputs: Inputs, _ context: RunContext) throws(MartletError) {
     let x = try inputs.required(0)
-    let plan = try ResizePlan(inputs, x, axes: axes, policy: policy, filter)
+    let plan = try ResizePlan(inputs, x, axes: touched(x.rank), policy: policy, filter)
     let changed = plan.axes.filter { !$0.isIdentity }
     if changed.isEmpty { return context.deliver(x) }
     var target = x.shape
@@ -170,12 +173,8 @@ private struct ResizePlan {
   private(set) var axes: [ResizeAxis] = []
 
   init(
-    _ inputs: Inputs, _ x: Tensor, axes named: [Int]?, policy: String, _ filter: ResampleFilter
+    _ inputs: Inputs, _ x: Tensor, axes touched: [Int], policy: String, _ filter: ResampleFilter
   ) throws(MartletError) {
-    var touched: [Int] = []
-    for axis in named ?? Array(x.shape.indices) {
-      touched.append(try Shape.normalizedAxis(axis, rank: x.rank, operatorName: "Resize"))
-    }
     let (given, wanted) = (inputs.optional(2)?.count ?? 0, inputs.optional(3)?.count ?? 0)
     guard (given > 0) != (wanted > 0), max(given, wanted) == touched.count else {
       throw .shape(

@@ -124,4 +124,18 @@ import Testing
       #expect(whole.shape == [2, 6, 10, 4] && whole.values == stepwise.values)
     }
   }
+
+  @Test(
+    "an axis given twice is refused, also counted from the back", arguments: [[2, 2], [2, -2]])
+  func repeated(_ axes: [Int]) throws {
+    let attributes: [String: AttributeValue] = [
+      "mode": .string("linear"), "axes": .ints(axes),
+    ]
+    let (x, sizes) = (try iota([7, 1, 4, 4]), try tensor([3, 3], [2], .int64))
+    let error = #expect(throws: MartletError.self) {
+      _ = try run("Resize", [x, nil, nil, sizes], attributes)
+    }
+    #expect(error?.code == .invalidArgument)
+    #expect(error?.input == "axes")
+  }
 }
