@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 // Each input has so many seconds of processor time: on a crowded machine the clock says nothing.
-enum { SECONDS = 20 };
+enum { SECONDS = 60 };
 static inline void out_of_time(int number) {
   static const char what[] = "fuzz: an input took too much processor time\n";
   (void)number;
