@@ -76,7 +76,7 @@ import Testing
         let node = OperatorNode(
           attributes: Attributes(attributes, operatorName: schema.name),
           constants: isConstant ? inputs : [Tensor?](repeating: nil, count: count),
-          inputCount: count, outputCount: random.int(1...max(schema.outputs.count, 3)))
+          inputCount: count, outputCount: random.int(0...max(schema.outputs.count, 3)))
         let types = inputs.map { tensor in
           tensor.map {
             ValueType(

@@ -14,11 +14,12 @@ package struct Split: Operator {
   package init(_ node: OperatorNode) throws(MartletError) {
     axis = try node.attributes.int("axis", default: 0)
     parts = try node.attributes.int("num_outputs", default: node.outputCount)
-    guard parts == node.outputCount else {
+    // A file may list no outputs; parts of none cannot be counted.
+    guard parts == node.outputCount, parts > 0 else {
       throw MartletError(
         .invalidArgument,
         "Split: attribute 'num_outputs' is \(parts), the node has \(node.outputCount) outputs",
-        operatorName: "Split", input: "num_outputs", expected: "\(node.outputCount)",
+        operatorName: "Split", input: "num_outputs", expected: "\(max(node.outputCount, 1))",
         actual: "\(parts)")
     }
   }

@@ -91,6 +91,7 @@ import Testing
     #expect(equal.map(\.shape) == [[3], [3], [1]])
     #expect(throws: MartletError.self) { try run("Concat", [a, b], ["axis": .int(0)]) }
     #expect(throws: MartletError.self) { try run("Split", [joined, ints([1, 2])], outputs: 2) }
+    #expect(throws: MartletError.self) { try run("Split", [joined], outputs: 0) }
     #expect(throws: MartletError.self) { try run("Concat", [a, a]) }
   }
 
