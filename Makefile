@@ -4,7 +4,7 @@ PYTHON ?= python3
 PREFIX ?= /usr/local
 export SWIFT PYTHON
 
-.PHONY: help library demo test bench zoo dropin install format lint clean
+.PHONY: help library demo test bench zoo dropin exports install format lint clean
 
 help:
 	@echo "make demo     build everything and run real models in FP32 and in BF16"
@@ -12,6 +12,7 @@ help:
 	@echo "make bench    measure kernels and models against the machine's own limits"
 	@echo "make zoo      run the fetched models against ONNX Runtime: agreement and times"
 	@echo "make dropin   run packages written for ONNX Runtime on Martlet, unchanged"
+	@echo "make exports  export models from torch and run them: agreement with it, by exporter and opset"
 	@echo "make library  build libmartlet.so and the martlet command into .build-dist/lib and bin"
 	@echo "make install PREFIX=/usr/local"
 	@echo "make format, make lint, make clean"
@@ -33,6 +34,9 @@ zoo:
 
 dropin:
 	scripts/dropin
+
+exports:
+	scripts/exports
 
 install:
 	scripts/install "$(PREFIX)"
