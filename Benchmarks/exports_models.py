@@ -31,7 +31,7 @@ class Case:
 
 def provide_nms() -> None:
     """Lets torchvision be imported, and its nms be called, with a torch that its own operators were
-    not built for (that of PyPI is built for CUDA): a plain one takes the place of theirs."""
+    not built for (the usual one is built for CUDA): a plain one takes the place of theirs."""
     spec = importlib.util.find_spec("torchvision")
     (folder,) = spec.submodule_search_locations
     try:
