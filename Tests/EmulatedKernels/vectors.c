@@ -71,7 +71,7 @@ static double unary(int op, double x, double a, double b) {
     case MK_UNARY_ELU: return x < 0 ? a * expm1(x) : x;
     case MK_UNARY_SELU: return b * (x < 0 ? a * expm1(x) : x);
     case MK_UNARY_CELU: return x < 0 ? a * expm1(x / a) : x;
-    case MK_UNARY_SWISH: return x * sigmoid(a * x);
+    case MK_UNARY_SWISH: return x * sigmoid((double)(float)(a * x));
     case MK_UNARY_CLAMP: return clamp(x, a, b);
     case MK_UNARY_HARD_SIGMOID: return clamp(a * x + b, 0, 1);
     case MK_UNARY_HARD_SWISH: return x * clamp(x / 6 + 0.5, 0, 1);
