@@ -111,10 +111,12 @@ def test_none_is_an_optional_without_a_value():
     assert has.item() is True and same.tolist() == [1, 1]
 
 
-def test_a_dict_is_a_map():
+# Files from scikit-learn say [1] of values that are scalars.
+@pytest.mark.parametrize("floats", [FLOATS, helper.make_tensor_type_proto(TensorProto.FLOAT, [1])])
+def test_a_dict_is_a_map(floats):
     kinds = {
-        "int64": helper.make_map_type_proto(TensorProto.INT64, FLOATS),
-        "string": helper.make_map_type_proto(TensorProto.STRING, FLOATS),
+        "int64": helper.make_map_type_proto(TensorProto.INT64, floats),
+        "string": helper.make_map_type_proto(TensorProto.STRING, floats),
     }
     for kind, given in [("int64", {3: 1.5, -1: 2.0}), ("string", {"a": 1.0, "": 2.0})]:
         model = load([helper.make_node("Identity", ["m"], ["y"])],

@@ -140,7 +140,8 @@ struct ONNXConverter {
     case .optional(let element): return .optional(of: try self.kind(element, of: what))
     case .map(let keyType, let value):
       let key = try ONNXTensorReader.dtype(keyType, of: "the keys of \(what)")
-      return .map(key: key, value: try self.kind(value, of: what))
+      // Files from scikit-learn say [1] of values that are scalars.
+      return .map(key: key, value: try self.kind(value, of: what).withoutExtents)
     case .unsupported(let name):
       throw MartletError(
         .unsupported, "\(what) is a \(name); tensors, sequences, optionals and maps are supported",
