@@ -91,6 +91,7 @@ package enum OperatorTable {
     FusedAttention.self,
     FusedGemm.self,
     FusedMatMul.self,
+    CDist.self,
     Gemm.self,
     GroupQueryAttention.self,
     Inverse.self,
@@ -148,6 +149,7 @@ package enum OperatorTable {
     Trilu.self,
     Unsqueeze.self,
     // Strings
+    MurmurHash3.self,
     RegexFullMatch.self,
     StringConcat.self,
     StringNormalizer.self,

@@ -11,6 +11,7 @@ extension ONNXTable {
       refusing: "rotary embeddings, shared buffers, masks of 4 axes", AttentionForms.projected),
     .microsoft("BiasGelu", as: "Gelu", GeluForms.biased),
     .microsoft("BiasSplitGelu", as: "Gelu", GeluForms.split),
+    .same("CDist", domain: OperatorID.microsoftDomain, refusing: "metrics that are not Euclidean"),
     .microsoft(
       "ConvTransposeWithDynamicPads", as: "ConvTranspose", TensorForms.convTranspose),
     .same("CropAndResize", domain: OperatorID.microsoftDomain),
@@ -38,6 +39,7 @@ extension ONNXTable {
       "MultiHeadAttention", as: "Attention",
       refusing: "packed queries, keys and values, shared buffers, cache_indirection",
       AttentionForms.multiHead),
+    .same("MurmurHash3", domain: OperatorID.microsoftDomain),
     .microsoft("NhwcMaxPool", as: "MaxPool", ChannelsLastForms.maxPool),
     .microsoft("Pad", as: "Pad", TensorForms.pad),
     .microsoft(
