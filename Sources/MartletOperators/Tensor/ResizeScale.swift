@@ -41,7 +41,7 @@ struct ResizeScale {
 
   /// The same rounded to nearest, halves up.
   func timesRounded(_ extent: Int) -> Int {
-    if let fraction, fraction.denominator < 1 << 30 {
+    if let fraction, max(fraction.numerator, fraction.denominator) < 1 << 62 {
       let (product, overflow) = extent.multipliedReportingOverflow(by: 2 * fraction.numerator)
       let (sum, isTooFar) = product.addingReportingOverflow(fraction.denominator)
       if !overflow && !isTooFar && extent >= 0 { return sum / (2 * fraction.denominator) }

@@ -95,6 +95,27 @@ import Testing
     }
   }
 
+  @Test(
+    "sizes that no axis has are refused, whatever is to be kept of the ratio",
+    arguments: [
+      "stretch", "not_larger", "not_smaller",
+    ])
+  func hugeSizes(_ policy: String) throws {
+    for size in [Int.max, Int.max - 1, 1 << 62, 1 << 31, -1, Int.min] {
+      let fault = martletError {
+        _ = try run(
+          "Resize", [iota([3, 5]), nil, nil, ints([size, size])],
+          ["keep_aspect_ratio_policy": .string(policy)])
+      }
+      #expect(fault?.code == .invalidShape, "\(size)")
+    }
+    let scale = ResizeScale(7, of: 3)
+    #expect(
+      [scale.times(3), scale.times(4), scale.timesRounded(2), scale.timesRounded(1)] == [
+        7, 9, 5, 2,
+      ])
+  }
+
   @Test("a scale that is no short fraction is taken as it is")
   func odd() throws {
     for value in [0x1p-31, 1e9, 0.123_456_7, 16_777_215.0 / 16_777_216, Double.pi] {
