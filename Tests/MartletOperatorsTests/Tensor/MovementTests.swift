@@ -39,6 +39,17 @@ import Testing
     }
   }
 
+  @Test("a vector is padded, and one without elements filled") func vectors() throws {
+    for (pads, expected) in [
+      ([2, 1], [7, 7, 1, 2, 3, 7]), ([0, 0], [1, 2, 3]), ([-2, 0], [3]),
+      ([-1, 4], [2, 3, 7, 7, 7, 7]),
+    ] as [([Int], [Double])] {
+      #expect(try values("Pad", [tensor([1, 2, 3]), ints(pads), tensor([7], [])]) == expected)
+    }
+    let filled = try run("Pad", [tensor([], [0, 2]), ints([1, 0, 1, 1]), tensor([7], [])])[0]
+    #expect(filled.shape == [2, 3] && filled.values == [7, 7, 7, 7, 7, 7])
+  }
+
   @Test(
     "pads are what each mode says, cut where they are negative",
     arguments: ["constant", "edge", "wrap", "reflect"], [DType.float32, .uint8, .float64])

@@ -20,7 +20,9 @@ package enum Padding {
     let outer = Array(maps.dropLast())
     let rows = dst.count / last.count
     let width = last.count * size
-    let constant = fill.bytes(repeated: last.count)
+    let hasConstantRows = outer.contains { $0.contains { $0 < 0 } }
+    let longest = runs.lazy.filter { $0.source < 0 }.map(\.count).max() ?? 1
+    let constant = fill.bytes(repeated: hasConstantRows ? last.count : longest)
     let (from, to) = (src.pointer, dst.pointer)
     let perChunk = max(1, (1 << 14) / last.count)
     workspace.pool.parallelFor((rows + perChunk - 1) / perChunk) { chunk in
@@ -33,10 +35,12 @@ package enum Padding {
             if let source = places.next() {
               for run in runs {
                 let bytes = run.count * size
-                memcpy(
-                  target + run.start * size,
-                  run.source < 0 ? constant : UnsafeRawPointer(from) + (source + run.source) * size,
-                  bytes)
+                let begin = target + run.start * size
+                if run.source < 0 {
+                  memcpy(begin, constant, bytes)
+                } else {
+                  memcpy(begin, from + (source + run.source) * size, bytes)
+                }
               }
             } else {
               memcpy(target, constant, width)
@@ -102,13 +106,18 @@ package enum Padding {
 }
 
 extension Tensor {
-  /// The bytes of this scalar `count` times over.
+  /// The bytes of this scalar `count` times over, at least once.
   fileprivate func bytes(repeated count: Int) -> [UInt8] {
     let size = dtype.wholeByteCount
-    let scalar = UnsafeRawBufferPointer(start: pointer, count: size)
     return [UInt8](unsafeUninitializedCapacity: count * size) { buffer, filled in
-      for index in 0..<count * size { buffer[index] = scalar[index % size] }
-      filled = count * size
+      guard let start = buffer.baseAddress else { return }
+      memcpy(start, pointer, size)
+      filled = size
+      while filled < count * size {
+        let more = min(filled, count * size - filled)
+        memcpy(start + filled, start, more)
+        filled += more
+      }
     }
   }
 }
