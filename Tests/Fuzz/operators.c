@@ -121,11 +121,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   must(martlet_attributes_release(attributes));
   return 0;
 }
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerInitialize(int *argc, char ***argv) {
-  (void)argc;
-  (void)argv;
-  must(martlet_set_num_threads(1));
-  return 0;
-}

@@ -120,11 +120,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   must(martlet_context_release(context));
   return 0;
 }
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerInitialize(int *argc, char ***argv) {
-  (void)argc;
-  (void)argv;
-  must(martlet_set_num_threads(1));
-  return 0;
-}

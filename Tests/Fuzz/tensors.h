@@ -86,4 +86,13 @@ static inline void read_tensor(const martlet_tensor *tensor) {
   free(bytes);
 }
 
+// Of targets that run something.
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+  (void)argc;
+  (void)argv;
+  must(martlet_set_num_threads(1));
+  return 0;
+}
+
 #endif
