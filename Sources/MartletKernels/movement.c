@@ -148,10 +148,12 @@ typedef uint64_t element_8 __attribute__((aligned(1), may_alias));
                           int64_t ds0) {                                                          \
     if (n1 == 2) interleave_##NAME##_2(n0, src, ss1, dst, ds0);                                   \
     else if (n1 == 3) interleave_##NAME##_3(n0, src, ss1, dst, ds0);                              \
-    else if (n1 == 4 && SQUARE_##NAME != 4) interleave_##NAME##_4(n0, src, ss1, dst, ds0);                              \
+    else if (n1 == 4 && SQUARE_##NAME != 4)                                                       \
+      interleave_##NAME##_4(n0, src, ss1, dst, ds0);                                              \
     else if (n0 == 2) separate_##NAME##_2(n1, src, ss1, dst, ds0);                                \
     else if (n0 == 3) separate_##NAME##_3(n1, src, ss1, dst, ds0);                                \
-    else if (n0 == 4 && SQUARE_##NAME != 4) separate_##NAME##_4(n1, src, ss1, dst, ds0);                                \
+    else if (n0 == 4 && SQUARE_##NAME != 4)                                                       \
+      separate_##NAME##_4(n1, src, ss1, dst, ds0);                                                \
     else transpose_##NAME(n0, n1, src, ss1, dst, ds0);                                            \
   }
 
