@@ -143,7 +143,7 @@ def test_item_length_and_repr():
     assert len(martlet.tensor([[1], [2], [3]])) == 3
     with pytest.raises(TypeError):
         len(martlet.Tensor(1.0))
-    assert repr(martlet.tensor([[1.0]])) == "<martlet.Tensor float32 (1, 1)>"
+    assert repr(martlet.tensor([[1.0]])) == "Tensor([[1.0]], shape=(1, 1), dtype=float32)"
 
 
 def test_numpy_protocol_keywords():

@@ -17,6 +17,7 @@
 #include <martlet.h>
 
 #define STATUS_COUNT (MARTLET_LIMIT_EXCEEDED + 1)
+#define MAX_RANK 32
 
 typedef struct {
   PyTypeObject *tensor_type;
@@ -77,6 +78,10 @@ typedef struct {
 /* Takes over the handle, also on failure. */
 PyObject *tensor_object(ModuleState *state, martlet_tensor *handle);
 
+/* ---- tensor_view.c */
+
+PyObject *tensor_view(PyObject *module, PyObject *args);
+
 /* ---- dlpack.c */
 
 PyObject *tensor_to_dlpack(TensorObject *self, PyObject *args, PyObject *kwargs);
@@ -126,6 +131,11 @@ extern PyMethodDef function_methods[];
 extern PyMethodDef model_methods[];
 extern PyType_Spec model_spec;
 extern PyType_Spec context_spec;
+
+/* ---- tensor_syntax.c */
+
+/* Slots of the Tensor's type besides those of its spec, up to one of 0. */
+extern PyType_Slot tensor_syntax[];
 
 /* ---- tensor_type.c */
 

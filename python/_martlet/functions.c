@@ -390,11 +390,11 @@ static PyObject *from_bytes(PyObject *module, PyObject *args) {
   if (!PyArg_ParseTuple(args, "SOO!", &data, &dtype_name, &PyTuple_Type, &extents)) return NULL;
   martlet_dtype dtype = dtype_from_object(dtype_name);
   if (dtype == MARTLET_DTYPE_UNKNOWN) return NULL;
-  int64_t shape[32];
+  int64_t shape[MAX_RANK];
   Py_ssize_t rank = PyTuple_Size(extents);
-  if (rank > 32) {
-    PyErr_Format(state->errors[MARTLET_INVALID_SHAPE], "a tensor has at most 32 axes, not %zd",
-                 rank);
+  if (rank > MAX_RANK) {
+    PyErr_Format(state->errors[MARTLET_INVALID_SHAPE], "a tensor has at most %d axes, not %zd",
+                 MAX_RANK, rank);
     return NULL;
   }
   if (take_integers(extents, (int)rank, shape) < 0) return NULL;
@@ -418,5 +418,6 @@ PyMethodDef function_methods[] = {
   {"from_dlpack", from_dlpack, METH_O, NULL},
   {"bits_of", bits_of, METH_O, NULL},
   {"from_bytes", from_bytes, METH_VARARGS, NULL},
+  {"view", tensor_view, METH_VARARGS, NULL},
   {NULL, NULL, 0, NULL},
 };

@@ -119,6 +119,18 @@ static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec) {
   return (PyTypeObject *)type;
 }
 
+/* The Tensor's type, of the slots of tensor_type.c and tensor_syntax.c. */
+static PyTypeObject *add_tensor_type(PyObject *module) {
+  PyType_Slot all[64];
+  size_t count = 0;
+  for (const PyType_Slot *slot = tensor_spec.slots; slot->slot != 0; slot++) all[count++] = *slot;
+  for (const PyType_Slot *slot = tensor_syntax; slot->slot != 0; slot++) all[count++] = *slot;
+  all[count] = (PyType_Slot){0, NULL};
+  PyType_Spec spec = tensor_spec;
+  spec.slots = all;
+  return add_type(module, &spec);
+}
+
 static int module_exec(PyObject *module) {
   ModuleState *state = PyModule_GetState(module);
   if (add_errors(module, state) < 0 || PyModule_AddFunctions(module, function_methods) < 0 ||
@@ -126,7 +138,7 @@ static int module_exec(PyObject *module) {
       PyModule_AddFunctions(module, model_methods) < 0 ||
       PyModule_AddFunctions(module, value_methods) < 0)
     return -1;
-  state->tensor_type = add_type(module, &tensor_spec);
+  state->tensor_type = add_tensor_type(module);
   state->model_type = add_type(module, &model_spec);
   state->context_type = add_type(module, &context_spec);
   state->pool_type = add_type(module, &pool_spec);

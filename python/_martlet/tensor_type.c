@@ -152,6 +152,23 @@ static PyObject *tensor_tolist(PyObject *self, PyObject *unused) {
   return call_interop("to_list", self, NULL, NULL);
 }
 
+static PyObject *tensor_transpose(PyObject *self, void *closure) {
+  (void)closure;
+  return call_interop("transpose", self, NULL, NULL);
+}
+
+static PyObject *tensor_reshape(PyObject *self, PyObject *args) {
+  return call_interop("reshape", self, args, NULL);
+}
+
+static PyObject *tensor_argmax(PyObject *self, PyObject *args, PyObject *kwargs) {
+  return call_interop("argmax", self, args, kwargs);
+}
+
+static PyObject *tensor_format(PyObject *self, PyObject *args) {
+  return call_interop("formatted", self, args, NULL);
+}
+
 static PyObject *tensor_item(PyObject *self, PyObject *unused) {
   (void)unused;
   if (count_of((TensorObject *)self) != 1) {
@@ -174,15 +191,6 @@ static PyObject *tensor_dlpack_device(PyObject *self, PyObject *unused) {
 
 static PyObject *tensor_dlpack(PyObject *self, PyObject *args, PyObject *kwargs) {
   return tensor_to_dlpack((TensorObject *)self, args, kwargs);
-}
-
-static PyObject *tensor_repr(PyObject *self) {
-  PyObject *shape = tensor_shape(self, NULL);
-  if (shape == NULL) return NULL;
-  PyObject *text = PyUnicode_FromFormat("<martlet.Tensor %s %R>",
-                                        martlet_dtype_name(((TensorObject *)self)->dtype), shape);
-  Py_DECREF(shape);
-  return text;
 }
 
 static Py_ssize_t tensor_length(PyObject *self) {
@@ -268,6 +276,10 @@ static PyMethodDef methods[] = {
   {"item", tensor_item, METH_NOARGS, "The only element as a Python number."},
   {"tobytes", tensor_tobytes, METH_NOARGS, "The elements' bytes, row-major and packed."},
   {"copy", tensor_copy, METH_NOARGS, "A contiguous copy."},
+  {"reshape", tensor_reshape, METH_VARARGS, "The elements in row-major order in another shape."},
+  {"argmax", (PyCFunction)(void (*)(void))tensor_argmax, METH_VARARGS | METH_KEYWORDS,
+   "The index of the first largest element."},
+  {"__format__", tensor_format, METH_VARARGS, NULL},
   {"astype", tensor_astype, METH_O, "The elements in another dtype."},
   {"__array__", (PyCFunction)(void (*)(void))tensor_array, METH_VARARGS | METH_KEYWORDS,
    "A NumPy array of the elements."},
@@ -286,6 +298,7 @@ static PyGetSetDef getters[] = {
   {"ndim", tensor_ndim, NULL, "The number of axes.", NULL},
   {"size", tensor_size, NULL, "The number of elements.", NULL},
   {"nbytes", tensor_nbytes, NULL, "Bytes of the elements.", NULL},
+  {"T", tensor_transpose, NULL, "The axes in the other order, over the same memory.", NULL},
   {"is_read_only", tensor_is_read_only, NULL, "Whether the elements may not be written.", NULL},
   {NULL, NULL, NULL, NULL, NULL},
 };
@@ -298,7 +311,6 @@ static PyType_Slot slots[] = {
    "number."},
   {Py_tp_new, tensor_new},
   {Py_tp_dealloc, tensor_dealloc},
-  {Py_tp_repr, tensor_repr},
   {Py_tp_methods, methods},
   {Py_tp_getset, getters},
   {Py_sq_length, tensor_length},

@@ -6,6 +6,10 @@ from array import array
 from typing import Any
 
 from martlet import _martlet
+from martlet._format import formatted as formatted
+from martlet._indexing import argmax as argmax
+from martlet._indexing import reshape as reshape
+from martlet._indexing import transpose as transpose
 
 Tensor = _martlet.Tensor
 
@@ -14,6 +18,9 @@ def to_numpy(tensor: Tensor, dtype: Any = None, copy: bool | None = None) -> Any
     """NumPy's ``__array__``: a view of the memory unless dtype or copy ask for more."""
     import numpy as np
 
+    is_copied = tensor.dtype == "string" or tensor.dtype in _PACKED_BITS
+    if copy is False and is_copied:
+        raise ValueError(f"elements of {tensor.dtype} become an array by a copy alone")
     if tensor.dtype == "string":
         strings = np.empty(tensor.size, dtype=object)
         strings[:] = _martlet.string_list(tensor)
@@ -22,9 +29,9 @@ def to_numpy(tensor: Tensor, dtype: Any = None, copy: bool | None = None) -> Any
     result = np.asarray(memoryview(tensor)) if kind is None else _ml_array(tensor, kind)
     if dtype is not None and result.dtype != dtype:
         if copy is False:
-            raise ValueError(f"a {tensor.dtype} tensor cannot become {dtype} without a copy")
+            raise ValueError(f"elements of {tensor.dtype} cannot become {dtype} without a copy")
         return result.astype(dtype)
-    return result.copy() if copy else result
+    return result.copy() if copy and not is_copied else result
 
 
 # What ml_dtypes calls the dtypes that NumPy does not have.
@@ -130,43 +137,77 @@ def from_texts(given: Any, what: str) -> Tensor:
 
 
 _TYPE_CODES = {bool: ("B", "bool"), int: ("q", "int64"), float: ("f", "float32")}
-
-
 _MOST_AXES = 32
 
 
-def from_nested(data: Any, dtype: Any = None) -> Tensor:
-    """A tensor of numbers in nested lists or tuples: float32, int64 or bool unless dtype says."""
+def from_nested(data: Any, dtype: Any = None, what: str = "data") -> Tensor:
+    """A tensor of numbers or strings in nested lists or tuples, or of arrays of one shape in them.
+
+    Python's numbers become float32, int64 or bool unless dtype says.
+    """
     shape: list[int] = []
     level = data
     while isinstance(level, (list, tuple)):
         if len(shape) == _MOST_AXES:
             raise ValueError(
-                f"lists are nested deeper than {_MOST_AXES}, or one of them contains itself"
+                f"{what}: lists are nested deeper than {_MOST_AXES}, or one of them contains itself"
             )
         shape.append(len(level))
         if not level:
             break
         level = level[0]
     flat: list[Any] = []
-    _flatten(data, shape, flat)
-    if flat and all(isinstance(item, str) for item in flat):
-        return _martlet.from_strings(tuple(flat), tuple(shape))
-    kind = max(map(type, flat), key=[bool, int, float].index, default=float)
-    code, name = _TYPE_CODES[kind]
-    result = _martlet.from_bytes(array(code, flat).tobytes(), name, tuple(shape))
+    _flatten(data, shape, flat, what)
+    kinds = set(map(type, flat))
+    if not kinds <= {bool, int, float, str}:
+        result = _stacked(flat, tuple(shape), what)
+    elif str in kinds:
+        if len(kinds) > 1:
+            raise TypeError(f"{what}: a tensor has numbers or strings, not both")
+        result = _martlet.from_strings(tuple(flat), tuple(shape))
+    else:
+        code, name = _TYPE_CODES[max(kinds, key=[bool, int, float].index, default=float)]
+        if code == "f" and dtype is not None:
+            code, name = "d", "float64"  # rounded once, by astype
+        elif code == "q" and min(flat) >= 0 and max(flat) >= 1 << 63:
+            code, name = "Q", "uint64"
+        try:
+            numbers = array(code, flat).tobytes()
+        except OverflowError:
+            raise OverflowError(f"{what}: an int beyond 64 bits") from None
+        result = _martlet.from_bytes(numbers, name, tuple(shape))
     return result if dtype is None else result.astype(dtype)
 
 
-def _flatten(data: Any, shape: list[int], flat: list[Any]) -> None:
+def _flatten(data: Any, shape: list[int], flat: list[Any], what: str) -> None:
     if not shape:
-        if type(data) not in _TYPE_CODES and not isinstance(data, str):
-            raise TypeError(f"a tensor has numbers or strings, not {type(data).__name__}")
-        if flat and isinstance(data, str) != isinstance(flat[0], str):
-            raise TypeError("a tensor has numbers or strings, not both")
+        if isinstance(data, (list, tuple)):
+            raise ValueError(f"{what}: nested lists must be of one depth")
         flat.append(data)
         return
     if not isinstance(data, (list, tuple)) or len(data) != shape[0]:
-        raise ValueError(f"nested lists must be of equal lengths; expected {shape[0]} items")
+        raise ValueError(
+            f"{what}: nested lists must be of equal lengths; expected {shape[0]} items"
+        )
     for item in data:
-        _flatten(item, shape[1:], flat)
+        _flatten(item, shape[1:], flat, what)
+
+
+def _stacked(flat: list[Any], shape: tuple[int, ...], what: str) -> Tensor:
+    """Arrays, or NumPy's numbers, as one tensor of the lists' shape and then theirs."""
+    tensors = []
+    for item in flat:
+        if not hasattr(item, "shape"):
+            kind = type(item).__name__
+            raise TypeError(f"{what}: a tensor has numbers or strings, not {kind}")
+        tensors.append(Tensor(item))
+    first = tensors[0]
+    for other in tensors:
+        if (other.dtype, other.shape) != (first.dtype, first.shape):
+            raise ValueError(
+                f"{what}: arrays in a list must be alike; there are {first.dtype} of shape "
+                f"{first.shape} and {other.dtype} of shape {other.shape}"
+            )
+    rows = [tensor.reshape(1, *first.shape) for tensor in tensors]
+    joined = _martlet.op_run("Concat", tuple(rows), {"axis": 0}, 1, None)[0]
+    return joined.reshape(*shape, *first.shape)
