@@ -40,13 +40,29 @@ def test_ctypes_arrays_give_no_strides(kind, shape, dtype):
         ctypes.c_char * 5,
         ctypes.c_wchar * 3,
         ctypes.c_longdouble * 2,
-        ctypes.c_float.__ctype_be__ * 4,
         type("Pair", (ctypes.Structure,), {"_fields_": [("a", ctypes.c_float)]}),
     ],
 )
 def test_ctypes_arrays_of_other_elements_are_refused(kind):
     with pytest.raises(martlet.Error, match="which no tensor has"):
         martlet.tensor(kind())
+
+
+def test_elements_of_the_other_byte_order_are_converted(digits):
+    kind = ctypes.c_float.__ctype_be__ * 3
+    assert martlet.tensor(kind(1.5, -2, 2**40)).tolist() == [1.5, -2, 2**40]
+    for dtype in ("f2", "f4", "f8", "i2", "i4", "i8", "u2", "u4", "u8"):
+        data = np.arange(-3, 21).astype(dtype).reshape(2, 3, 4)
+        for swapped in (data.astype(">" + dtype), data.astype(">" + dtype)[:, ::-2].T):
+            tensor = martlet.Tensor(swapped)
+            assert tensor.dtype == data.dtype.name and tensor.shape == swapped.shape
+            np.testing.assert_array_equal(tensor.numpy(), swapped)
+    assert martlet.Tensor(np.array(3, ">i4")).item() == 3
+    assert martlet.Tensor(np.zeros((0, 2), ">i4")).shape == (0, 2)
+    out = np.zeros((1, 10), ">f4")
+    with pytest.raises(ValueError, match=r"'probabilities'.*byte order"):
+        digits.run(np.zeros((1, 1, 8, 8), ">f4"), out={"probabilities": out})
+    assert digits.run(np.zeros((1, 1, 8, 8), ">f4"))[0].shape == (1, 10)
 
 
 def test_arrays_that_claim_to_be_bfloat16_are_looked_at():

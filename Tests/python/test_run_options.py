@@ -285,9 +285,11 @@ def test_positions_and_names_agree(digits_path, images):
 def test_the_extension_checks_its_tuples(digits_path, images):
     context = martlet.load(digits_path)._context
     for arguments in [
-        ((), (images,), None, (None,)),
-        (("a",), (images,), ("b", "c"), (None,)),
-        (("a",), (images,), 3, (None,)),
+        ((), (images,), ("b",), (None,), True),
+        (("a",), (images,), ("b", "c"), (None,), False),
+        (("a",), (images,), ("b", "c"), (None,), True),
+        (("a",), (images,), 3, (None,), False),
+        (("a",), (images,), None, (None,), True),
     ]:
         with pytest.raises(TypeError):
             context.run(*arguments)

@@ -13,26 +13,41 @@ import martlet
 @pytest.mark.parametrize(
     ("name", "standard"),
     [("BF16", "BF16"), ("bf16", "BF16"), ("FP32", "FP32"), ("strict", "FP32"), ("IEEE", "FP32"),
-     ("highest", "FP32"), ("TF32", "TF32"), ("f16", "F16"), ("any", "ANY")],
+     ("highest", "FP32"), ("TF32", "TF32"), ("f16", "F16"), ("any", "ANY"),
+     ("float32", "FP32"), ("bfloat16", "BF16"), ("medium", "BF16"), ("High", "TF32"),
+     ("float16", "F16"), ("FP16", "F16")],
 )  # fmt: skip
 def test_modes_have_names_and_aliases(name, standard):
     martlet.set_float32_fast_math_mode(name)
     assert martlet.get_float32_fast_math_mode() == standard
 
 
-@pytest.mark.parametrize("name", ["", "BF17", "bfloat16 ", "float32"])
+@pytest.mark.parametrize("name", ["", "BF17", "bfloat16 ", "float64", "low"])
 def test_an_unknown_mode_is_a_value_error_that_lists_the_names(name):
     for call in (martlet.set_float32_fast_math_mode, martlet.fast_math):
-        with pytest.raises(ValueError, match=r"FP32.*STRICT.*BF16.*TF32.*F16.*ANY") as info:
+        choices = r"choose FP32 .*STRICT.*BF16.*TF32.*F16.*ANY$"
+        with pytest.raises(ValueError, match=choices) as info:
             call(name)
         assert isinstance(info.value, martlet.Error)
         assert info.value.code == "NOT_FOUND"
         assert info.value.actual == name
+        assert str(info.value).count("BF16") == 1 and "martlet_" not in str(info.value)
 
 
-def test_a_mode_must_be_a_string():
-    with pytest.raises(TypeError):
-        martlet.set_float32_fast_math_mode(1)
+def test_a_mode_must_be_a_string(digits_path):
+    for bad in (1, None, float):
+        for call in (martlet.set_float32_fast_math_mode, martlet.fast_math):
+            with pytest.raises(TypeError, match="mode"):
+                call(bad)
+
+    class LikeTorchs:
+        def __str__(self):
+            return "torch.bfloat16"
+
+    martlet.set_float32_fast_math_mode(LikeTorchs())
+    assert martlet.get_float32_fast_math_mode() == "BF16"
+    assert martlet.load(digits_path, mode=LikeTorchs()).mode == "BF16"
+    assert martlet.matmul([[1.0]], [[2.0]], mode="medium").item() == 2
 
 
 def test_scopes_nest_and_belong_to_their_thread():

@@ -115,7 +115,7 @@ def test_numbers_bytes_arrays_and_lists():
 
 @pytest.mark.parametrize(
     "bad", [None, object(), np.array([1j]), np.array([{}]),
-            np.zeros(2, ">f4"), np.zeros(2, "datetime64[s]"), np.zeros(2, [("a", "f4")])],
+            np.zeros(2, ">c8"), np.zeros(2, "datetime64[s]"), np.zeros(2, [("a", "f4")])],
     ids=repr,
 )  # fmt: skip
 def test_what_cannot_be_a_tensor_is_a_type_error(bad):

@@ -392,6 +392,7 @@ def test_copies():
         (of([0.1, 0.25]), "Tensor([0.10, 0.25], shape=(2,), dtype=float32)"),
         (of([1 / 3]), "Tensor([0.333333], shape=(1,), dtype=float32)"),
         (of([1e-9, 1]), "Tensor([1.0e-09, 1.0e+00], shape=(2,), dtype=float32)"),
+        (of([0.0696489, 1e-5]), "Tensor([6.96489e-02, 1.00000e-05], shape=(2,), dtype=float32)"),
         (of([1e20, float("nan"), float("-inf")]),
          "Tensor([1.0e+20,     nan,    -inf], shape=(3,), dtype=float32)"),
         (of([7, -12], "int8"), "Tensor([  7, -12], shape=(2,), dtype=int8)"),

@@ -86,7 +86,9 @@ def test_a_list_is_a_sequence_and_comes_back_as_one():
         result = model.run({"s": elements, "x": np.full(2, 7, np.float32)})
         assert [t.tolist() for t in result["y"]] == [e.tolist() for e in elements] + [[7, 7]]
         assert result["n"].item() == len(elements) + 1
-    assert list(model.run({"s": [], "x": np.ones(1, np.float32)}, ["n"])) == ["n"]
+    only = model.run({"s": [], "x": np.ones(1, np.float32)}, ["n"])
+    assert list(only.keys()) == ["n"] and only[0].item() == 1
+    assert model.run({"s": [[1, 2], [3.5]], "x": 4})["y"][1].tolist() == [3.5]
     with pytest.raises(TypeError, match="input 's' is a ndarray; expected a list"):
         model.run({"s": np.ones(2), "x": np.ones(1, np.float32)})
     with pytest.raises(martlet.Error, match="float64"):

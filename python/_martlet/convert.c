@@ -3,10 +3,16 @@
 
 #include "extension.h"
 
-/* The dtype of a buffer's format and item size, or UNKNOWN. */
-static martlet_dtype dtype_of_format(const char *format, Py_ssize_t size) {
+/* The dtype of a buffer's format and item size, or UNKNOWN; *is_swapped: its bytes are in the other
+ * order than the processor's. */
+static martlet_dtype dtype_of_format(const char *format, Py_ssize_t size, int *is_swapped) {
+  *is_swapped = 0;
   if (format == NULL) return MARTLET_UINT8;
-  if (*format == '@' || *format == '=' || *format == (PY_LITTLE_ENDIAN ? '<' : '>')) format++;
+  if (*format != '\0' && strchr("@=<>!", *format) != NULL) {
+    int is_big = *format == '>' || *format == '!';
+    *is_swapped = *format != '@' && *format != '=' && is_big == PY_LITTLE_ENDIAN && size > 1;
+    format++;
+  }
   if (format[0] == '\0' || format[1] != '\0') return MARTLET_DTYPE_UNKNOWN;
   if (strchr("bhilqn", *format) != NULL) {
     switch (size) {
@@ -187,11 +193,37 @@ static PyObject *wrap_buffer(ModuleState *state, Py_buffer *view, martlet_dtype 
   return tensor_object(state, handle);
 }
 
+/* A tensor with the elements of a buffer that has their bytes in the other order; the view is taken
+ * over, also on failure. */
+static PyObject *swapped(ModuleState *state, Py_buffer *view, martlet_dtype dtype,
+                         const char *what) {
+  Layout layout;
+  if (layout_of(view, what, &layout) < 0) {
+    PyBuffer_Release(view);
+    return NULL;
+  }
+  size_t size = (size_t)view->itemsize, bytes = (size_t)view->len;
+  PyObject *tensor = stand_in(state, view, dtype, &layout, NULL);
+  void *data = NULL;
+  if (tensor == NULL) return NULL;
+  martlet_tensor_mutable_data(((TensorObject *)tensor)->handle, &data);
+  for (size_t at = 0; data != NULL && at < bytes; at += size) {
+    char *element = (char *)data + at;
+    for (size_t i = 0; i < size / 2; i++) {
+      char byte = element[i];
+      element[i] = element[size - 1 - i];
+      element[size - 1 - i] = byte;
+    }
+  }
+  return tensor;
+}
+
 static PyObject *from_buffer(ModuleState *state, PyObject *object, const char *what,
                              Py_buffer *later) {
   Py_buffer view;
+  int is_swapped;
   if (PyObject_GetBuffer(object, &view, PyBUF_RECORDS_RO) < 0) return NULL;
-  martlet_dtype dtype = dtype_of_format(view.format, view.itemsize);
+  martlet_dtype dtype = dtype_of_format(view.format, view.itemsize, &is_swapped);
   if (dtype == MARTLET_DTYPE_UNKNOWN || (size_t)view.itemsize != martlet_dtype_size(dtype)) {
     PyErr_Format(state->errors[MARTLET_INVALID_DTYPE],
                  "%s has elements of format '%s' (%zd bytes), which no tensor has", what,
@@ -199,7 +231,16 @@ static PyObject *from_buffer(ModuleState *state, PyObject *object, const char *w
     PyBuffer_Release(&view);
     return NULL;
   }
-  return wrap_buffer(state, &view, dtype, what, later);
+  if (is_swapped && later != NULL) {
+    PyErr_Format(
+      state->errors[MARTLET_INVALID_ARGUMENT],
+      "%s has elements of format '%s'; results are written in the processor's byte order", what,
+      view.format);
+    PyBuffer_Release(&view);
+    return NULL;
+  }
+  return is_swapped ? swapped(state, &view, dtype, what)
+                    : wrap_buffer(state, &view, dtype, what, later);
 }
 
 /* A tensor of elements of less than a byte, packed from a buffer that has one to a byte. The view is
@@ -272,7 +313,8 @@ static int from_ml_array(ModuleState *state, PyObject *object, const char *what,
   if (bits == NULL) return 1;
   Py_buffer view;
   if (PyObject_GetBuffer(bits, &view, PyBUF_RECORDS_RO) == 0) {
-    if (dtype_of_format(view.format, view.itemsize) != carrier) {
+    int is_swapped;
+    if (dtype_of_format(view.format, view.itemsize, &is_swapped) != carrier || is_swapped) {
       PyErr_Format(PyExc_BufferError, "%s is %s, but view('%s') is not %s", what, dtype_name,
                    carrier_name, carrier_name);
       PyBuffer_Release(&view);
@@ -286,7 +328,7 @@ static int from_ml_array(ModuleState *state, PyObject *object, const char *what,
   return 1;
 }
 
-static PyObject *from_number(ModuleState *state, PyObject *object) {
+static PyObject *from_number(ModuleState *state, PyObject *object, const char *what) {
   martlet_tensor *handle = NULL;
   martlet_status status;
   if (PyBool_Check(object)) {
@@ -294,7 +336,11 @@ static PyObject *from_number(ModuleState *state, PyObject *object) {
     status = martlet_tensor_from_data(&value, sizeof value, MARTLET_BOOL, 0, NULL, &handle);
   } else if (PyLong_Check(object)) {
     int64_t value = PyLong_AsLongLong(object);
-    if (value == -1 && PyErr_Occurred()) return NULL;
+    if (value == -1 && PyErr_Occurred()) {
+      if (PyErr_ExceptionMatches(PyExc_OverflowError))
+        PyErr_Format(PyExc_OverflowError, "%s is %R, which is no int64", what, object);
+      return NULL;
+    }
     status = martlet_tensor_from_data(&value, sizeof value, MARTLET_INT64, 0, NULL, &handle);
   } else {
     float value = (float)PyFloat_AsDouble(object);
@@ -315,11 +361,11 @@ static int is_text_array(PyObject *object) {
   return matches;
 }
 
-/* A Tensor of the strings in a str or an array. */
-static PyObject *from_texts(PyObject *object, const char *what) {
+/* martlet._interop.<function>(object, what): what builds tensors of Python objects. */
+static PyObject *by_interop(const char *function, PyObject *object, const char *what) {
   PyObject *interop = PyImport_ImportModule("martlet._interop");
   if (interop == NULL) return NULL;
-  PyObject *result = PyObject_CallMethod(interop, "from_texts", "Os", object, what);
+  PyObject *result = PyObject_CallMethod(interop, function, "Os", object, what);
   Py_DECREF(interop);
   return result;
 }
@@ -337,7 +383,7 @@ static PyObject *from_buffered(ModuleState *state, PyObject *object, const char 
     Py_XDECREF(type);
     Py_XDECREF(value);
     Py_XDECREF(traceback);
-    return from_texts(object, what);
+    return by_interop("from_texts", object, what);
   }
   if (PyErr_GivenExceptionMatches(type, state->error) ||
       (!from_ml_array(state, object, what, later, &result) &&
@@ -355,31 +401,37 @@ static PyObject *from_buffered(ModuleState *state, PyObject *object, const char 
 static PyObject *refuse(PyObject *object, const char *what, const char *expected) {
   PyObject *type_name = PyObject_GetAttrString((PyObject *)Py_TYPE(object), "__name__");
   if (type_name == NULL) return NULL;
-  PyErr_Format(PyExc_TypeError, "%s is a %S; expected %s", what, type_name, expected);
+  if (object == Py_None) PyErr_Format(PyExc_TypeError, "%s is None; expected %s", what, expected);
+  else PyErr_Format(PyExc_TypeError, "%s is of type %S; expected %s", what, type_name, expected);
   Py_DECREF(type_name);
   return NULL;
 }
 
 PyObject *as_tensor(ModuleState *state, PyObject *object, const char *what) {
   if (Py_TYPE(object) == state->tensor_type) return Py_NewRef(object);
-  if (PyUnicode_Check(object)) return from_texts(object, what);
+  if (PyUnicode_Check(object)) return by_interop("from_texts", object, what);
+  if (PyList_Check(object) || PyTuple_Check(object)) return by_interop("from_list", object, what);
   if (PyObject_CheckBuffer(object)) {
     int is_done;
     PyObject *result = from_buffered(state, object, what, NULL, &is_done);
     if (is_done) return result;
   }
-  if (PyObject_HasAttrString(object, "__dlpack__")) return tensor_from_dlpack(state, object, 0);
-  if (PyLong_Check(object) || PyFloat_CheckExact(object)) return from_number(state, object);
+  if (PyObject_HasAttrString(object, "__dlpack__"))
+    return tensor_from_dlpack(state, object, what, 0);
+  if (PyLong_Check(object) || PyFloat_CheckExact(object)) return from_number(state, object, what);
   if (PyObject_HasAttrString(object, "__array__")) {
     PyObject *array = PyObject_CallMethod(object, "__array__", NULL);
     if (array == NULL) return NULL;
-    PyObject *result = from_buffer(state, array, what, NULL);
+    int is_done = 0;
+    PyObject *result = NULL;
+    if (PyObject_CheckBuffer(array)) result = from_buffered(state, array, what, NULL, &is_done);
+    if (!is_done) PyErr_Format(PyExc_TypeError, "%s has an __array__() that gives no array", what);
     Py_DECREF(array);
     return result;
   }
   return refuse(object, what,
-                "a Tensor, a NumPy array, or anything with a buffer or __dlpack__ "
-                "(martlet.tensor() takes nested lists)");
+                "a number, a list of them, a Tensor, a NumPy array, or anything with a buffer, "
+                "__dlpack__ or __array__");
 }
 
 PyObject *as_output(ModuleState *state, PyObject *object, const char *what, Py_buffer *later) {
@@ -389,7 +441,8 @@ PyObject *as_output(ModuleState *state, PyObject *object, const char *what, Py_b
     PyObject *result = from_buffered(state, object, what, later, &is_done);
     if (is_done) return result;
   }
-  if (PyObject_HasAttrString(object, "__dlpack__")) return tensor_from_dlpack(state, object, 1);
+  if (PyObject_HasAttrString(object, "__dlpack__"))
+    return tensor_from_dlpack(state, object, what, 1);
   return refuse(object, what,
                 "what can be written into: a Tensor, a NumPy array, or anything with a buffer or "
                 "__dlpack__");

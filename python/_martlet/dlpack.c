@@ -229,9 +229,36 @@ static PyObject *request_capsule(PyObject *object) {
   return capsule;
 }
 
-PyObject *tensor_from_dlpack(ModuleState *state, PyObject *object, int is_output) {
+/* Names what is exported in what an exporter has raised to say no. */
+static void name_refusal(const char *what) {
+  PyObject *type, *value, *traceback;
+  PyErr_Fetch(&type, &value, &traceback);
+  if (type != PyExc_BufferError && type != PyExc_RuntimeError && type != PyExc_TypeError) {
+    PyErr_Restore(type, value, traceback);
+    return;
+  }
+  PyErr_NormalizeException(&type, &value, &traceback);
+  PyErr_Format(PyExc_BufferError, "%s: %S", what, value);
+  PyObject *named_type, *named, *named_traceback;
+  PyErr_Fetch(&named_type, &named, &named_traceback);
+  PyErr_NormalizeException(&named_type, &named, &named_traceback);
+  PyException_SetCause(named, value);
+  PyErr_Restore(named_type, named, named_traceback);
+  Py_XDECREF(type);
+  Py_XDECREF(traceback);
+}
+
+PyObject *tensor_from_dlpack(ModuleState *state, PyObject *object, const char *what,
+                             int is_output) {
+  if (!PyCapsule_CheckExact(object) && !PyObject_HasAttrString(object, "__dlpack__")) {
+    PyErr_Format(PyExc_TypeError, "%s is %R, which has no __dlpack__()", what, object);
+    return NULL;
+  }
   PyObject *capsule = PyCapsule_CheckExact(object) ? Py_NewRef(object) : request_capsule(object);
-  if (capsule == NULL) return NULL;
+  if (capsule == NULL) {
+    name_refusal(what);
+    return NULL;
+  }
   PyObject *result = import_capsule(state, capsule, is_output);
   Py_DECREF(capsule);
   return result;

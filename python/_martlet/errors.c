@@ -81,12 +81,33 @@ static void set_text(PyObject *exception, const char *field, const char *text) {
   Py_XDECREF(value);
 }
 
+PyObject *raise_message(ModuleState *state, martlet_status status, PyObject *message,
+                        const char *expected, const char *actual) {
+  PyObject *type = state->errors[status];
+  PyObject *exception = message == NULL ? NULL : PyObject_CallFunctionObjArgs(type, message, NULL);
+  Py_XDECREF(message);
+  if (exception == NULL) return NULL;
+  set_text(exception, "expected", expected);
+  set_text(exception, "actual", actual);
+  PyErr_SetObject(type, exception);
+  Py_DECREF(exception);
+  return NULL;
+}
+
+/* The message without the name of the C function that it begins with: a traceback shows Python's. */
+static const char *without_function(const char *message) {
+  static const char prefix[] = "martlet_";
+  if (strncmp(message, prefix, sizeof prefix - 1) != 0) return message;
+  size_t length = strspn(message, "abcdefghijklmnopqrstuvwxyz0123456789_");
+  return strncmp(message + length, ": ", 2) == 0 ? message + length + 2 : message;
+}
+
 static PyObject *raise_as(PyObject *type, martlet_status status, const char *path) {
   const martlet_error *last = martlet_last_error();
   martlet_error blank = {status, martlet_status_name(status), NULL, NULL, NULL, NULL, NULL};
   if (last->status != status) last = &blank;
-  PyObject *message =
-    PyUnicode_DecodeUTF8(last->message, (Py_ssize_t)strlen(last->message), "replace");
+  const char *sentence = without_function(last->message);
+  PyObject *message = PyUnicode_DecodeUTF8(sentence, (Py_ssize_t)strlen(sentence), "replace");
   if (message == NULL) return NULL;
   PyObject *exception = PyObject_CallFunctionObjArgs(type, message, NULL);
   Py_DECREF(message);

@@ -39,6 +39,9 @@ static inline ModuleState *state_of(PyObject *self) { return PyType_GetModuleSta
 int add_errors(PyObject *module, ModuleState *state);
 /* Raises martlet_last_error() of this thread; must come before any other call of the library. */
 PyObject *raise_status(ModuleState *state, martlet_status status);
+/* Raises the exception of this status with a message of the extension's own. */
+PyObject *raise_message(ModuleState *state, martlet_status status, PyObject *message,
+                        const char *expected, const char *actual);
 /* As raise_status, for a file: a missing one is a FileNotFoundError. */
 PyObject *raise_file_status(ModuleState *state, martlet_status status, const char *path);
 
@@ -85,8 +88,9 @@ PyObject *tensor_view(PyObject *module, PyObject *args);
 /* ---- dlpack.c */
 
 PyObject *tensor_to_dlpack(TensorObject *self, PyObject *args, PyObject *kwargs);
-/* Imports through object.__dlpack__(); an output must share the object's memory. */
-PyObject *tensor_from_dlpack(ModuleState *state, PyObject *object, int is_output);
+/* Imports through object.__dlpack__(); an output must share the object's memory. `what` names the
+ * object in errors. */
+PyObject *tensor_from_dlpack(ModuleState *state, PyObject *object, const char *what, int is_output);
 PyObject *bits_of(PyObject *module, PyObject *object);
 
 /* ---- convert.c */
@@ -122,7 +126,7 @@ extern PyType_Spec value_spec;
 
 /* ---- functions.c */
 
-/* The mode of None or a name. 0, or -1 with an exception. */
+/* The mode of None, a name, or one of torch's dtypes. 0, or -1 with an exception. */
 int parse_mode(ModuleState *state, PyObject *object, martlet_math_mode *mode);
 extern PyMethodDef function_methods[];
 

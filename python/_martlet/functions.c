@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "extension.h"
 
@@ -40,19 +41,46 @@ static PyObject *finish(ModuleState *state, Operands *operands, martlet_status s
   return object;
 }
 
+/* What Python's libraries call modes: dtypes, and torch.set_float32_matmul_precision()'s words. */
+static const struct {
+  const char *name;
+  martlet_math_mode mode;
+} MODE_ALIASES[] = {
+  {"float32", MARTLET_MATH_FP32}, {"bfloat16", MARTLET_MATH_BF16}, {"medium", MARTLET_MATH_BF16},
+  {"high", MARTLET_MATH_TF32},    {"float16", MARTLET_MATH_F16},   {"fp16", MARTLET_MATH_F16},
+};
+static const char MODE_CHOICES[] =
+  "FP32 (float32, HIGHEST, STRICT, IEEE), BF16 (bfloat16, medium), TF32 (high), F16 (float16, "
+  "fp16) "
+  "or ANY";
+
+static int mode_of_name(const char *name, martlet_math_mode *mode) {
+  for (size_t i = 0; i < sizeof MODE_ALIASES / sizeof MODE_ALIASES[0]; i++) {
+    if (PyOS_stricmp(MODE_ALIASES[i].name, name) == 0) {
+      *mode = MODE_ALIASES[i].mode;
+      return 1;
+    }
+  }
+  return martlet_math_mode_from_name(name, mode) == MARTLET_OK;
+}
+
 int parse_mode(ModuleState *state, PyObject *object, martlet_math_mode *mode) {
   *mode = MARTLET_MATH_DEFAULT;
   if (object == Py_None) return 0;
-  if (!PyUnicode_Check(object)) {
-    PyErr_SetString(PyExc_TypeError, "a fast-math mode must be a string or None");
-    return -1;
+  int is_text = PyUnicode_Check(object);
+  PyObject *text = is_text ? Py_NewRef(object) : PyObject_Str(object);
+  const char *name = text == NULL ? NULL : PyUnicode_AsUTF8AndSize(text, NULL);
+  int is_torchs = name != NULL && !is_text && strncmp(name, "torch.", 6) == 0;
+  int is_known = name != NULL && (is_text || is_torchs) && mode_of_name(name + 6 * is_torchs, mode);
+  if (name != NULL && !is_text && !is_torchs) {
+    PyErr_Format(PyExc_TypeError, "a fast-math mode is a str or None, not %R", object);
+  } else if (name != NULL && !is_known) {
+    PyObject *message =
+      PyUnicode_FromFormat("unknown fast-math mode %R; choose %s", text, MODE_CHOICES);
+    raise_message(state, MARTLET_NOT_FOUND, message, MODE_CHOICES, name);
   }
-  const char *name = PyUnicode_AsUTF8AndSize(object, NULL);
-  if (name == NULL) return -1;
-  martlet_status status = martlet_math_mode_from_name(name, mode);
-  if (status == MARTLET_OK) return 0;
-  raise_status(state, status);
-  return -1;
+  Py_XDECREF(text);
+  return is_known ? 0 : -1;
 }
 
 static PyObject *matmul(PyObject *module, PyObject *args) {
@@ -380,7 +408,7 @@ static PyObject *op_names(PyObject *module, PyObject *unused) {
 }
 
 static PyObject *from_dlpack(PyObject *module, PyObject *object) {
-  return tensor_from_dlpack(PyModule_GetState(module), object, 0);
+  return tensor_from_dlpack(PyModule_GetState(module), object, "data", 0);
 }
 
 /* from_bytes(data, dtype, shape): a Tensor of its own with these row-major elements. */

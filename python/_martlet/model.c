@@ -14,7 +14,8 @@ typedef struct {
 typedef struct {
   PyThreadState *thread; /* of the running thread, which runs without the GIL; NULL: no run */
   int64_t last_check;
-  int failed; /* an exception is set */
+  int failed;         /* an exception is set */
+  PyObject *progress; /* the caller's function to tell, or NULL */
 } Watch;
 
 typedef struct {
@@ -31,16 +32,45 @@ static int64_t now(void) {
   return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
+/* Tells a caller's function. Whether to go on; *failed where it has raised. */
+static bool tell(PyObject *function, double fraction, const char *stage, int *failed) {
+  PyObject *answer = PyObject_CallFunction(function, "ds", fraction, stage);
+  bool goes_on = answer != NULL && answer != Py_False; /* None goes on */
+  *failed = answer == NULL;
+  Py_XDECREF(answer);
+  return goes_on;
+}
+
 static bool watch_run(void *user, double fraction, const char *stage) {
-  (void)fraction, (void)stage;
   Watch *watch = user;
   int64_t time = now();
   if (time - watch->last_check < CHECK_NANOSECONDS) return true;
   watch->last_check = time;
   PyEval_RestoreThread(watch->thread);
   watch->failed = PyErr_CheckSignals() < 0;
+  bool goes_on = !watch->failed;
+  if (goes_on && watch->progress != NULL)
+    goes_on = tell(watch->progress, fraction, stage, &watch->failed);
   watch->thread = PyEval_SaveThread();
-  return !watch->failed;
+  return goes_on;
+}
+
+/* Begins to watch a run, which then has no GIL. 0, or -1 with an exception. */
+static int begin_run(ModuleState *state, Watch *watch) {
+  if (watch->thread != NULL) {
+    PyErr_SetString(state->error,
+                    "the context is in use, by another thread or by the run that called this");
+    return -1;
+  }
+  watch->last_check = watch->progress == NULL ? now() : 0;
+  watch->failed = 0;
+  watch->thread = PyEval_SaveThread();
+  return 0;
+}
+
+static void end_run(Watch *watch) {
+  PyEval_RestoreThread(watch->thread);
+  watch->thread = NULL;
 }
 
 /* ---- loading */
@@ -57,12 +87,8 @@ static bool load_progress(void *user, double fraction, const char *stage) {
   PyEval_RestoreThread(progress->thread);
   progress->failed = PyErr_CheckSignals() < 0;
   int goes_on = !progress->failed;
-  if (goes_on && progress->callback != NULL) {
-    PyObject *answer = PyObject_CallFunction(progress->callback, "ds", fraction, stage);
-    progress->failed = answer == NULL;
-    goes_on = answer != NULL && answer != Py_False; /* None goes on */
-    Py_XDECREF(answer);
-  }
+  if (goes_on && progress->callback != NULL)
+    goes_on = tell(progress->callback, fraction, stage, &progress->failed);
   progress->thread = PyEval_SaveThread();
   return goes_on;
 }
@@ -324,6 +350,7 @@ PyType_Spec model_spec = {
 static void context_dealloc(PyObject *object) {
   PyTypeObject *type = Py_TYPE(object);
   martlet_context_release(((ContextObject *)object)->handle);
+  Py_XDECREF(((ContextObject *)object)->watch.progress);
   ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
   Py_DECREF(type);
   drain_owners();
@@ -367,25 +394,24 @@ static void write_label(char *text, size_t size, const char *kind, const char *n
   memcpy(text + start + length, "'", 2);
 }
 
-/* Fills names, handles and objects `at` from two tuples, of which the names may be None; a None among
- * outputs leaves the slot to the library. */
+/* Fills names, handles and objects `at` from two tuples; a None among outputs leaves the slot to the
+ * library. */
 static int fill(ModuleState *state, Run *run, size_t at, PyObject *names, PyObject *values,
                 int are_inputs) {
   const char *kind = are_inputs ? "input" : "output";
   for (Py_ssize_t i = 0; i < PyTuple_Size(values); i++, at++) {
-    PyObject *name = names == Py_None ? NULL : PyTuple_GetItem(names, i);
-    if (name != NULL) {
-      run->names[at] = PyUnicode_Check(name) ? PyUnicode_AsUTF8AndSize(name, NULL) : NULL;
-      if (run->names[at] == NULL) {
-        if (!PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "%s names must be strings", kind);
-        return -1;
-      }
+    PyObject *name = PyTuple_GetItem(names, i);
+    run->names[at] = PyUnicode_Check(name) ? PyUnicode_AsUTF8AndSize(name, NULL) : NULL;
+    if (run->names[at] == NULL) {
+      if (!PyErr_Occurred())
+        PyErr_Format(PyExc_TypeError, "names of %ss are str, not %R", kind, name);
+      return -1;
     }
     PyObject *value = PyTuple_GetItem(values, i);
     if (value == NULL) return -1;
     if (value == Py_None && !are_inputs) continue;
     char what[160];
-    write_label(what, sizeof what, kind, name == NULL ? "" : run->names[at]);
+    write_label(what, sizeof what, kind, run->names[at]);
     run->objects[at] = are_inputs ? as_tensor(state, value, what)
                                   : as_output(state, value, what, &run->later[i]);
     if (run->objects[at] == NULL) return -1;
@@ -429,13 +455,7 @@ static PyObject *results_of(ModuleState *state, Run *run) {
 /* Runs without the GIL: by name, or all inputs and the first outputs by position. */
 static PyObject *run_unlocked(ModuleState *state, ContextObject *context, Run *run, int is_named) {
   Watch *watch = &context->watch;
-  if (watch->thread != NULL) {
-    PyErr_SetString(state->error, "another thread is using the context");
-    return NULL;
-  }
-  watch->last_check = now();
-  watch->failed = 0;
-  watch->thread = PyEval_SaveThread();
+  if (begin_run(state, watch) < 0) return NULL;
   martlet_tensor **outputs = run->handles + run->input_count;
   martlet_status status =
     is_named
@@ -443,28 +463,26 @@ static PyObject *run_unlocked(ModuleState *state, ContextObject *context, Run *r
                                   run->names + run->input_count, outputs, run->output_count)
       : martlet_context_run(context->handle, run->handles, run->input_count, outputs,
                             run->output_count);
-  PyEval_RestoreThread(watch->thread);
-  watch->thread = NULL;
+  end_run(watch);
   if (status != MARTLET_OK) return watch->failed ? NULL : raise_status(state, status);
   PyObject *results = results_of(state, run);
   if (watch->failed || (results != NULL && deliver(state, run) < 0)) Py_CLEAR(results);
   return results;
 }
 
-/* run(input_names, inputs, output_names, outs) -> tuple of Tensors; all four are tuples, or output_names
- * None: then all inputs are given, and the first outputs wanted, in the model's order, and input_names
+/* run(input_names, inputs, output_names, outs, in_order) -> tuple of Tensors; the first four are tuples.
+ * in_order: all inputs are given, and the first outputs wanted, in the model's order, so that the names
  * serve errors alone. */
 static PyObject *context_run(PyObject *self, PyObject *args) {
   ModuleState *state = state_of(self);
   ContextObject *context = (ContextObject *)self;
   PyObject *input_names, *inputs, *output_names, *outs;
-  if (!PyArg_ParseTuple(args, "O!O!OO!", &PyTuple_Type, &input_names, &PyTuple_Type, &inputs,
-                        &output_names, &PyTuple_Type, &outs))
+  int is_in_order;
+  if (!PyArg_ParseTuple(args, "O!O!O!O!p", &PyTuple_Type, &input_names, &PyTuple_Type, &inputs,
+                        &PyTuple_Type, &output_names, &PyTuple_Type, &outs, &is_in_order))
     return NULL;
-  int is_named = output_names != Py_None;
   if (PyTuple_Size(input_names) != PyTuple_Size(inputs) ||
-      (is_named &&
-       (!PyTuple_Check(output_names) || PyTuple_Size(output_names) != PyTuple_Size(outs)))) {
+      PyTuple_Size(output_names) != PyTuple_Size(outs)) {
     PyErr_SetString(PyExc_TypeError, "names must be tuples as long as what they name");
     return NULL;
   }
@@ -480,7 +498,7 @@ static PyObject *context_run(PyObject *self, PyObject *args) {
     PyErr_NoMemory();
   } else if (fill(state, &run, 0, input_names, inputs, 1) == 0 &&
              fill(state, &run, run.input_count, output_names, outs, 0) == 0) {
-    results = run_unlocked(state, context, &run, is_named);
+    results = run_unlocked(state, context, &run, !is_in_order);
   }
   free_run(&run);
   return results;
@@ -512,22 +530,14 @@ static PyObject *context_run_values(PyObject *self, PyObject *args) {
   Py_ssize_t count;
   if (!PyArg_ParseTuple(args, "O!n", &PyTuple_Type, &inputs, &count)) return NULL;
   Watch *watch = &context->watch;
-  if (watch->thread != NULL) {
-    PyErr_SetString(state->error, "another thread is using the context");
-    return NULL;
-  }
   martlet_value **handles = value_handles(state, inputs);
   martlet_value **outputs = calloc((size_t)count + 1, sizeof *outputs);
   PyObject *results = NULL;
   if (handles != NULL && outputs == NULL) PyErr_NoMemory();
-  if (handles != NULL && outputs != NULL) {
-    watch->last_check = now();
-    watch->failed = 0;
-    watch->thread = PyEval_SaveThread();
+  if (handles != NULL && outputs != NULL && begin_run(state, watch) == 0) {
     martlet_status status = martlet_context_run_values(
       context->handle, handles, (size_t)PyTuple_Size(inputs), outputs, (size_t)count);
-    PyEval_RestoreThread(watch->thread);
-    watch->thread = NULL;
+    end_run(watch);
     if (status == MARTLET_OK) results = value_results(state, outputs, (size_t)count);
     else if (!watch->failed) raise_status(state, status);
     if (watch->failed) Py_CLEAR(results);
@@ -536,6 +546,15 @@ static PyObject *context_run_values(PyObject *self, PyObject *args) {
   free(outputs);
   drain_owners();
   return results;
+}
+
+/* set_progress(a function of fraction and stage, or None): of the next runs. */
+static PyObject *context_set_progress(PyObject *self, PyObject *function) {
+  Watch *watch = &((ContextObject *)self)->watch;
+  PyObject *before = watch->progress;
+  watch->progress = function == Py_None ? NULL : Py_NewRef(function);
+  Py_XDECREF(before);
+  Py_RETURN_NONE;
 }
 
 static PyObject *context_set_profiling(PyObject *self, PyObject *argument) {
@@ -591,6 +610,7 @@ static PyMethodDef context_methods[] = {
   {"set_option", context_set_option, METH_VARARGS, NULL},
   {"set_pool", context_set_pool, METH_O, NULL},
   {"run_values", context_run_values, METH_VARARGS, NULL},
+  {"set_progress", context_set_progress, METH_O, NULL},
   {"set_profiling", context_set_profiling, METH_O, NULL},
   {"nodes", context_nodes, METH_NOARGS, NULL},
   {"precision_report", context_precision_report, METH_NOARGS, NULL},

@@ -7,10 +7,14 @@ static PyObject *done(PyObject *module, martlet_status status) {
   Py_RETURN_NONE;
 }
 
-static PyObject *set_mode(PyObject *module, PyObject *args) {
-  const char *name;
-  if (!PyArg_ParseTuple(args, "s", &name)) return NULL;
-  return done(module, martlet_set_float32_fast_math_mode(name));
+static PyObject *set_mode(PyObject *module, PyObject *argument) {
+  martlet_math_mode mode;
+  if (argument == Py_None) {
+    PyErr_SetString(PyExc_TypeError, "the process's fast-math mode is a str, not None");
+    return NULL;
+  }
+  if (parse_mode(PyModule_GetState(module), argument, &mode) < 0) return NULL;
+  return done(module, martlet_math_mode_set(mode));
 }
 
 static PyObject *get_mode(PyObject *module, PyObject *unused) {
@@ -97,7 +101,7 @@ static PyObject *trim(PyObject *module, PyObject *unused) {
 }
 
 static PyMethodDef setting_methods[] = {
-  {"set_mode", set_mode, METH_VARARGS, NULL},
+  {"set_mode", set_mode, METH_O, NULL},
   {"get_mode", get_mode, METH_NOARGS, NULL},
   {"mode_name", mode_name, METH_O, NULL},
   {"push_mode", push_mode, METH_O, NULL},

@@ -46,7 +46,9 @@ from martlet._martlet import (
     UnsupportedError,
 )
 from martlet._martlet import version as __version__
-from martlet._model import Model, NodeInfo, Report, ValueInfo, load
+from martlet._model import Model, load
+from martlet._reports import NodeInfo, Report, ValueInfo
+from martlet._results import Results
 from martlet._settings import (
     CPUInfo,
     InstructionSet,
@@ -81,6 +83,7 @@ __all__ = [
     "NotFoundError",
     "OutOfMemoryError",
     "Report",
+    "Results",
     "State",
     "Tensor",
     "TensorLike",

@@ -78,7 +78,11 @@ def _words(flat: list[Any], dtype: str) -> list[str]:
     finite = [abs(value) for value in flat if math.isfinite(value) and value != 0]
     digits = [_shortest(value, dtype) for value in flat]
     if finite and (max(finite) >= 1e8 or min(finite) < 1e-4 or max(finite) / min(finite) > 1e7):
-        return [_scientific(value, word) for value, word in zip(flat, digits, strict=True)]
+        most = max(_mantissa(word) for word in digits)
+        return [
+            f"{value:.{most}e}" if math.isfinite(value) else word
+            for value, word in zip(flat, digits, strict=True)
+        ]
     decimals = max((_decimals(word) for word in digits), default=1)
     return [
         f"{value:.{decimals}f}" if math.isfinite(value) else word
@@ -104,13 +108,12 @@ def _decimals(word: str) -> int:
     return max(1, min(len(word) - word.index(".") - 1, _DECIMALS))
 
 
-def _scientific(value: float, word: str) -> str:
-    if not math.isfinite(value):
-        return word
-    for decimals in range(1, _DECIMALS):
-        if float(f"{value:.{decimals}e}") == float(word):
-            return f"{value:.{decimals}e}"
-    return f"{value:.{_DECIMALS}e}"
+def _mantissa(word: str) -> int:
+    """How many digits behind the point in powers of ten, of which at most _DECIMALS are shown."""
+    if not math.isfinite(float(word)):
+        return 1
+    exact = (k for k in range(1, _DECIMALS) if float(f"{float(word):.{k}e}") == float(word))
+    return next(exact, _DECIMALS)
 
 
 def _nested(values: Any, words: Any, indent: int) -> str:

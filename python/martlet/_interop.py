@@ -139,11 +139,35 @@ def from_texts(given: Any, what: str) -> Tensor:
 _TYPE_CODES = {bool: ("B", "bool"), int: ("q", "int64"), float: ("f", "float32")}
 _MOST_AXES = 32
 
+_INTEGERS = {f"{sign}int{bits}": bits for sign in ("", "u") for bits in (8, 16, 32, 64)}
+#: The kinds of Python's numbers that a dtype holds.
+_KINDS: dict[str | None, tuple[type, ...]] = {
+    "bool": (bool,),
+    **dict.fromkeys(_INTEGERS, (bool, int)),
+    **dict.fromkeys(("float16", "bfloat16", "float32", "float64"), (bool, int, float)),
+}
 
-def from_nested(data: Any, dtype: Any = None, what: str = "data") -> Tensor:
+
+def _check_range(numbers: list[int], dtype: str, what: str) -> None:
+    bits = _INTEGERS[dtype]
+    least, most = (0, 1 << bits) if dtype[0] == "u" else (-1 << (bits - 1), 1 << (bits - 1))
+    for number in numbers:
+        if not least <= number < most:
+            raise OverflowError(f"{what} is {dtype}, which does not hold {number}")
+
+
+def from_list(data: Any, what: str) -> Tensor:
+    """`from_nested`, for the extension."""
+    return from_nested(data, what=what)
+
+
+def from_nested(
+    data: Any, dtype: Any = None, *, what: str = "data", weak: str | None = None
+) -> Tensor:
     """A tensor of numbers or strings in nested lists or tuples, or of arrays of one shape in them.
 
-    Python's numbers become float32, int64 or bool unless dtype says.
+    Python's numbers become float32, int64 or bool unless dtype says; of the dtype ``weak`` where
+    that is for numbers of their kind.
     """
     shape: list[int] = []
     level = data
@@ -166,7 +190,12 @@ def from_nested(data: Any, dtype: Any = None, what: str = "data") -> Tensor:
             raise TypeError(f"{what}: a tensor has numbers or strings, not both")
         result = _martlet.from_strings(tuple(flat), tuple(shape))
     else:
-        code, name = _TYPE_CODES[max(kinds, key=[bool, int, float].index, default=float)]
+        kind = max(kinds, key=[bool, int, float].index, default=float)
+        code, name = _TYPE_CODES[kind]
+        if weak in _KINDS and dtype is None and (not flat or kind in _KINDS[weak]):
+            dtype = weak
+            if flat and weak in _INTEGERS:
+                _check_range(flat, weak, what)
         if code == "f" and dtype is not None:
             code, name = "d", "float64"  # rounded once, by astype
         elif code == "q" and min(flat) >= 0 and max(flat) >= 1 << 63:

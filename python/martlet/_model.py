@@ -5,55 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from martlet import _martlet
-from martlet._martlet import ThreadPool
+from martlet import _loading, _martlet
+from martlet._inputs import given, weak
+from martlet._martlet import Tensor, ThreadPool
+from martlet._progress import Progress, reporting
+from martlet._reports import NodeInfo, Report, ValueInfo, table
+from martlet._results import Results
+from martlet._settings import fast_math, get_float32_fast_math_mode
 from martlet._values import State, from_value, to_value
 
-
-class ValueInfo(NamedTuple):
-    """An input or output of a model."""
-
-    name: str
-    #: None where the model does not say.
-    dtype: str | None
-    #: An extent is a number, the name of a symbol, or None; all is None when the rank is unknown.
-    shape: tuple[int | str | None, ...] | None
-    #: All that the model says: "float32[n, 3]", "sequence(int64)", "optional(float32)".
-    type: str
-
-
-class NodeInfo(NamedTuple):
-    """What one node did in a run. The precision and what follows are None without products."""
-
-    node: str
-    #: As ONNX names it; Martlet's own, such as products that took over what follows them, with
-    #: their domain: "ai.martlet.FusedMatMul".
-    operator: str
-    #: Of its matrix products: "fp32", "bf16", ....
-    precision: str | None
-    kernel: str | None
-    backend: str | None
-    #: Why not the mode's own precision; None when it is.
-    reason: str | None
-    #: Time taken; 0 unless the run was profiled.
-    nanoseconds: int
-
-
-class Report:
-    """What the nodes of a run did: ``str(report)`` for people, ``report.nodes`` for programs."""
-
-    def __init__(self, text: str, nodes: tuple[NodeInfo, ...]) -> None:
-        self.text = text
-        self.nodes = nodes
-
-    def __str__(self) -> str:
-        return self.text
-
-    def __repr__(self) -> str:
-        return self.text
+if TYPE_CHECKING:
+    from martlet._background import RunFuture
 
 
 def _list(names: tuple[str, ...]) -> str:
@@ -84,6 +49,8 @@ class Model:
     replaceable: tuple[ValueInfo, ...]
     #: What the file says of itself.
     metadata: dict[str, str]
+    #: How many threads run it, where `load` was told.
+    threads: int | None
 
     def __init__(
         self,
@@ -98,15 +65,16 @@ class Model:
         max_memory_bytes: int | None = None,
         max_milliseconds: int | None = None,
         flush_denormals: bool | None = None,
+        threads: int | None = None,
         pool: ThreadPool | None = None,
-        progress: Callable[[float, str], bool | None] | None = None,
+        progress: bool | Progress | None = None,
     ) -> None:
-        if isinstance(source, (str, os.PathLike)):
-            self.path = os.path.abspath(os.fspath(source))
-            given: Any = os.fsencode(self.path)
-        else:
-            self.path = None
-            given = source
+        if threads is not None:
+            if pool is not None:
+                raise ValueError("threads and pool are both given; a pool has its own threads")
+            pool = ThreadPool(threads)
+        self.path, data = _loading.source(source)
+        self.threads = threads
         #: What was asked for, as `load` takes it.
         self._options = {
             "optimize": optimize,
@@ -120,15 +88,17 @@ class Model:
         }
         self._pool = pool
         self.mode = None if mode is None else _martlet.mode_name(mode)
-        self._model = _martlet.load(
-            given, self.path is not None, self.mode, _texts(self._options), pool, progress
-        )
+        with reporting(progress, f"loading {self._title}") as told:
+            self._model = _loading.load(
+                data, self.path, self.mode, _texts(self._options), pool, told
+            )
         self.inputs = tuple(ValueInfo(*value) for value in self._model.inputs())
         self.outputs = tuple(ValueInfo(*value) for value in self._model.outputs())
         self.replaceable = tuple(ValueInfo(*value) for value in self._model.replaceable())
         self.metadata = self._model.metadata()
         self._input_names = tuple(value.name for value in self.inputs)
         self._output_names = tuple(value.name for value in self.outputs)
+        self._dtypes = {value.name: value.dtype for value in self.inputs + self.replaceable}
         #: Every output in memory of its own.
         self._no_outs = (None,) * len(self._output_names)
         # A model may list an output twice; a dict has it once. None: memory of its own.
@@ -142,18 +112,19 @@ class Model:
         )
         self._local = threading.local()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor | Any:
         """Run on inputs in the model's order or by name.
 
         Returns
         -------
-        Tensor, or a tuple of them where the model has several outputs
+        Tensor, or `Results` where the model has several outputs
         """
         names, values = self._input_names, args
         if kwargs or len(args) != len(names):
             names, values = self._bind(args, kwargs)
-        results = self._run_named(self._context, names, values, self._output_names, self._no_outs)
-        return results[0] if len(results) == 1 else results
+        wanted = self._output_names
+        results = self._run_named(self._context, names, values, wanted, self._no_outs)
+        return results[0] if len(results) == 1 else Results(wanted, results)
 
     def _run_named(
         self,
@@ -163,11 +134,45 @@ class Model:
         wanted: tuple[str, ...],
         slots: tuple[Any, ...],
     ) -> tuple[Any, ...]:
-        if self._is_plain and not _has_state(values):
-            # Positions serve where all names are the model's own, in its order.
-            if names == self._input_names and wanted == self._output_names:
-                return context.run(names, values, None, slots)
-            return context.run(names, values, wanted, slots)
+        try:
+            if self._is_plain:
+                for value in values:
+                    if type(value) in _PYTHONS:
+                        break
+                else:
+                    # Positions serve where all names are the model's own, in its order.
+                    in_order = names == self._input_names and wanted == self._output_names
+                    return context.run(names, values, wanted, slots, in_order)
+                if not any(isinstance(value, State) for value in values):
+                    return context.run(names, self._weak(names, values), wanted, slots, False)
+            return self._run_compound(context, names, values, wanted, slots)
+        except _martlet.InvalidDTypeError as error:
+            self._hint(error)
+            raise
+
+    def _weak(self, names: tuple[str, ...], values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Python's numbers, and lists of them, in the dtypes of the inputs."""
+        dtype = self._dtypes.get
+        return tuple(
+            weak(value, dtype(name), f"input '{name}'") if type(value) in _PYTHONS else value
+            for name, value in zip(names, values, strict=True)
+        )
+
+    def _hint(self, error: _martlet.InvalidDTypeError) -> None:
+        """Adds to the error of an input of another dtype what converts it."""
+        dtype = self._dtypes.get(error.input or "")
+        is_text = dtype == "string" or (error.actual or "string").startswith("string")
+        if dtype is not None and error.node is None and not is_text:
+            error.args = (f"{error}; astype('{dtype}') converts", *error.args[1:])
+
+    def _run_compound(
+        self,
+        context: _martlet.Context,
+        names: tuple[str, ...],
+        values: tuple[Any, ...],
+        wanted: tuple[str, ...],
+        slots: tuple[Any, ...],
+    ) -> tuple[Any, ...]:
         if any(slot is not None for slot in slots):
             raise ValueError("out is for runs whose inputs and outputs are all tensors")
         for name in wanted:
@@ -235,37 +240,48 @@ class Model:
         martlet.Error
             A shape does not fit an input or a node.
         """
+        for name in self._input_names:
+            if name not in shapes:
+                every = _list(self._input_names)
+                raise KeyError(f"no shape of input '{name}'; give those of {every}")
         return self._model.result_bytes(tuple(tuple(shapes[name]) for name in self._input_names))
 
     def run(
         self,
-        inputs: Mapping[str, Any],
-        outputs: Sequence[str] | None = None,
+        inputs: Any = None,
+        outputs: Any = None,
         *,
         out: Mapping[str, Any] | None = None,
         max_loop_iterations: int | None = None,
         max_memory_bytes: int | None = None,
         max_milliseconds: int | None = None,
         pool: ThreadPool | None = None,
-    ) -> dict[str, Any]:
-        """Run on inputs by name.
+        progress: bool | Progress | None = None,
+    ) -> Results:
+        """Run on inputs by name: ``run(feed)``, ``run(feed, ["scores"])``.
+
+        ``run(["scores"], feed)`` and ``run(None, feed)``, as ONNX Runtime has it, and
+        ``run(array)`` for models of one input are taken too.
 
         Parameters
         ----------
-        inputs : name -> Tensor, NumPy array, or anything with a buffer or ``__dlpack__``; a list
-            where the model wants a sequence, None or a value for an optional, a dict for a map, a
-            `State` for a tensor that grows from run to run. Names of `replaceable` may be among
+        inputs : name -> Tensor, NumPy array, number, list of numbers, or anything with a buffer,
+            ``__dlpack__`` or ``__array__``; a list where the model wants a sequence, None or a
+            value for an optional, a dict for a map, a `State` for a tensor that grows from run to
+            run. Python's numbers take the dtype of the input. Names of `replaceable` may be among
             them, where all inputs and outputs are tensors: the first run of a set of them takes as
             long as loading.
-        outputs : names of the outputs that are wanted, all of them by default
+        outputs : name or names of the outputs that are wanted, all of them by default
         out : name -> writable array of the output's dtype and shape to write it into, optional;
             where its elements are misaligned or at odd distances, they are copied there in the end
         max_loop_iterations, max_memory_bytes, max_milliseconds, pool : of this run alone, in the
             place of the model's (see `load`)
+        progress : True for a bar on stderr, or a function that is told a fraction from 0 to 1 and
+            a stage some 20 times a second; where it returns False the run is cancelled
 
         Returns
         -------
-        dict of output name -> Tensor (or list, None, dict, State), in the order asked for
+        Results : values in the order asked for, and by name
 
         Raises
         ------
@@ -273,21 +289,23 @@ class Model:
             For a wrong name, dtype or shape; ``input``, ``expected`` and ``actual`` say which.
         martlet.LimitExceededError
             The run met one of its limits.
+        martlet.CancelledError
+            ``progress`` returned False.
         """
+        if outputs is not None or type(inputs) is not dict:
+            inputs, outputs = given(inputs, outputs, self.inputs, self._output_names)
         wanted, slots = self._every_output
         if outputs is not None:
-            wanted = tuple(outputs)
-            if len(set(wanted)) != len(wanted):
-                raise ValueError("an output is asked for twice")
-        if out or outputs is not None:
-            given = out or {}
-            for name in given:
+            wanted = outputs
+            slots = (None,) * len(wanted)
+        if out:
+            for name in out:
                 if name not in wanted:
                     raise ValueError(f"out has '{name}', which is not among the outputs asked for")
-            slots = tuple(given.get(name) for name in wanted)
+            slots = tuple(out.get(name) for name in wanted)
         names, values = tuple(inputs), tuple(inputs.values())
         limits = (max_loop_iterations, max_memory_bytes, max_milliseconds)
-        if pool is None and limits == (None, None, None):
+        if pool is None and progress is None and limits == _NO_LIMITS:
             results = self._run_named(self._context, names, values, wanted, slots)
         else:
             options = _texts(
@@ -297,14 +315,49 @@ class Model:
                     "max_milliseconds": max_milliseconds,
                 }
             )
-            with self._context_with(options, pool) as context:
+            with (
+                reporting(progress, f"running {self._title}") as told,
+                self._context_with(options, pool, told) as context,
+            ):
                 results = self._run_named(context, names, values, wanted, slots)
-        return dict(zip(wanted, results, strict=True))
+        return Results(wanted, results)
+
+    def run_async(
+        self,
+        inputs: Any = None,
+        outputs: Any = None,
+        *,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> RunFuture:
+        """`run` on another thread, in the fast-math mode in force here.
+
+        Returns
+        -------
+        RunFuture : a ``concurrent.futures.Future`` of the `Results`, whose ``cancel()`` also ends a
+            run that has begun. ``add_done_callback`` is for a function to call then.
+        """
+        from martlet import _background
+
+        mode = get_float32_fast_math_mode()
+
+        def run(told: Progress) -> Results:
+            with fast_math(mode):
+                return self.run(inputs, outputs, progress=told, **options)
+
+        return _background.start(run, progress)
+
+    async def arun(self, inputs: Any = None, outputs: Any = None, **options: Any) -> Results:
+        """`run` for ``await``: other tasks go on meanwhile; cancelling the task ends the run."""
+        import asyncio
+
+        return await asyncio.wrap_future(self.run_async(inputs, outputs, **options))
 
     def precision_report(self) -> Report:
         """What each node's products ran as in the calling thread's last run, and why."""
         context = self._context
-        return Report(context.precision_report(), _nodes(context))
+        with _after("this thread has not run the model yet; run it, then ask"):
+            return Report(context.precision_report(), _nodes(context))
 
     def profile(self, *args: Any, **kwargs: Any) -> Report:
         """Time by operator and by node of one run on these inputs.
@@ -320,7 +373,8 @@ class Model:
                 return Report(context.profile(), _nodes(context))
             finally:
                 context.set_profiling(False)
-        return Report(context.profile(), _nodes(context))
+        with _after("this thread has no profiled run; give profile() the inputs of one"):
+            return Report(context.profile(), _nodes(context))
 
     @property
     def _context(self) -> _martlet.Context:
@@ -333,7 +387,7 @@ class Model:
 
     @contextlib.contextmanager
     def _context_with(
-        self, options: dict[str, str], pool: ThreadPool | None
+        self, options: dict[str, str], pool: ThreadPool | None, progress: Progress | None
     ) -> Iterator[_martlet.Context]:
         """The calling thread's run context, with these options and this pool for a while."""
         context = self._context
@@ -343,8 +397,10 @@ class Model:
                 context.set_option(name, text)
             if pool is not None:
                 context.set_pool(pool)
+            context.set_progress(progress)
             yield context
         finally:
+            context.set_progress(None)
             for name in options:
                 context.set_option(name, own[name])
             context.set_pool(self._pool)
@@ -353,9 +409,10 @@ class Model:
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         if len(args) > len(self._input_names):
-            expected = ", ".join(self._input_names)
+            count = len(self._input_names)
+            kind = "input" if count == 1 else "inputs"
             raise TypeError(
-                f"the model takes {len(self._input_names)} inputs ({expected}), got {len(args)}"
+                f"the model takes {count} {kind}, {_list(self._input_names)}; got {len(args)}"
             )
         names = self._input_names[: len(args)]
         for name in kwargs:
@@ -366,19 +423,45 @@ class Model:
     def __reduce__(self) -> tuple[Any, ...]:
         if self.path is None:
             raise TypeError("a model loaded from memory has no path to be pickled by")
-        return _reload, (self.path, self.mode, self._options)
+        return _reload, (self.path, self.mode, self._options | {"threads": self.threads})
 
     def __repr__(self) -> str:
         source = "from memory" if self.path is None else repr(self.path)
         inputs = ", ".join(self._input_names)
         return f"<martlet.Model {source}: {inputs} -> {', '.join(self._output_names)}>"
 
+    @property
+    def _title(self) -> str:
+        return "a model" if self.path is None else os.path.basename(os.fsdecode(self.path))
 
-def _has_state(values: tuple[Any, ...]) -> bool:
-    for value in values:  # noqa: SIM110 (a generator takes longer than the rest of a small call)
-        if isinstance(value, State):
-            return True
-    return False
+    def _repr_html_(self) -> str:
+        """Inputs and outputs as a table, for notebooks."""
+        import html
+
+        rows = [
+            [kind, value.name, value.type]
+            for kind, values in (("input", self.inputs), ("output", self.outputs))
+            for value in values
+        ]
+        title = html.escape(self._title)
+        return f"<div><p><b>{title}</b></p>{table(['', 'name', 'type'], rows)}</div>"
+
+
+#: What takes its dtype from the model's input, or is no array at all.
+_PYTHONS = frozenset((bool, int, float, list, tuple, State))
+_NO_LIMITS = (None, None, None)
+
+
+@contextlib.contextmanager
+def _after(message: str) -> Iterator[None]:
+    """Says in Python's words that something has not been done yet."""
+    try:
+        yield
+    except _martlet.Error as error:
+        if error.code != "INVALID_STATE":
+            raise
+        error.args = (message,)
+        raise
 
 
 def _nodes(context: _martlet.Context) -> tuple[NodeInfo, ...]:
@@ -387,6 +470,9 @@ def _nodes(context: _martlet.Context) -> tuple[NodeInfo, ...]:
 
 def _texts(options: Mapping[str, int | None]) -> dict[str, str]:
     """The options that are given, as the library takes them."""
+    for name, value in options.items():
+        if value is not None and not hasattr(value, "__index__"):
+            raise TypeError(f"{name} is {value!r}; expected an int or a bool")
     return {name: str(int(value)) for name, value in options.items() if value is not None}
 
 
@@ -406,17 +492,20 @@ def load(
     max_memory_bytes: int | None = None,
     max_milliseconds: int | None = None,
     flush_denormals: bool | None = None,
+    threads: int | None = None,
     pool: ThreadPool | None = None,
-    progress: Callable[[float, str], bool | None] | None = None,
+    progress: bool | Progress | None = None,
 ) -> Model:
     """Load an ONNX model.
 
     Parameters
     ----------
-    source : path of the .onnx file, or its bytes
-        Weights stay in the mapped file until they are packed: do not change it in place.
+    source : path of the .onnx file, its bytes, a binary file to read them from (``BytesIO``), or an
+        ``onnx.ModelProto``
+        Of a path, weights stay in the mapped file until they are packed: do not change it in place.
     mode : str, optional
-        The model's own fast-math mode; by default the one in force on the thread that runs it.
+        The model's own fast-math mode (see `set_float32_fast_math_mode`); by default the one in
+        force on the thread that runs it.
     optimize : bool
         False runs the graph as it was written.
     prepare : bool
@@ -442,10 +531,14 @@ def load(
     flush_denormals : bool, optional
         Whether denormal numbers are taken for zero on all threads of the runs; by default they are
         computed with, whatever the calling thread's own floating-point environment says.
+    threads : int, optional
+        How many threads of its own run the model, the caller's included; by default those of the
+        process (`set_num_threads`).
     pool : ThreadPool, optional
-        Whose threads run it; by default the process's. A pickled model takes none along.
-    progress : callable, optional
-        Called with a fraction from 0 to 1 and a stage; False cancels the loading.
+        Whose threads run it, to share them between models. A pickled model takes none along.
+    progress : True or callable, optional
+        True: a bar on stderr, tqdm's where that is installed. A function is called with a fraction
+        from 0 to 1 and a stage; where it returns False the loading is cancelled.
 
     Raises
     ------
@@ -465,6 +558,7 @@ def load(
         max_memory_bytes=max_memory_bytes,
         max_milliseconds=max_milliseconds,
         flush_denormals=flush_denormals,
+        threads=threads,
         pool=pool,
         progress=progress,
     )

@@ -15,9 +15,11 @@ def set_float32_fast_math_mode(name: str) -> None:
     Parameters
     ----------
     name : str
-        FP32 (also STRICT, IEEE, HIGHEST), BF16, TF32, F16 or ANY, in any case. BF16 lets the inputs
-        of products be rounded to bfloat16 where the processor has units for it; sums and results
-        stay float32. Processors without them go on in float32.
+        FP32 (also float32, HIGHEST, STRICT, IEEE), BF16 (bfloat16, medium), TF32 (high), F16
+        (float16, fp16) or ANY, in any case; torch's dtypes too. BF16 lets the inputs of products be
+        rounded to bfloat16 where the processor has units for it; sums and results stay float32.
+        Processors without them go on in float32. TF32 and F16 permit nothing on processors without
+        such units.
 
     Raises
     ------
@@ -42,6 +44,8 @@ class fast_math(contextlib.ContextDecorator):
     """
 
     def __init__(self, name: str) -> None:
+        if name is None:
+            raise TypeError("fast_math() takes the name of a mode, not None")
         self.name = _martlet.mode_name(name)
 
     def __enter__(self) -> fast_math:

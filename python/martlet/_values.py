@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from martlet import _martlet
+from martlet._inputs import weak
 from martlet._martlet import Tensor
 
 _SEQUENCE, _OPTIONAL, _MAP, _STATE = 2, 3, 4, 5
@@ -82,6 +83,8 @@ def to_value(given: Any, kind: str, what: str) -> _martlet.Value:
         from martlet._interop import from_nested
 
         return _martlet.value_map(from_nested(keys, "int64"), values)
+    if type(given) in (bool, int, float, list, tuple):
+        given = weak(given, _dtype(kind.partition("[")[0]), what)
     return _martlet.value_from_tensor(given)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import martlet
-from martlet._model import ValueInfo
+from martlet._reports import ValueInfo
 from martlet.onnxruntime._errors import Fail, InvalidArgument, failure
 from martlet.onnxruntime._ortvalue import OrtValue
 from martlet.onnxruntime._types import element_of, numpy_dtype, tensor_type

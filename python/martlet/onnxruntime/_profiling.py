@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Any
 
-from martlet._model import NodeInfo
+from martlet._reports import NodeInfo
 
 
 class Profiler:

@@ -263,7 +263,7 @@ class InferenceSession:
 
     def _compute(
         self, feeds: dict[str, Any], wanted: tuple[str, ...] | None, out: dict[str, Any] | None
-    ) -> dict[str, Any]:
+    ) -> martlet.Results:
         profiler = self._profiler
         if profiler is None:
             return self._model.run(feeds, wanted, out=out)
@@ -279,10 +279,10 @@ class InferenceSession:
             context.set_profiling(False)
 
 
-def _in_order(names: Sequence[str], results: dict[str, Any]) -> list[Any]:
+def _in_order(names: Sequence[str], results: martlet.Results) -> list[Any]:
     """The results by name; one that is asked for again is a value of its own."""
     if len(names) == len(results):
-        return list(results.values())
+        return list(results)
     seen: set[str] = set()
     ordered = []
     for name in names:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from martlet._model import ValueInfo
+from martlet._reports import ValueInfo
 from martlet.onnxruntime._errors import InvalidArgument, failure
 
 #: By Martlet's name: ONNX Runtime's, and ONNX's number.
