@@ -81,6 +81,8 @@ static inline void turn_square_8(const char *src, int64_t src_stride, char *dst,
 typedef uint16_t element_2 __attribute__((aligned(1), may_alias));
 typedef uint32_t element_4 __attribute__((aligned(1), may_alias));
 typedef uint64_t element_8 __attribute__((aligned(1), may_alias));
+typedef int32_t index_4 __attribute__((aligned(1), may_alias));
+typedef int64_t index_8 __attribute__((aligned(1), may_alias));
 
 // Transpositions to and from few interleaved channels: pixels of an image.
 #define DEFINE_NARROW(T, NAME, N)                                                                 \
@@ -238,4 +240,72 @@ uint64_t mk_read(const void *memory, int64_t bytes) {
     for (int i = 0; i < 8; i++) sum[i] ^= line[i];
   }
   return sum[0] ^ sum[1] ^ sum[2] ^ sum[3] ^ sum[4] ^ sum[5] ^ sum[6] ^ sum[7];
+}
+
+#define DEFINE_GATHER(T, NAME, I)                                                                 \
+  static int64_t gather_##NAME##_##I(int64_t n, const void *indices, int64_t extent,              \
+                                     const void *src, int64_t stride, int64_t step, void *dst) {  \
+    const I *wanted = indices;                                                                    \
+    const T *from = src;                                                                          \
+    T *to = dst;                                                                                  \
+    for (int64_t i = 0; i < n; i++) {                                                             \
+      int64_t index = wanted[i];                                                                  \
+      index += index < 0 ? extent : 0;                                                            \
+      if ((uint64_t)index >= (uint64_t)extent) return i;                                          \
+      to[i] = from[index * stride + i * step];                                                    \
+    }                                                                                             \
+    return n;                                                                                     \
+  }
+
+#define DEFINE_GATHERS(T, NAME) DEFINE_GATHER(T, NAME, index_4) DEFINE_GATHER(T, NAME, index_8)
+DEFINE_GATHERS(uint8_t, 1)
+DEFINE_GATHERS(element_2, 2)
+DEFINE_GATHERS(element_4, 4)
+DEFINE_GATHERS(element_8, 8)
+
+int64_t mk_gather(int32_t size, int64_t n, const void *indices, bool is_long, int64_t extent,
+                  const void *src, int64_t stride, int64_t step, void *dst) {
+#define EITHER(NAME)                                                                   \
+  (is_long ? gather_##NAME##_index_8(n, indices, extent, src, stride, step, dst)       \
+           : gather_##NAME##_index_4(n, indices, extent, src, stride, step, dst))
+  switch (size) {
+    case 1: return EITHER(1);
+    case 2: return EITHER(2);
+    case 4: return EITHER(4);
+    default: return EITHER(8);
+  }
+#undef EITHER
+}
+
+void mk_divide_i64(int64_t n, const int64_t *dividends, int64_t divisor, int64_t *quotients) {
+  const index_8 *src = dividends;
+  index_8 *dst = quotients;
+  // By the magnitude d: floor(x / d) = (((x - h) / 2) + h) / 2^shift, h the upper half of x * factor,
+  // where 2^64 + factor is 2^(65 + shift) / d, rounded up (Granlund and Montgomery, 1994).
+  const uint64_t d = divisor < 0 ? 0 - (uint64_t)divisor : (uint64_t)divisor;
+  const int shift = 63 - __builtin_clzll(d);
+  const uint64_t all = divisor < 0 ? ~(uint64_t)0 : 0;
+  if ((d & (d - 1)) == 0) {
+    for (int64_t i = 0; i < n; i++) {
+      const uint64_t below = src[i] < 0 ? ~(uint64_t)0 : 0, sign = below ^ all;
+      const uint64_t x = ((uint64_t)src[i] ^ below) - below;
+      dst[i] = (int64_t)(((x >> shift) ^ sign) - sign);
+    }
+    return;
+  }
+  uint64_t factor = 0, rest = (uint64_t)1 << shift;
+  for (int bit = 0; bit < 65; bit++) {
+    const bool carries = rest >> 63 != 0;
+    rest <<= 1;
+    factor <<= 1;
+    if (carries || rest >= d) rest -= d, factor |= 1;
+  }
+  factor++;
+  for (int64_t i = 0; i < n; i++) {
+    const uint64_t below = src[i] < 0 ? ~(uint64_t)0 : 0, sign = below ^ all;
+    const uint64_t x = ((uint64_t)src[i] ^ below) - below;
+    const uint64_t h = (uint64_t)((unsigned __int128)x * factor >> 64);
+    const uint64_t quotient = (((x - h) >> 1) + h) >> shift;
+    dst[i] = (int64_t)((quotient ^ sign) - sign);
+  }
 }

@@ -67,6 +67,9 @@ typedef enum product_order {
 void test_gemm_row(const mk_isa *isa, const mk_gemm_row *row, product_order order);
 void test_conv_kernels(const mk_isa *isa, const mk_gemm_row *row, bool fused);
 void test_vectors(const mk_isa *isa, bool fused);
+void test_sampling(const mk_isa *isa);
+// What is the same code on all instruction sets.
+void test_indexing(void);
 void test_int8_row(const mk_isa *isa);
 // Rows of `isa` with hooks of the test's own, which must enclose every tile of them.
 void test_hooks(const mk_isa *isa, product_order order);

@@ -160,12 +160,16 @@ int main(int argc, char **argv) {
     for (int k = 1; k < i; k++)
       for (int32_t j = 0; j < count; j++)
         tested |= strcmp(isas[j]->name, argv[k]) == 0 && isas[j]->vectors == isa->vectors;
-    if (!tested && isa->vectors) test_vectors(isa, is_fused(isa));
+    if (!tested && isa->vectors) {
+      test_vectors(isa, is_fused(isa));
+      test_sampling(isa);
+    }
   }
   if (named == 0) {
     puts("usage: kernels --list | [--expect-detected] [--pinned-dot] ISA...");
     return 2;
   }
+  test_indexing();
   printf("%lld passed, %lld failed\n", (long long)passed, (long long)failed);
   return failed == 0 ? 0 : 1;
 }

@@ -569,6 +569,24 @@ typedef struct mk_lstm_row {
   float *output;              // a copy of hidden, or null
 } mk_lstm_row;
 
+// ---------------------------------------------------------------------------- sampling
+
+// Points of a grid in planes [height x width], each mixed linearly from four elements. Places are
+// computed in f32, as ONNX's GridSample has them: `aligns` is its align_corners; outside the plane is
+// its border, or else nothing. height * width is below 2^31.
+typedef struct mk_grid_points {
+  int64_t n;
+  const float *grid;          // [n x 2]: x, then y
+  int32_t height, width;
+  bool aligns, border;
+  // Written by grid_points, read by grid_mix. Taps (y, x), (y, x + 1), (y + 1, x) and (y + 1, x + 1)
+  // `stride` apart, a multiple of 16 that is at least n; offset -1 is outside.
+  int32_t *offsets;           // [4 x stride]
+  float *weights;             // [4 x stride]
+  int64_t stride;
+  uint8_t *is_paired;         // [n / 4 + 1]; of a vector of points: all taps are inside, pairs adjacent
+} mk_grid_points;
+
 // A tile of a product of float64 or of integers, which wrap around: dst[r][j], `rows` (1 to 4) rows of
 // plain_bytes, is 0 or, with `adds`, what is there, plus lhs[r][p] * rhs[p][j] for each p in order. rhs is
 // packed: plain_bytes for each p. Strides count elements.
@@ -600,6 +618,10 @@ enum { MK_COMPARE_EQUAL, MK_COMPARE_LESS, MK_COMPARE_LESS_OR_EQUAL, MK_COMPARE_C
 // takes what is equal too.
 typedef void (*mk_extreme_fn)(int64_t n, const float *src, float *best, int32_t *places, int32_t at);
 enum { MK_EXTREME_MAX, MK_EXTREME_MIN, MK_EXTREME_LAST_MAX, MK_EXTREME_LAST_MIN, MK_EXTREME_COUNT };
+
+// The first of n floats that is not <= bound (above), or not >= bound (below): n where all are. NaN is
+// neither.
+typedef int64_t (*mk_first_fn)(int64_t n, const float *src, float bound);
 
 // Every instruction set's table has every function, which VectorTablesTests proves.
 typedef struct mk_vector_table {
@@ -640,6 +662,17 @@ typedef struct mk_vector_table {
   mk_cast_fn _Nonnull cast[MK_TYPE_COUNT][MK_TYPE_COUNT];
   mk_compare_fn _Nonnull compare[MK_COMPARE_COUNT][MK_TYPE_COUNT];
   mk_extreme_fn _Nonnull extreme[MK_EXTREME_COUNT];
+  void (*_Nonnull grid_points)(const mk_grid_points *);
+  // dst[n] = (w0 p0 + w1 p1) + (w2 p2 + w3 p3) of one plane at the points found, each step rounded.
+  void (*_Nonnull grid_mix)(const mk_grid_points *, const float *plane, float *dst);
+  // dst[i] = (0 + weights[i] line[p]) + weights[n + i] line[p + 1], p = places[i], each step rounded;
+  // both exist, and what weighs 0 counts as 0.
+  void (*_Nonnull mix_neighbours)(int64_t n, const float *line, const int32_t *places,
+                                  const float *weights, float *dst);
+  // dst[i] = (0 + a x[i]) + b y[i], each step rounded.
+  void (*_Nonnull mix_lines)(int64_t n, float a, const float *x, float b, const float *y, float *dst);
+  mk_first_fn _Nonnull first_above;
+  mk_first_fn _Nonnull first_below;
   mk_plain_fn _Nonnull plain[MK_PLAIN_COUNT];
   int64_t plain_bytes;
 } mk_vector_table;
@@ -655,6 +688,15 @@ extern const mk_vector_table mk_vectors_generic;
 void mk_copy_2d(int32_t size, int64_t n0, int64_t n1,
                 const void *src, int64_t src_stride0, int64_t src_stride1,
                 void *dst, int64_t dst_stride0, int64_t dst_stride1);
+
+// dst[i] = src[index * stride + i * step] for n indices of 4 or 8 bytes, negative ones counted from
+// `extent`; elements of `size` bytes (1, 2, 4 or 8). Returns how many were moved: n, or the place of the
+// first index out of range.
+int64_t mk_gather(int32_t size, int64_t n, const void *indices, bool is_long, int64_t extent,
+                  const void *src, int64_t stride, int64_t step, void *dst);
+
+// dst[i] = src[i] / divisor, truncated, wrapping around; divisor is not 0.
+void mk_divide_i64(int64_t n, const int64_t *src, int64_t divisor, int64_t *dst);
 
 // Reads `bytes` bytes, for their rate to be timed; returns a sum that depends on all whole 64 of them.
 uint64_t mk_read(const void *memory, int64_t bytes);

@@ -5,6 +5,7 @@
 #include "vectors_plain.h"
 #include "vectors_pool.h"
 #include "vectors_recurrent.h"
+#include "vectors_sample.h"
 #include "vectors_typed.h"
 #include "vectors_winograd.h"
 
@@ -121,6 +122,12 @@ const mk_vector_table MK_VECTOR_TABLE = {
       [MK_EXTREME_LAST_MAX] = extreme_last_max,
       [MK_EXTREME_LAST_MIN] = extreme_last_min,
     },
+  .grid_points = grid_points,
+  .grid_mix = grid_mix,
+  .mix_neighbours = mix_neighbours,
+  .mix_lines = mix_lines,
+  .first_above = first_above,
+  .first_below = first_below,
   .plain =
     {
       [MK_PLAIN_F64] = plain_tile_f64,

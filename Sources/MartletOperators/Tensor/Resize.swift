@@ -101,18 +101,17 @@ package struct Resize: Operator {
     }
     current = try context.contiguous(current)
     var steps = changed[...]
-    if isNearest, changed.count >= 2, let columns = changed.last, columns.axis == x.rank - 1,
+    if changed.count >= 2, let columns = changed.last, columns.axis == x.rank - 1,
       changed[changed.count - 2].axis == x.rank - 2
     {
-      steps = changed.dropLast(2)
-      let rows = changed[changed.count - 2]
-      let next = try result(
-        of: current, [rows, columns], isLast: steps.isEmpty, dtype: x.dtype, context)
-      Gathering.grid(
-        current, outer: x.shape[..<rows.axis].reduce(1, *), height: rows.extent,
-        width: columns.extent, rows: rows.places(filter), columns: columns.places(filter),
-        into: next, context.workspace)
-      current = next
+      let rest = changed.dropLast(2)
+      if let next = try plane(
+        of: current, changed[changed.count - 2], columns, isLast: rest.isEmpty, dtype: x.dtype,
+        context)
+      {
+        steps = rest
+        current = next
+      }
     }
     // The last axis first: what it makes is smallest, and the later ones move whole rows.
     for axis in steps.reversed() {
@@ -136,21 +135,51 @@ package struct Resize: Operator {
     context.deliver(try context.finish(current, as: x.dtype))
   }
 
+  /// `values` resized along their last two axes at once; nil where one after the other is better.
+  private func plane(
+    of values: Tensor, _ rows: ResizeAxis, _ columns: ResizeAxis, isLast: Bool, dtype: DType,
+    _ context: RunContext
+  ) throws(MartletError) -> Tensor? {
+    let outer = values.shape.dropLast(2).reduce(1, *)
+    if filter.isNearest {
+      let next = try result(of: values, [rows, columns], isLast: isLast, dtype: dtype, context)
+      Gathering.grid(
+        values, outer: outer, height: rows.extent, width: columns.extent,
+        rows: rows.places(filter), columns: columns.places(filter), into: next, context.workspace)
+      return next
+    }
+    guard values.dtype == .float32 else { return nil }
+    try checkRoom([rows, columns], context)
+    let (rowTaps, columnTaps) = (rows.taps(filter), columns.taps(filter))
+    guard Resampling.suitsGrid(rows: rowTaps, columns: columnTaps) else { return nil }
+    let next = try result(of: values, [rows, columns], isLast: isLast, dtype: dtype, context)
+    guard
+      Resampling.mixGrid(
+        values, outer: outer, height: rows.extent, width: columns.extent, rows: rowTaps,
+        columns: columnTaps, into: next, context.workspace)
+    else { throw MartletError(.outOfMemory, "Resize: no memory for lines") }
+    return next
+  }
+
   /// Where `values` resized along `axes` go: output 0 if they are the last ones and of its type. Checks
   /// that there is room to list the axes' places.
   private func result(
     of values: Tensor, _ axes: [ResizeAxis], isLast: Bool, dtype: DType, _ context: RunContext
   ) throws(MartletError) -> Tensor {
+    try checkRoom(axes, context)
     var shape = values.shape
+    for axis in axes { shape[axis.axis] = axis.size }
+    _ = try Shape.byteCount(shape, values.dtype)
+    return isLast && values.dtype == dtype
+      ? try context.output(0, dtype, shape) : try context.scratch(values.dtype, shape)
+  }
+
+  private func checkRoom(_ axes: [ResizeAxis], _ context: RunContext) throws(MartletError) {
     for axis in axes {
-      shape[axis.axis] = axis.size
       let (room, overflow) = axis.size.multipliedReportingOverflow(
         by: filter.reach(axis.scale.value))
       try context.checkRoom(overflow ? .max : room, "Resize")
     }
-    _ = try Shape.byteCount(shape, values.dtype)
-    return isLast && values.dtype == dtype
-      ? try context.output(0, dtype, shape) : try context.scratch(values.dtype, shape)
   }
 
   /// tf_crop_and_resize: places that lie outside on any axis get one value.

@@ -69,6 +69,20 @@ import Testing
     #expect(try values("Add", [tensor([127], nil, .int8), tensor([1], nil, .int8)]) == [-128])
   }
 
+  @Test("int64 divided by one number is the same as by as many") func divisionByOne() throws {
+    let numbers = (0..<40).map { (index: Int) -> Double in
+      let small = Double(index * 7919 % 101 - 50)
+      return index % 3 == 0 ? small : small * 1_000_003
+    }
+    let a = try tensor(numbers, nil, .int64)
+    for divisor in [1.0, -1, 2, 7, -7, 10, 1024, -1000, 0, 0x1p62] {
+      let one = try values("Div", [a, tensor([divisor], nil, .int64)])
+      let each = try values(
+        "Div", [a, tensor([Double](repeating: divisor, count: 40), nil, .int64)])
+      #expect(one == each)
+    }
+  }
+
   @Test("Mod takes the divisor's sign, with fmod the dividend's") func modulo() throws {
     let a = try tensor([-4, 7, 5, 4, -7, 8], nil, .int64)
     let b = try tensor([2, -3, 8, -2, 3, 5], nil, .int64)

@@ -147,6 +147,50 @@ import Testing
   }
 
   @Test(
+    "mixed from lines, two axes at once are the same as one after the other, to the bit",
+    arguments: ["linear", "cubic"], ["half_pixel", "align_corners", "asymmetric"])
+  func mixedGrids(_ mode: String, _ coordinates: String) throws {
+    for (antialias, rows, columns) in [(0, 2.5, 0.8), (0, 0.4, 2.0), (1, 0.3, 0.6), (0, 1.2, 3.0)] {
+      var attributes: [String: AttributeValue] = [
+        "mode": .string(mode), "coordinate_transformation_mode": .string(coordinates),
+        "antialias": .int(antialias),
+      ]
+      let numbers = (0..<2 * 37 * 29).map { Double(Float($0 * 7919 % 1009) / 1009) }
+      let x = try tensor(numbers, [2, 37, 29])
+      let whole = try run("Resize", [x, nil, tensor([1, rows, columns])], attributes)[0]
+      var stepwise = x
+      for (axis, scale) in [(2, columns), (1, rows)] {
+        attributes["axes"] = .ints([axis])
+        stepwise = try run("Resize", [stepwise, nil, tensor([scale])], attributes)[0]
+      }
+      #expect(whole.shape == stepwise.shape && whole.values == stepwise.values)
+      // A line of many places at once is the same as each place by itself, as other types have it.
+      let wide = try run(
+        "Resize", [tensor(numbers, [2, 37, 29], .float64), nil, tensor([1, rows, columns])],
+        attributes.filter { $0.key != "axes" })[0]
+      #expect(zip(whole.values, wide.values).allSatisfy { abs($0 - $1) < 1e-5 })
+    }
+  }
+
+  @Test("nearest repeats whole numbers of times") func wholeTimes() throws {
+    for dtype in [DType.uint8, .float16, .float32, .float64] {
+      for times in 1...5 {
+        let x = try iota([3, 7], dtype)
+        let y = try run(
+          "Resize", [x, nil, tensor([2, Double(times)])],
+          [
+            "mode": .string("nearest"), "nearest_mode": .string("floor"),
+            "coordinate_transformation_mode": .string("asymmetric"),
+          ])[0]
+        let expected = (0..<6 * 7 * times).map {
+          Double($0 / (7 * times) / 2 * 7 + $0 % (7 * times) / times)
+        }
+        #expect(y.values == expected)
+      }
+    }
+  }
+
+  @Test(
     "an axis given twice is refused, also counted from the back", arguments: [[2, 2], [2, -2]])
   func repeated(_ axes: [Int]) throws {
     let attributes: [String: AttributeValue] = [

@@ -200,6 +200,14 @@ private func typedBinary<T: Element>(
       for i in 0..<count { dst[i] = f(x[i &* xStep], y[i &* yStep]) }
     }
   }
+  if case .div = function, T.self == Int64.self, xStep == 1, yStep == 0, count > 16,
+    y.pointee != T.zero
+  {
+    let (x, y) = (UnsafeRawPointer(x), UnsafeRawPointer(y))
+    return mk_divide_i64(
+      Int64(count), x.assumingMemoryBound(to: Int64.self), y.load(as: Int64.self),
+      UnsafeMutableRawPointer(dst).assumingMemoryBound(to: Int64.self))
+  }
   switch function {
   case .add: each { T.sum($0, $1) }
   case .sub: each { T.difference($0, $1) }

@@ -1,5 +1,6 @@
 import Glibc
 import MartletCore
+import MartletKernels
 import Synchronization
 
 /// Reads at computed indices. Operators check the indices with `Indices` first.
@@ -77,8 +78,8 @@ package enum Gathering {
       let gather = AxisGather(
         rows: range, columns: columns, shape: indices.shape, strides: strides, axis: axis,
         extent: src.shape[axis], indices: indices.pointer, isLong: indices.dtype == .int64,
-        src: src.pointer, dst: dst.pointer, fault: { fault.min($0, ordering: .relaxed) })
-      src.dtype.visitWidth(gather)
+        src: src.pointer, dst: dst.pointer, size: src.dtype.wholeByteCount)
+      if let place = gather.run() { fault.min(place, ordering: .relaxed) }
     }
     let first = fault.load(ordering: .relaxed)
     return first == .max ? nil : first
@@ -146,6 +147,7 @@ private struct GridGather: IntegerVisitor {
     let src = src.assumingMemoryBound(to: T.self)
     let dst = dst.assumingMemoryBound(to: T.self)
     let count = columns.count
+    let times = repeats
     var previous = -1
     columns.withUnsafeBufferPointer { columns in
       for line in lines {
@@ -158,8 +160,33 @@ private struct GridGather: IntegerVisitor {
         }
         previous = source
         let from = src + source * width
-        for x in 0..<count { out[x] = from[columns[x]] }
+        switch times {
+        case 2: repeatEach(from, 2, out)
+        case 3: repeatEach(from, 3, out)
+        case 4: repeatEach(from, 4, out)
+        default: for x in 0..<count { out[x] = from[columns[x]] }
+        }
       }
+    }
+  }
+}
+
+extension GridGather {
+  /// How many times each column stands there where all do so often, in order; else 0.
+  private var repeats: Int {
+    guard width > 0, columns.count % width == 0 else { return 0 }
+    let times = columns.count / width
+    return columns.indices.allSatisfy { columns[$0] == $0 / times } ? times : 0
+  }
+
+  /// Each element of a line `times` times; in place of a number the compiler has that number.
+  @inline(__always)
+  private func repeatEach<T>(
+    _ line: UnsafePointer<T>, _ times: Int, _ out: UnsafeMutablePointer<T>
+  ) {
+    for x in 0..<width {
+      let value = line[x]
+      for copy in 0..<times { out[x &* times &+ copy] = value }
     }
   }
 }
@@ -178,7 +205,7 @@ private struct OffsetGather: IntegerVisitor {
 }
 
 /// Rows of GatherElements, a row being the last axis of the indices.
-private struct AxisGather: IntegerVisitor {
+private struct AxisGather {
   let rows: Range<Int>
   let columns: Int
   let shape: [Int]
@@ -190,31 +217,20 @@ private struct AxisGather: IntegerVisitor {
   let isLong: Bool
   let src: UnsafeMutableRawPointer
   let dst: UnsafeMutableRawPointer
-  /// Told the places of indices out of range.
-  let fault: (Int) -> Void
+  /// Of an element.
+  let size: Int
 
-  func visit<T: Element & FixedWidthInteger>(_: T.Type) {
-    if isLong { gather(T.self, Int64.self) } else { gather(T.self, Int32.self) }
-  }
-
-  @inline(__always)
-  private func gather<T, I: FixedWidthInteger>(_: T.Type, _: I.Type) {
-    let stride = strides[axis]
+  /// The place of the first index out of range, if there is one.
+  func run() -> Int? {
     let isLast = axis == shape.count - 1
     for row in rows {
-      let wanted = indices.assumingMemoryBound(to: I.self) + row * columns
-      let out = dst.assumingMemoryBound(to: T.self) + row * columns
-      let line = src.assumingMemoryBound(to: T.self) + start(row)
-      for i in 0..<columns {
-        var index = Int(truncatingIfNeeded: wanted[i])
-        if index < 0 { index &+= extent }
-        guard UInt(bitPattern: index) < UInt(bitPattern: extent) else {
-          fault(row * columns + i)
-          return
-        }
-        out[i] = isLast ? line[index] : line[index &* stride &+ i]
-      }
+      let moved = mk_gather(
+        Int32(size), Int64(columns), indices + row * columns * (isLong ? 8 : 4), isLong,
+        Int64(extent), src + start(row) * size, Int64(isLast ? 1 : strides[axis]), isLast ? 0 : 1,
+        dst + row * columns * size)
+      if moved < columns { return row * columns + Int(moved) }
     }
+    return nil
   }
 
   /// Where row `row` lies in the source, at index 0 of the axis.

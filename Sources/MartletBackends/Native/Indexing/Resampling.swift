@@ -1,4 +1,5 @@
 import MartletCore
+import MartletKernels
 
 /// For each place of a resized axis: the places that it is mixed from, with their weights.
 package struct ResampleTaps: Sendable {
@@ -15,6 +16,16 @@ package struct ResampleTaps: Sendable {
   }
 
   package var count: Int { starts.count - 1 }
+
+  /// Places that a run of taps of one place spans at most.
+  var reach: Int {
+    var most = 0
+    for place in 0..<count where starts[place] < starts[place + 1] {
+      let taps = indices[starts[place]..<starts[place + 1]]
+      most = max(most, (taps.max() ?? 0) - (taps.min() ?? 0) + 1)
+    }
+    return most
+  }
 
   /// Adds a tap to the place that is being mixed, unless it weighs nothing.
   package mutating func append(_ index: Int, _ weight: Double) {
@@ -59,19 +70,84 @@ package enum Resampling {
     let units = outer * taps.count / max(places, 1)
     let perChunk = max(1, (1 << 13) / max(inner * places, 1))
     let (from, to) = (src.typed(T.self), dst.typed(T.self))
+    withMixer(weights, extent: extent, inner: inner, taps) { mixer in
+      nonisolated(unsafe) let mixer = mixer
+      workspace.pool.parallelFor((units + perChunk - 1) / perChunk) { chunk in
+        let first = chunk * perChunk * places
+        mixer.run(first..<min(first + perChunk * places, outer * taps.count), from, to)
+      }
+    }
+  }
+
+  @inline(__always)
+  private static func withMixer<T: RealElement>(
+    _ weights: [T], extent: Int, inner: Int, _ taps: ResampleTaps, _ body: (Mixer<T>) -> Void
+  ) {
+    let pairs = T.self == Float.self && inner == 1 ? NeighbourTaps(taps, extent: extent) : nil
     taps.starts.withUnsafeBufferPointer { starts in
       taps.indices.withUnsafeBufferPointer { indices in
         weights.withUnsafeBufferPointer { weights in
-          nonisolated(unsafe) let mixer = Mixer(
-            extent: extent, inner: inner, count: taps.count, starts: starts, indices: indices,
-            weights: weights, src: from, dst: to)
-          workspace.pool.parallelFor((units + perChunk - 1) / perChunk) { chunk in
-            let first = chunk * perChunk * places
-            mixer.run(first..<min(first + perChunk * places, outer * taps.count))
+          body(
+            Mixer(
+              extent: extent, inner: inner, count: taps.count, starts: starts, indices: indices,
+              weights: weights, pairs: pairs))
+        }
+      }
+    }
+  }
+}
+
+extension Resampling {
+  /// Whether `mixGrid` can do with little memory for the lines that a row of the result is mixed from.
+  package static func suitsGrid(rows: ResampleTaps, columns: ResampleTaps) -> Bool {
+    Double(rows.reach) * Double(columns.count) * 4 <= 131_072
+  }
+
+  /// `mix` along the last axis and then along the one before, in float32, line by line, to the bit:
+  /// dst [outer, rows.count, columns.count] from src [outer, height, width], both contiguous.
+  ///
+  /// False: no memory for the lines.
+  package static func mixGrid(
+    _ src: Tensor, outer: Int, height: Int, width: Int, rows: ResampleTaps, columns: ResampleTaps,
+    into dst: Tensor, _ workspace: Workspace
+  ) -> Bool {
+    let (from, to) = (src.typed(Float.self), dst.typed(Float.self))
+    let lines = outer * rows.count
+    let reach = max(rows.reach, 1)
+    // What a chunk begins with may be mixed in the one before too: not too short.
+    let perChunk = max(8 * reach, (1 << 14) / max(columns.count, 1))
+    var hasMemory = false
+    withMixer(columns.weights.map { Float($0) }, extent: width, inner: 1, columns) { mixer in
+      withMixer(
+        rows.weights.map { Float($0) }, extent: height, inner: columns.count, rows
+      ) { rowMixer in
+        nonisolated(unsafe) let (mixer, rowMixer) = (mixer, rowMixer)
+        hasMemory = WorkItems.run(
+          (lines + perChunk - 1) / perChunk, isParallel: true, on: workspace.pool,
+          scratchBytes: reach * columns.count * 4
+        ) { chunk, scratch in
+          let kept = scratch.assumingMemoryBound(to: Float.self)
+          var tags = [Int](repeating: -1, count: reach)
+          for line in chunk * perChunk..<min((chunk + 1) * perChunk, lines) {
+            let (block, place) = line.quotientAndRemainder(dividingBy: rows.count)
+            let range = rowMixer.starts[place]..<rowMixer.starts[place + 1]
+            for tap in range {
+              let source = block * height + rowMixer.indices[tap]
+              let slot = source % reach
+              if tags[slot] == source { continue }
+              tags[slot] = source
+              mixer.mixLine(
+                0..<columns.count, from + source * width, kept + slot * columns.count)
+            }
+            rowMixer.mixRow(range, to + line * columns.count) { tap -> UnsafePointer<Float> in
+              let slot = (block * height + rowMixer.indices[tap]) % reach
+              return UnsafePointer(kept + slot * columns.count)
+            }
           }
         }
       }
     }
+    return hasMemory
   }
 }
 
@@ -117,6 +193,40 @@ extension Resampling {
   private static let slack: Float = 1 / 1024
 }
 
+/// Places of a line each mixed from an element and the next, as kernels take them.
+private struct NeighbourTaps {
+  /// The first of the two; both exist. Weights: of the first, then of the second; 0 for none.
+  private(set) var places: [Int32]
+  private(set) var weights: [Float]
+  /// Places that are mixed from others.
+  private(set) var others: [Int] = []
+
+  /// Nil where most places are of another kind.
+  init?(_ taps: ResampleTaps, extent: Int) {
+    guard extent >= 2, extent < Int(Int32.max) else { return nil }
+    let count = taps.count
+    places = [Int32](repeating: 0, count: count)
+    weights = [Float](repeating: 0, count: 2 * count)
+    for place in 0..<count {
+      let range = taps.starts[place]..<taps.starts[place + 1]
+      guard let first = range.first else { continue }
+      let index = taps.indices[first]
+      if range.count == 2, taps.indices[first + 1] == index + 1 {
+        places[place] = Int32(index)
+        weights[place] = Float(taps.weights[first])
+        weights[count + place] = Float(taps.weights[first + 1])
+      } else if range.count == 1 {
+        let isLast = index == extent - 1
+        places[place] = Int32(isLast ? index - 1 : index)
+        weights[isLast ? count + place : place] = Float(taps.weights[first])
+      } else {
+        others.append(place)
+        if others.count > 8 + count / 8 { return nil }
+      }
+    }
+  }
+}
+
 /// The taps of an axis as buffers, for one thread.
 private struct Mixer<T: RealElement> {
   let extent: Int
@@ -125,12 +235,12 @@ private struct Mixer<T: RealElement> {
   let starts: UnsafeBufferPointer<Int>
   let indices: UnsafeBufferPointer<Int>
   let weights: UnsafeBufferPointer<T>
-  let src: UnsafePointer<T>
-  let dst: UnsafeMutablePointer<T>
+  /// Of float32 lines, where kernels serve.
+  let pairs: NeighbourTaps?
 
   /// Rows `range` of the result, a row being `inner` elements of one place.
   @inline(__always)
-  func run(_ range: Range<Int>) {
+  func run(_ range: Range<Int>, _ src: UnsafePointer<T>, _ dst: UnsafeMutablePointer<T>) {
     var (block, place) = range.lowerBound.quotientAndRemainder(dividingBy: max(count, 1))
     var row = range.lowerBound
     while row < range.upperBound {
@@ -140,9 +250,8 @@ private struct Mixer<T: RealElement> {
         mixLine(place..<place + (end - row), lines, dst + row)
       } else {
         for offset in 0..<end - row {
-          mixRow(
-            starts[place + offset]..<starts[place + offset + 1], lines, dst + (row + offset) * inner
-          )
+          let taps = starts[place + offset]..<starts[place + offset + 1]
+          mixRow(taps, dst + (row + offset) * inner) { lines + indices[$0] * inner }
         }
       }
       row = end
@@ -152,19 +261,24 @@ private struct Mixer<T: RealElement> {
 
   /// Places of one line, an element each.
   @inline(__always)
-  private func mixLine(
+  func mixLine(_ places: Range<Int>, _ line: UnsafePointer<T>, _ out: UnsafeMutablePointer<T>) {
+    if let pairs, places.count == count {
+      VectorKernels.chosen.table.mix_neighbours(
+        Int64(count), UnsafeRawPointer(line).assumingMemoryBound(to: Float.self), pairs.places,
+        pairs.weights, UnsafeMutableRawPointer(out).assumingMemoryBound(to: Float.self))
+      for place in pairs.others { mixPlaces(place..<place + 1, line, out + place) }
+    } else {
+      mixPlaces(places, line, out)
+    }
+  }
+
+  @inline(__always)
+  private func mixPlaces(
     _ places: Range<Int>, _ line: UnsafePointer<T>, _ out: UnsafeMutablePointer<T>
   ) {
     var tap = starts[places.lowerBound]
     for (index, place) in places.enumerated() {
       let end = starts[place + 1]
-      if end - tap == 2 {
-        // Linear almost everywhere.
-        let first = 0 + weights[tap] * line[indices[tap]]
-        out[index] = first + weights[tap + 1] * line[indices[tap + 1]]
-        tap = end
-        continue
-      }
       var sum = T.zero
       while tap < end {
         sum += weights[tap] * line[indices[tap]]
@@ -174,29 +288,42 @@ private struct Mixer<T: RealElement> {
     }
   }
 
-  /// One place of `inner` elements.
+  /// One place of `inner` elements, `line` being the elements of a tap.
   @inline(__always)
-  private func mixRow(
-    _ taps: Range<Int>, _ lines: UnsafePointer<T>, _ out: UnsafeMutablePointer<T>
+  func mixRow(
+    _ taps: Range<Int>, _ out: UnsafeMutablePointer<T>, line: (Int) -> UnsafePointer<T>
   ) {
     var tap = taps.lowerBound
     if taps.isEmpty {
       for i in 0..<inner { out[i] = 0 }
     } else if taps.count == 1 {
-      let (weight, line) = (weights[tap], lines + indices[tap] * inner)
+      let (weight, line) = (weights[tap], line(tap))
       for i in 0..<inner { out[i] = 0 + weight * line[i] }
       return
     } else {
-      // From 0, as if each tap were added by itself.
-      let (a, b) = (weights[tap], weights[tap + 1])
-      let (first, second) = (lines + indices[tap] * inner, lines + indices[tap + 1] * inner)
-      for i in 0..<inner { out[i] = (0 + a * first[i]) + b * second[i] }
+      mix(weights[tap], line(tap), weights[tap + 1], line(tap + 1), into: out)
       tap += 2
     }
     while tap < taps.upperBound {
-      let (weight, line) = (weights[tap], lines + indices[tap] * inner)
+      let (weight, line) = (weights[tap], line(tap))
       for i in 0..<inner { out[i] += weight * line[i] }
       tap += 1
     }
+  }
+
+  /// out = (0 + a * first) + b * second: from 0, as if each tap were added by itself.
+  @inline(__always)
+  private func mix(
+    _ a: T, _ first: UnsafePointer<T>, _ b: T, _ second: UnsafePointer<T>,
+    into out: UnsafeMutablePointer<T>
+  ) {
+    if let a = a as? Float, let b = b as? Float {
+      VectorKernels.chosen.table.mix_lines(
+        Int64(inner), a, UnsafeRawPointer(first).assumingMemoryBound(to: Float.self), b,
+        UnsafeRawPointer(second).assumingMemoryBound(to: Float.self),
+        UnsafeMutableRawPointer(out).assumingMemoryBound(to: Float.self))
+      return
+    }
+    for i in 0..<inner { out[i] = (0 + a * first[i]) + b * second[i] }
   }
 }

@@ -1,4 +1,5 @@
 import MartletCore
+import MartletKernels
 
 /// Reads planes at places between their elements, which a grid gives.
 ///
@@ -66,7 +67,7 @@ package struct GridSampling {
     let isParallel = pool.threadCount(forNanoseconds: Int(min(work, 1e15))) > 1
     let hasMemory = WorkItems.run(
       batch * blocks * parts, isParallel: isParallel, on: pool,
-      scratchBytes: SampleTaps<Double>.byteCount(points: block, taps: taps)
+      scratchBytes: SampleTaps<Double>.byteCount(points: block + 16, taps: taps)
     ) { item, scratch in
       let (piece, part) = item.quotientAndRemainder(dividingBy: parts)
       let (image, number) = piece.quotientAndRemainder(dividingBy: blocks)
@@ -92,10 +93,44 @@ package struct GridSampling {
     _ work: Work, _ src: Tensor, _ grid: Tensor, _ dst: Tensor, _ scratch: UnsafeMutableRawPointer
   ) {
     let firstPlace = (work.image * points + work.points.lowerBound) * input.count
-    if grid.dtype == .float64 {
+    if hasKernel(src, grid) {
+      mixPairs(work, src.typed(Float.self), grid.typed(Float.self) + firstPlace, dst, scratch)
+    } else if grid.dtype == .float64 {
       sample(work, src, grid.typed(Double.self) + firstPlace, dst, scratch)
     } else {
       sample(work, src, grid.typed(Float.self) + firstPlace, dst, scratch)
+    }
+  }
+
+  /// Whether the kernels for two axes, mixed linearly, serve; results are the same to the bit.
+  private func hasKernel(_ src: Tensor, _ grid: Tensor) -> Bool {
+    mode == .linear && padding != .reflection && input.count == 2 && src.dtype == .float32
+      && grid.dtype == .float32 && input[0] * input[1] < Int(Int32.max)
+  }
+
+  private func mixPairs(
+    _ work: Work, _ src: UnsafePointer<Float>, _ places: UnsafePointer<Float>, _ dst: Tensor,
+    _ scratch: UnsafeMutableRawPointer
+  ) {
+    let count = work.points.count
+    var points = mk_grid_points()
+    points.n = Int64(count)
+    points.grid = places
+    points.height = Int32(input[0])
+    points.width = Int32(input[1])
+    points.aligns = alignsCorners
+    points.border = padding == .border
+    let stride = (count + 15) / 16 * 16
+    points.stride = Int64(stride)
+    points.offsets = scratch.assumingMemoryBound(to: Int32.self)
+    points.weights = (scratch + 16 * stride).assumingMemoryBound(to: Float.self)
+    points.is_paired = (scratch + 32 * stride).assumingMemoryBound(to: UInt8.self)
+    let table = VectorKernels.chosen.table
+    table.grid_points(&points)
+    for plane in planes(work) {
+      table.grid_mix(
+        &points, src + plane * input[0] * input[1],
+        dst.typed(Float.self) + plane * self.points + work.points.lowerBound)
     }
   }
 
