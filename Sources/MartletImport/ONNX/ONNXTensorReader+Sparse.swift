@@ -6,8 +6,10 @@ extension ONNXTensorReader {
 
   /// The tensor with all its elements, zeros where the message has none.
   ///
-  /// Throws `invalidModel` for indices that do not ascend, or that the shape does not have; `unsupported`
-  /// beyond 1 GiB of elements.
+  /// Indices should ascend; converters write them in any order, which is taken too.
+  ///
+  /// Throws `invalidModel` for indices that are there twice, or that the shape does not have;
+  /// `unsupported` beyond 1 GiB of elements.
   /// Source: onnx.proto, SparseTensorProto.
   mutating func read(_ proto: ONNXSparseTensor) throws(MartletError) -> Tensor {
     func invalid(_ what: String) -> MartletError {
@@ -45,7 +47,8 @@ extension ONNXTensorReader {
     let bits = values.dtype.bitWidth
     result.pointer.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
     let places = indices.typed(Int64.self)
-    var last = -1
+    var filledPlaces = [Int]()
+    filledPlaces.reserveCapacity(filled)
     for item in 0..<filled {
       var place = 0
       if indices.rank == 1 {
@@ -63,10 +66,7 @@ extension ONNXTensorReader {
           place = place * extent + index
         }
       }
-      guard place > last else {
-        throw invalid("indices do not ascend: entry \(item) is not behind the one before it")
-      }
-      last = place
+      filledPlaces.append(place)
       if bits >= 8 {
         (result.pointer + place * (bits / 8)).copyMemory(
           from: values.pointer + item * (bits / 8), byteCount: bits / 8)
@@ -79,6 +79,17 @@ extension ONNXTensorReader {
       }
     }
     withExtendedLifetime((values, indices)) {}
+    if let place = ONNXTensorReader.repeated(&filledPlaces) {
+      throw invalid("two values for element \(place)")
+    }
     return result
+  }
+
+  /// A number that is there twice, if there is one; sorts them unless they ascend already.
+  private static func repeated(_ places: inout [Int]) -> Int? {
+    func firstStep() -> Int? { places.indices.dropFirst().first { places[$0 - 1] >= places[$0] } }
+    guard firstStep() != nil else { return nil }
+    places.sort()
+    return firstStep().map { places[$0] }
   }
 }
