@@ -60,11 +60,8 @@ package struct BoxSuppression {
       candidates += counts[item]
       places += min(counts[item], limit)
     }
-    let corners = try workspace.scratch(.float32, [batch, self.boxes, 5]).typed(Float.self)
-    for box in 0..<(candidates > 0 ? batch * self.boxes : 0) {
-      writeCorners(boxes.typed(Float.self) + 4 * box, corners + 5 * box)
-    }
-    let heaps = try workspace.scratch(.uint64, [candidates]).typed(UInt64.self)
+    // A place more for each class: the rank after the last is written too.
+    let heaps = try workspace.scratch(.uint64, [candidates + items]).typed(UInt64.self)
     let selected = try workspace.scratch(.int32, [places]).typed(Int32.self)
     // Five rows for each class, each a whole number of blocks.
     let blocks = try workspace.scratch(.float32, [5, places + items * Self.block]).typed(Float.self)
@@ -72,8 +69,8 @@ package struct BoxSuppression {
       let room = min(counts[item], limit)
       let first = 5 * (starts[item] + item * Self.block)
       counts[item] = select(
-        values + item * self.boxes, corners + item / classes * self.boxes * 5,
-        heap: heaps + heapStarts[item], candidates: counts[item], room: room,
+        values + item * self.boxes, boxes.typed(Float.self) + item / classes * self.boxes * 4,
+        heap: heaps + heapStarts[item] + item, candidates: counts[item], room: room,
         SelectedBoxes(blocks + first, stride: room + Self.block), selected + starts[item])
     }
     return Selection(places: selected, starts: starts, counts: counts)
@@ -115,26 +112,33 @@ package struct BoxSuppression {
 
   /// Number of boxes selected of one class of one image.
   private func select(
-    _ scores: UnsafePointer<Float>, _ corners: UnsafePointer<Float>,
+    _ scores: UnsafePointer<Float>, _ places: UnsafePointer<Float>,
     heap: UnsafeMutablePointer<UInt64>, candidates: Int, room: Int, _ before: SelectedBoxes,
     _ selected: UnsafeMutablePointer<Int32>
   ) -> Int {
     guard room > 0 else { return 0 }
     var next = 0
-    for box in 0..<boxes {
-      if let scoreThreshold, !(scores[box] > scoreThreshold) { continue }
-      heap[next] = Self.rank(scores[box], box)
-      next += 1
+    if let scoreThreshold {
+      // Without a branch, which nobody could foresee.
+      for box in 0..<boxes {
+        heap[next] = Self.rank(scores[box], box)
+        next &+= scores[box] > scoreThreshold ? 1 : 0
+      }
+    } else {
+      for box in 0..<boxes { heap[box] = Self.rank(scores[box], box) }
     }
     var queue = RankHeap(heap, count: candidates)
     var count = 0
-    while count < room, let rank = queue.popFirst() {
-      let box = Int(UInt32(truncatingIfNeeded: rank))
-      let candidate = corners + 5 * box
-      if before.suppress(candidate, count: count, overlapThreshold) { continue }
-      before.append(candidate, at: count)
-      selected[count] = Int32(truncatingIfNeeded: box)
-      count += 1
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: 5) { corners in
+      guard let candidate = corners.baseAddress else { return }
+      while count < room, let rank = queue.popFirst() {
+        let box = Int(UInt32(truncatingIfNeeded: rank))
+        writeCorners(places + 4 * box, candidate)
+        if before.suppress(candidate, count: count, overlapThreshold) { continue }
+        before.append(candidate, at: count)
+        selected[count] = Int32(truncatingIfNeeded: box)
+        count += 1
+      }
     }
     return count
   }
