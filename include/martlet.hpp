@@ -1185,9 +1185,9 @@ struct conv_options {
 /// status::invalid_argument for a bad option.
 inline result<tensor> conv(const tensor &input, const tensor &weight, const tensor &bias = {},
                            const conv_options &options = {}, math_mode mode = math_mode::inherit) {
-  // The library reads as many numbers as the weight has spatial axes.
+  // The library reads as many numbers as the input has spatial axes.
   std::int32_t rank = 0;
-  const martlet_status status = martlet_tensor_shape(weight.get(), &rank, nullptr);
+  const martlet_status status = martlet_tensor_shape(input.get(), &rank, nullptr);
   if (status != MARTLET_OK) return detail::fail<tensor>(error::last(status));
   const std::size_t axes = rank > 2 ? static_cast<std::size_t>(rank) - 2 : 0;
   const auto given = [](const std::vector<std::int64_t> &numbers) {
