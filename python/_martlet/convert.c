@@ -422,13 +422,16 @@ PyObject *as_tensor(ModuleState *state, PyObject *object, const char *what) {
   if (PyObject_HasAttrString(object, "__array__")) {
     PyObject *array = PyObject_CallMethod(object, "__array__", NULL);
     if (array == NULL) return NULL;
-    int is_done = 0;
     PyObject *result = NULL;
-    if (PyObject_CheckBuffer(array)) result = from_buffered(state, array, what, NULL, &is_done);
-    if (!is_done) PyErr_Format(PyExc_TypeError, "%s has an __array__() that gives no array", what);
+    if (PyObject_CheckBuffer(array)) result = as_tensor(state, array, what);
+    else PyErr_Format(PyExc_TypeError, "%s has an __array__() that gives no array", what);
     Py_DECREF(array);
     return result;
   }
+  if (PyObject_HasAttrString(object, "__array_interface__"))
+    return by_interop("from_interface", object, what);
+  if (PyObject_HasAttrString(object, "toarray"))
+    return refuse(object, what, "an array with all elements: its toarray()");
   return refuse(object, what,
                 "a number, a list of them, a Tensor, a NumPy array, or anything with a buffer, "
                 "__dlpack__ or __array__");

@@ -161,7 +161,7 @@ static void abandon_relay(DLManagedTensorVersioned *relay) {
 /* Hands `tensor` to the library through a struct of our own, so that the exporter's deleter, which
  * may run any Python code, never runs inside the library. The owner is taken over. */
 static PyObject *import_tensor(ModuleState *state, const DLTensor *tensor, uint64_t flags,
-                               Owner *owner) {
+                               Owner *owner, const char *what) {
   DLManagedTensorVersioned *relay = calloc(1, sizeof *relay);
   if (relay == NULL) {
     owner_release(owner);
@@ -175,7 +175,11 @@ static PyObject *import_tensor(ModuleState *state, const DLTensor *tensor, uint6
   martlet_tensor *handle = NULL;
   martlet_status status = martlet_tensor_from_dlpack(relay, &handle);
   if (status == MARTLET_OK) return tensor_object(state, handle);
-  raise_status(state, status);
+  if (status == MARTLET_INVALID_DTYPE)
+    PyErr_Format(state->errors[status],
+                 "%s has elements of DLPack's type code %d with %d bits, which no tensor has", what,
+                 tensor->dtype.code, tensor->dtype.bits);
+  else raise_status(state, status);
   PyObject *type, *value, *traceback;
   PyErr_Fetch(&type, &value, &traceback);
   free(relay);
@@ -184,7 +188,8 @@ static PyObject *import_tensor(ModuleState *state, const DLTensor *tensor, uint6
   return NULL;
 }
 
-static PyObject *import_capsule(ModuleState *state, PyObject *capsule, int is_output) {
+static PyObject *import_capsule(ModuleState *state, PyObject *capsule, const char *what,
+                                int is_output) {
   if (PyCapsule_IsValid(capsule, VERSIONED)) {
     DLManagedTensorVersioned *managed = PyCapsule_GetPointer(capsule, VERSIONED);
     if (managed->version.major != 1) {
@@ -200,14 +205,14 @@ static PyObject *import_capsule(ModuleState *state, PyObject *capsule, int is_ou
     Owner *owner = owner_of_pointer(managed, release_versioned);
     if (owner == NULL) return NULL;
     PyCapsule_SetName(capsule, "used_dltensor_versioned");
-    return import_tensor(state, &managed->dl_tensor, managed->flags, owner);
+    return import_tensor(state, &managed->dl_tensor, managed->flags, owner, what);
   }
   if (PyCapsule_IsValid(capsule, LEGACY)) {
     DLManagedTensor *managed = PyCapsule_GetPointer(capsule, LEGACY);
     Owner *owner = owner_of_pointer(managed, release_legacy);
     if (owner == NULL) return NULL;
     PyCapsule_SetName(capsule, "used_dltensor");
-    return import_tensor(state, &managed->dl_tensor, 0, owner);
+    return import_tensor(state, &managed->dl_tensor, 0, owner, what);
   }
   PyErr_SetString(PyExc_TypeError, "__dlpack__() did not give an unused DLPack capsule");
   return NULL;
@@ -259,7 +264,7 @@ PyObject *tensor_from_dlpack(ModuleState *state, PyObject *object, const char *w
     name_refusal(what);
     return NULL;
   }
-  PyObject *result = import_capsule(state, capsule, is_output);
+  PyObject *result = import_capsule(state, capsule, what, is_output);
   Py_DECREF(capsule);
   return result;
 }

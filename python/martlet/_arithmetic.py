@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from martlet import _martlet
-from martlet._interop import from_nested
+from martlet._interop import _EXPORTS, from_nested
 
 Tensor = _martlet.Tensor
 
@@ -82,7 +82,7 @@ def _beside(symbol: str, tensor: Tensor, other: Any) -> Tensor | None:
         return _scalar(symbol, other, tensor)
     if isinstance(other, (list, tuple)):
         return _like(from_nested(other, what=f"the list beside {symbol}"), tensor)
-    is_array = any(hasattr(other, name) for name in ("__dlpack__", "__array__"))
+    is_array = any(hasattr(other, name) for name in _EXPORTS)
     return Tensor(other) if is_array or isinstance(other, (memoryview, array)) else None
 
 

@@ -124,16 +124,33 @@ def _nested(flat: list[Any], shape: tuple[int, ...]) -> Any:
 
 
 def from_texts(given: Any, what: str) -> Tensor:
-    """A tensor of strings: of a str, or of an array of str, bytes or objects that are such."""
+    """A tensor of strings: of a str, or of an array of str, bytes or objects that are such.
+
+    Python's numbers among the objects are those of a list.
+    """
     if isinstance(given, str):
         return _martlet.from_strings((given,), ())
     flat = given.ravel().tolist()
-    for index, item in enumerate(flat):
-        if not isinstance(item, (str, bytes)):
-            raise TypeError(
-                f"{what} holds a {type(item).__name__} at {index}; a tensor has numbers or strings"
-            )
+    if not all(isinstance(item, (str, bytes)) for item in flat):
+        for index, item in enumerate(flat):
+            if type(item) not in (bool, int, float, str):
+                kind = type(item).__name__
+                raise TypeError(
+                    f"{what} is an array of objects, of which that at {index} is of type {kind}; a "
+                    "tensor has numbers or strings"
+                )
+        return from_nested(flat, what=what).reshape(given.shape)
     return _martlet.from_strings(tuple(flat), given.shape)
+
+
+def from_interface(given: Any, what: str) -> Tensor:
+    """A tensor of what has NumPy's ``__array_interface__`` alone, as Pillow's images do."""
+    try:
+        import numpy as np
+    except ImportError:
+        kind = type(given).__name__
+        raise TypeError(f"{what} is of type {kind}, which needs NumPy to be an array") from None
+    return Tensor(np.asarray(given))
 
 
 _TYPE_CODES = {bool: ("B", "bool"), int: ("q", "int64"), float: ("f", "float32")}
@@ -222,11 +239,14 @@ def _flatten(data: Any, shape: list[int], flat: list[Any], what: str) -> None:
         _flatten(item, shape[1:], flat, what)
 
 
+_EXPORTS = ("__dlpack__", "__array__", "__array_interface__")
+
+
 def _stacked(flat: list[Any], shape: tuple[int, ...], what: str) -> Tensor:
     """Arrays, or NumPy's numbers, as one tensor of the lists' shape and then theirs."""
     tensors = []
     for item in flat:
-        if not hasattr(item, "shape"):
+        if not any(hasattr(item, name) for name in _EXPORTS):
             kind = type(item).__name__
             raise TypeError(f"{what}: a tensor has numbers or strings, not {kind}")
         tensors.append(Tensor(item))
