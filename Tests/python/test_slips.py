@@ -54,6 +54,7 @@ WORKS = [
     "martlet.matmul([[1.0, 2.0]], [[3.0], [4.0]]).item() == 11",
     "martlet.Tensor([[1, 2], [3, 4]]).dtype == 'int64'",
     "martlet.State([1.0], 0, 4).shape == (1,)",
+    "martlet.tensor([1], 'bf16').dtype == 'bfloat16' and t.astype('f8').dtype == 'float64'",
     # From torch.
     "martlet.set_float32_fast_math_mode('medium') is None",
     "martlet.load(mb, mode='bfloat16').mode == 'BF16'",
@@ -90,7 +91,8 @@ FAILS = [
     ("m.run(['probabilities'])", TypeError,
      "run(['probabilities']) lacks the inputs: run(['probabilities'], {'image': array})"),
     ("m.run(3, 4)", TypeError, "run() takes inputs by name and names of outputs, "
-     "run(feed, ['y']), or the other way round; got int and int"),
+     "run(feed, ['y']), or the other way round; got int and int (model(a, b, ...) takes inputs in "
+     "order)"),
     ("m.run({'image': x}, '461')", ValueError,
      "the model has no output '461'; its outputs are 'probabilities'"),
     ("m.run(['scores'], {'image': x})", ValueError,
@@ -108,7 +110,21 @@ FAILS = [
     ("m(None)", TypeError, f"input 'image' is None; {CONVERTIBLE}"),
     ("m(object())", TypeError, f"input 'image' is of type object; {CONVERTIBLE}"),
     ("m(1j)", TypeError, f"input 'image' is of type complex; {CONVERTIBLE}"),
-    ("m({'image': x})", TypeError, f"input 'image' is of type dict; {CONVERTIBLE}"),
+    ("m({'image': x})", TypeError, "input 'image' is a dict; model.run(feed) takes one of all "
+     "inputs, and model(**feed)"),
+    ("m.run(x, out=np.zeros((2, 10), 'f4'))", TypeError,
+     "out is a dict, {'probabilities': array}, not ndarray"),
+    ("m.run(x).numpy()", AttributeError, "Results have no attribute 'numpy'; results[0] and "
+     "results['NAME'] are outputs, of the names 'probabilities'"),
+    ("m.get_inputs()", AttributeError,
+     "martlet.Model has no 'get_inputs'; here it is model.inputs"),
+    ("m.predict(x)", AttributeError, "martlet.Model has no 'predict'; here it is model(...)"),
+    ("m.close()", AttributeError, "martlet.Model has no 'close'"),
+    ("martlet.InferenceSession('model.onnx')", AttributeError,
+     "module 'martlet' has no attribute 'InferenceSession'; here it is martlet.load(path), "
+     "or martlet.onnxruntime.InferenceSession"),
+    ("martlet.from_numpy(x)", AttributeError,
+     "module 'martlet' has no attribute 'from_numpy'; here it is martlet.tensor(data)"),
     ("m('image')", TypeError,
      "input 'image': expected float32[batch, 1, 8, 8], got string[]"),
     ("m(x.astype('f8'))", TypeError, "input 'image': expected float32[batch, 1, 8, 8], got "
@@ -168,8 +184,8 @@ FAILS = [
      "Tensor; numpy() takes lists, arrays and masks too: tensor.numpy()[...]"),
     ("t.__setitem__(0, 1)", TypeError, "a Tensor's elements are not assigned; numpy() is over the "
      "same memory and may be written: tensor.numpy()[...] = value"),
-    ("t.mean()", AttributeError, "martlet.Tensor has no 'mean'; numpy() gives an array over the "
-     "same memory: tensor.numpy().mean"),
+    ("t.mean()", AttributeError, "martlet.Tensor has no 'mean'; over the same memory numpy() gives "
+     "an array, and torch.from_dlpack(tensor) a tensor of torch"),
     ("t.astype('float31')", TypeError, "'float31' is no dtype of a tensor; known: float32, "
      "float64, float16, bfloat16, int8 to int64, uint8 to uint64, bool, int4, uint4, int2, uint2 "
      "and the floats of 4, 6 and 8 bits"),

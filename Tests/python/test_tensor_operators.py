@@ -368,7 +368,7 @@ def test_truth_and_numbers():
 
 def test_attributes_of_numpy_that_are_not_here_say_where_they_are():
     tensor = martlet.tensor([1.0])
-    with pytest.raises(AttributeError, match=r"no 'mean'; numpy\(\).*tensor.numpy\(\).mean"):
+    with pytest.raises(AttributeError, match=r"no 'mean'; over the same memory numpy\(\)"):
         tensor.mean()
     with pytest.raises(AttributeError) as info:
         tensor.__cuda_array_interface__  # noqa: B018

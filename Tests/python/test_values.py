@@ -47,7 +47,7 @@ def test_tensors_of_strings_come_from_lists_and_arrays_and_go_back():
     assert martlet.Tensor(np.array([b"ab", b"c"])).tolist() == ["ab", "c"]
     with pytest.raises(martlet.InvalidArgumentError, match=r"strings\[1\].*UTF-8"):
         martlet.Tensor(np.array([b"a", b"\xff"], object))
-    with pytest.raises(TypeError, match="holds a dict at 0"):
+    with pytest.raises(TypeError, match="of which that at 0 is of type dict"):
         martlet.Tensor(np.array([{}]))
 
 

@@ -3,15 +3,36 @@
 
 #include "extension.h"
 
-/* What ml_dtypes and torch call dtypes that have another name here. */
+/* What ml_dtypes, torch and NumPy call dtypes that have another name here, and people for short. */
 static const struct {
   const char *name;
   martlet_dtype dtype;
 } ALIASES[] = {
-  {"float8_e4m3fn", MARTLET_FLOAT8E4M3FN}, {"float8_e4m3fnuz", MARTLET_FLOAT8E4M3FNUZ},
-  {"float8_e5m2", MARTLET_FLOAT8E5M2},     {"float8_e5m2fnuz", MARTLET_FLOAT8E5M2FNUZ},
-  {"float8_e8m0fnu", MARTLET_FLOAT8E8M0},  {"float6_e2m3fn", MARTLET_FLOAT6E2M3},
-  {"float6_e3m2fn", MARTLET_FLOAT6E3M2},   {"float4_e2m1fn", MARTLET_FLOAT4E2M1},
+  {"float8_e4m3fn", MARTLET_FLOAT8E4M3FN},
+  {"float8_e4m3fnuz", MARTLET_FLOAT8E4M3FNUZ},
+  {"float8_e5m2", MARTLET_FLOAT8E5M2},
+  {"float8_e5m2fnuz", MARTLET_FLOAT8E5M2FNUZ},
+  {"float8_e8m0fnu", MARTLET_FLOAT8E8M0},
+  {"float6_e2m3fn", MARTLET_FLOAT6E2M3},
+  {"float6_e3m2fn", MARTLET_FLOAT6E3M2},
+  {"float4_e2m1fn", MARTLET_FLOAT4E2M1},
+  {"bf16", MARTLET_BFLOAT16},
+  {"fp16", MARTLET_FLOAT16},
+  {"half", MARTLET_FLOAT16},
+  {"f2", MARTLET_FLOAT16},
+  {"fp32", MARTLET_FLOAT32},
+  {"f4", MARTLET_FLOAT32},
+  {"fp64", MARTLET_FLOAT64},
+  {"double", MARTLET_FLOAT64},
+  {"f8", MARTLET_FLOAT64},
+  {"i1", MARTLET_INT8},
+  {"i2", MARTLET_INT16},
+  {"i4", MARTLET_INT32},
+  {"i8", MARTLET_INT64},
+  {"u1", MARTLET_UINT8},
+  {"u2", MARTLET_UINT16},
+  {"u4", MARTLET_UINT32},
+  {"u8", MARTLET_UINT64},
 };
 
 martlet_dtype dtype_of_name(const char *name) {

@@ -151,7 +151,7 @@ static PyObject *tensor_repr(PyObject *self) {
   return call("martlet._format", "text", Py_BuildValue("(O)", self));
 }
 
-/* Says where to find what NumPy's arrays have and a Tensor has not. */
+/* Says where to find what other libraries' arrays have and a Tensor has not. */
 static PyObject *tensor_get_attribute(PyObject *self, PyObject *name) {
   PyObject *value = PyObject_GenericGetAttr(self, name);
   if (value != NULL || !PyErr_ExceptionMatches(PyExc_AttributeError)) return value;
@@ -159,9 +159,9 @@ static PyObject *tensor_get_attribute(PyObject *self, PyObject *name) {
   if (text == NULL || text[0] == '_') return NULL;
   PyErr_Clear();
   PyErr_Format(PyExc_AttributeError,
-               "martlet.Tensor has no '%s'; numpy() gives an array over the same memory: "
-               "tensor.numpy().%s",
-               text, text);
+               "martlet.Tensor has no '%s'; over the same memory numpy() gives an array, and "
+               "torch.from_dlpack(tensor) a tensor of torch",
+               text);
   return NULL;
 }
 

@@ -6,6 +6,8 @@
 >>> y = model(x)
 """
 
+from typing import TYPE_CHECKING, Any
+
 from martlet._functions import (
     TensorLike,
     conv1d,
@@ -64,6 +66,28 @@ from martlet._settings import (
     trim,
 )
 from martlet._values import State
+
+#: What other libraries call what is here.
+_ELSEWHERE = {
+    "InferenceSession": "martlet.load(path), or martlet.onnxruntime.InferenceSession",
+    "load_model": "martlet.load(path)",
+    "compile_model": "martlet.load(path)",
+    "array": "martlet.tensor(data)",
+    "asarray": "martlet.tensor(data)",
+    "as_tensor": "martlet.tensor(data)",
+    "from_numpy": "martlet.tensor(data)",
+    "set_float32_matmul_precision": "martlet.set_float32_fast_math_mode(name)",
+    "get_float32_matmul_precision": "martlet.get_float32_fast_math_mode()",
+}
+
+
+if not TYPE_CHECKING:  # type checkers know what there is
+
+    def __getattr__(name: str) -> Any:
+        here = _ELSEWHERE.get(name)
+        hint = "" if here is None else f"; here it is {here}"
+        raise AttributeError(f"module 'martlet' has no attribute '{name}'{hint}")
+
 
 __all__ = [
     "CPUInfo",

@@ -22,7 +22,8 @@ def given(
         if not _are_names(outputs):
             raise TypeError(
                 "run() takes inputs by name and names of outputs, run(feed, ['y']), or the other "
-                f"way round; got {_kind(outputs)} and {_kind(inputs)}"
+                f"way round; got {_kind(outputs)} and {_kind(inputs)} (model(a, b, ...) takes "
+                "inputs in order)"
             )
     wanted = None if outputs is None else _names(outputs)
     if isinstance(inputs, Mapping):

@@ -153,6 +153,12 @@ class Model:
     def _weak(self, names: tuple[str, ...], values: tuple[Any, ...]) -> tuple[Any, ...]:
         """Python's numbers, and lists of them, in the dtypes of the inputs."""
         dtype = self._dtypes.get
+        for name, value in zip(names, values, strict=True):
+            if type(value) is dict:
+                raise TypeError(
+                    f"input '{name}' is a dict; model.run(feed) takes one of all inputs, and "
+                    "model(**feed)"
+                )
         return tuple(
             weak(value, dtype(name), f"input '{name}'") if type(value) in _PYTHONS else value
             for name, value in zip(names, values, strict=True)
@@ -298,7 +304,10 @@ class Model:
         if outputs is not None:
             wanted = outputs
             slots = (None,) * len(wanted)
-        if out:
+        if out is not None:
+            if not isinstance(out, Mapping):
+                say = f"{{{self._output_names[0]!r}: array}}"
+                raise TypeError(f"out is a dict, {say}, not {type(out).__name__}")
             for name in out:
                 if name not in wanted:
                     raise ValueError(f"out has '{name}', which is not among the outputs asked for")
@@ -425,6 +434,14 @@ class Model:
             raise TypeError("a model loaded from memory has no path to be pickled by")
         return _reload, (self.path, self.mode, self._options | {"threads": self.threads})
 
+    if not TYPE_CHECKING:  # type checkers know what there is
+
+        def __getattr__(self, name: str) -> Any:
+            """Says what Martlet calls what other libraries' models have."""
+            here = _ELSEWHERE.get(name)
+            hint = "" if here is None else f"; here it is {here}"
+            raise AttributeError(f"martlet.Model has no '{name}'{hint}")
+
     def __repr__(self) -> str:
         source = "from memory" if self.path is None else repr(self.path)
         inputs = ", ".join(self._input_names)
@@ -448,8 +465,26 @@ class Model:
 
 
 #: What takes its dtype from the model's input, or is no array at all.
-_PYTHONS = frozenset((bool, int, float, list, tuple, State))
+_PYTHONS = frozenset((bool, int, float, list, tuple, dict, State))
 _NO_LIMITS = (None, None, None)
+
+#: What models of ONNX Runtime, OpenVINO, Keras and torch have, and what does that here.
+_ELSEWHERE = {
+    "get_inputs": "model.inputs",
+    "get_outputs": "model.outputs",
+    "input_names": "[value.name for value in model.inputs]",
+    "output_names": "[value.name for value in model.outputs]",
+    "get_overridable_initializers": "model.replaceable",
+    "get_modelmeta": "model.metadata",
+    "io_binding": "model.run(feed, out={name: array})",
+    "run_with_iobinding": "model.run(feed, out={name: array})",
+    "end_profiling": "model.profile(...)",
+    "predict": "model(...)",
+    "forward": "model(...)",
+    "infer": "model(...)",
+    "infer_new_request": "model.run(feed)",
+    "start_async": "model.run_async(feed)",
+}
 
 
 @contextlib.contextmanager

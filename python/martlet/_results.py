@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, KeysView, ValuesView
-from typing import Any, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from martlet._martlet import Tensor
 
@@ -60,6 +60,15 @@ class Results(tuple[Any, ...]):
     def get(self, name: str, default: Any = None) -> Tensor | Any:
         """The value of this name, or the default."""
         return self[name] if name in self._names else default
+
+    if not TYPE_CHECKING:  # type checkers know what there is
+
+        def __getattr__(self, name: str) -> Any:
+            names = ", ".join(map(repr, self.__dict__.get("_names", ())))
+            raise AttributeError(
+                f"Results have no attribute {name!r}; results[0] and results['NAME'] are outputs, "
+                f"of the names {names}"
+            )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Results, (self._names, tuple(self))
