@@ -130,11 +130,18 @@ extern PyType_Spec value_spec;
 int parse_mode(ModuleState *state, PyObject *object, martlet_math_mode *mode);
 extern PyMethodDef function_methods[];
 
+/* ---- context.c */
+
+/* Tells a caller's function of progress. Whether to go on; *failed where it has raised. */
+bool tell_progress(PyObject *function, double fraction, const char *stage, int *failed);
+/* A run context of the model. */
+PyObject *context_of(ModuleState *state, martlet_model *model);
+extern PyType_Spec context_spec;
+
 /* ---- model.c */
 
 extern PyMethodDef model_methods[];
 extern PyType_Spec model_spec;
-extern PyType_Spec context_spec;
 
 /* ---- tensor_syntax.c */
 

@@ -8,6 +8,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from martlet._elsewhere import OF_THE_MODULE, missing
 from martlet._functions import (
     TensorLike,
     conv1d,
@@ -31,6 +32,7 @@ from martlet._functions import (
     tanh,
     tensor,
 )
+from martlet._load import load
 from martlet._martlet import (
     CancelledError,
     Error,
@@ -48,7 +50,7 @@ from martlet._martlet import (
     UnsupportedError,
 )
 from martlet._martlet import version as __version__
-from martlet._model import Model, load
+from martlet._model import Model
 from martlet._reports import NodeInfo, Report, ValueInfo
 from martlet._results import Results
 from martlet._settings import (
@@ -67,26 +69,10 @@ from martlet._settings import (
 )
 from martlet._values import State
 
-#: What other libraries call what is here.
-_ELSEWHERE = {
-    "InferenceSession": "martlet.load(path), or martlet.onnxruntime.InferenceSession",
-    "load_model": "martlet.load(path)",
-    "compile_model": "martlet.load(path)",
-    "array": "martlet.tensor(data)",
-    "asarray": "martlet.tensor(data)",
-    "as_tensor": "martlet.tensor(data)",
-    "from_numpy": "martlet.tensor(data)",
-    "set_float32_matmul_precision": "martlet.set_float32_fast_math_mode(name)",
-    "get_float32_matmul_precision": "martlet.get_float32_fast_math_mode()",
-}
-
-
 if not TYPE_CHECKING:  # type checkers know what there is
 
     def __getattr__(name: str) -> Any:
-        here = _ELSEWHERE.get(name)
-        hint = "" if here is None else f"; here it is {here}"
-        raise AttributeError(f"module 'martlet' has no attribute '{name}'{hint}")
+        raise missing("module 'martlet' has no attribute", name, OF_THE_MODULE)
 
 
 __all__ = [

@@ -8,7 +8,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from martlet import _loading, _martlet
+from martlet import _martlet, _sources
+from martlet._elsewhere import OF_MODELS, missing
 from martlet._inputs import given, weak
 from martlet._martlet import Tensor, ThreadPool
 from martlet._progress import Progress, reporting
@@ -73,7 +74,7 @@ class Model:
             if pool is not None:
                 raise ValueError("threads and pool are both given; a pool has its own threads")
             pool = ThreadPool(threads)
-        self.path, data = _loading.source(source)
+        self.path, data = _sources.source(source)
         self.threads = threads
         #: What was asked for, as `load` takes it.
         self._options = {
@@ -89,7 +90,7 @@ class Model:
         self._pool = pool
         self.mode = None if mode is None else _martlet.mode_name(mode)
         with reporting(progress, f"loading {self._title}") as told:
-            self._model = _loading.load(
+            self._model = _sources.load(
                 data, self.path, self.mode, _texts(self._options), pool, told
             )
         self.inputs = tuple(ValueInfo(*value) for value in self._model.inputs())
@@ -438,9 +439,7 @@ class Model:
 
         def __getattr__(self, name: str) -> Any:
             """Says what Martlet calls what other libraries' models have."""
-            here = _ELSEWHERE.get(name)
-            hint = "" if here is None else f"; here it is {here}"
-            raise AttributeError(f"martlet.Model has no '{name}'{hint}")
+            raise missing("martlet.Model has no", name, OF_MODELS)
 
     def __repr__(self) -> str:
         source = "from memory" if self.path is None else repr(self.path)
@@ -467,24 +466,6 @@ class Model:
 #: What takes its dtype from the model's input, or is no array at all.
 _PYTHONS = frozenset((bool, int, float, list, tuple, dict, State))
 _NO_LIMITS = (None, None, None)
-
-#: What models of ONNX Runtime, OpenVINO, Keras and torch have, and what does that here.
-_ELSEWHERE = {
-    "get_inputs": "model.inputs",
-    "get_outputs": "model.outputs",
-    "input_names": "[value.name for value in model.inputs]",
-    "output_names": "[value.name for value in model.outputs]",
-    "get_overridable_initializers": "model.replaceable",
-    "get_modelmeta": "model.metadata",
-    "io_binding": "model.run(feed, out={name: array})",
-    "run_with_iobinding": "model.run(feed, out={name: array})",
-    "end_profiling": "model.profile(...)",
-    "predict": "model(...)",
-    "forward": "model(...)",
-    "infer": "model(...)",
-    "infer_new_request": "model.run(feed)",
-    "start_async": "model.run_async(feed)",
-}
 
 
 @contextlib.contextmanager
@@ -513,87 +494,3 @@ def _texts(options: Mapping[str, int | None]) -> dict[str, str]:
 
 def _reload(path: str, mode: str | None, options: dict[str, Any]) -> Model:
     return Model(path, mode, **options)
-
-
-def load(
-    source: str | os.PathLike[str] | bytes | Any,
-    mode: str | None = None,
-    *,
-    optimize: bool = True,
-    prepare: bool = True,
-    winograd: bool | None = None,
-    strict_shapes: bool = False,
-    max_loop_iterations: int | None = None,
-    max_memory_bytes: int | None = None,
-    max_milliseconds: int | None = None,
-    flush_denormals: bool | None = None,
-    threads: int | None = None,
-    pool: ThreadPool | None = None,
-    progress: bool | Progress | None = None,
-) -> Model:
-    """Load an ONNX model.
-
-    Parameters
-    ----------
-    source : path of the .onnx file, its bytes, a binary file to read them from (``BytesIO``), or an
-        ``onnx.ModelProto``
-        Of a path, weights stay in the mapped file until they are packed: do not change it in place.
-    mode : str, optional
-        The model's own fast-math mode (see `set_float32_fast_math_mode`); by default the one in
-        force on the thread that runs it.
-    optimize : bool
-        False runs the graph as it was written.
-    prepare : bool
-        True brings weights into the form that runs read now, for the mode in force; False leaves it
-        to the first run that needs them, so that loading is quicker and that run slower.
-    winograd : bool, optional
-        Whether 3x3 convolutions may run by Winograd's algorithm where it is faster; by default as
-        MARTLET_WINOGRAD in the environment says (0 or 1), and without it they may.
-    strict_shapes : bool
-        Whether extents of inputs that have one name in the file must be equal in a run, and an
-        input that is declared without extents must be a scalar. By default neither, as exporters
-        give all extents one name; the first such run takes as long as loading, and memory for
-        another form of the weights.
-    max_loop_iterations : int, optional
-        The most iterations that all loops of a run may make together; 0 or none: any number.
-    max_memory_bytes : int, optional
-        The most bytes that a run may hold at once in results and scratch, strings, sequences and
-        states included; 0 or none: as many as there are. Weights do not count, nor do results of
-        earlier runs.
-    max_milliseconds : int, optional
-        How long a run may take; 0 or none: as long as it does. The time is looked at before each
-        node and iteration of a loop, and within some nodes on strings and sequences.
-    flush_denormals : bool, optional
-        Whether denormal numbers are taken for zero on all threads of the runs; by default they are
-        computed with, whatever the calling thread's own floating-point environment says.
-    threads : int, optional
-        How many threads of its own run the model, the caller's included; by default those of the
-        process (`set_num_threads`).
-    pool : ThreadPool, optional
-        Whose threads run it, to share them between models. A pickled model takes none along.
-    progress : True or callable, optional
-        True: a bar on stderr, tqdm's where that is installed. A function is called with a fraction
-        from 0 to 1 and a stage; where it returns False the loading is cancelled.
-
-    Raises
-    ------
-    FileNotFoundError, OSError
-        The file is missing or cannot be read.
-    martlet.InvalidModelError, martlet.UnsupportedError
-        It is malformed, or uses what this build lacks.
-    """
-    return Model(
-        source,
-        mode,
-        optimize=optimize,
-        prepare=prepare,
-        winograd=winograd,
-        strict_shapes=strict_shapes,
-        max_loop_iterations=max_loop_iterations,
-        max_memory_bytes=max_memory_bytes,
-        max_milliseconds=max_milliseconds,
-        flush_denormals=flush_denormals,
-        threads=threads,
-        pool=pool,
-        progress=progress,
-    )
