@@ -155,7 +155,9 @@ import Testing
         "mode": .string(mode), "coordinate_transformation_mode": .string(coordinates),
         "antialias": .int(antialias),
       ]
-      let numbers = (0..<2 * 37 * 29).map { Double(Float($0 * 7919 % 1009) / 1009) }
+      let numbers = (0..<2 * 37 * 29).map { (index: Int) -> Double in
+        Double(Float(index * 7919 % 1009) / 1009)
+      }
       let x = try tensor(numbers, [2, 37, 29])
       let whole = try run("Resize", [x, nil, tensor([1, rows, columns])], attributes)[0]
       var stepwise = x
@@ -182,8 +184,10 @@ import Testing
             "mode": .string("nearest"), "nearest_mode": .string("floor"),
             "coordinate_transformation_mode": .string("asymmetric"),
           ])[0]
-        let expected = (0..<6 * 7 * times).map {
-          Double($0 / (7 * times) / 2 * 7 + $0 % (7 * times) / times)
+        let width = 7 * times
+        let expected = (0..<6 * width).map { (index: Int) -> Double in
+          let (row, column) = index.quotientAndRemainder(dividingBy: width)
+          return Double(row / 2 * 7 + column / times)
         }
         #expect(y.values == expected)
       }
