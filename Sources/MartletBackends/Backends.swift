@@ -59,11 +59,16 @@ package enum Backends {
 
   /// Asks for the backend `name` from now on.
   ///
-  /// - Throws: `notFound` for an unknown name or where the backend's library is missing.
+  /// - Throws: `notFound` for an unknown name, `unsupported` where the backend's library is missing.
   package static func use(_ name: String) throws(MartletError) {
     let backend = try make(name)
     choice.withLock { $0 = .chosen(backend) }
     isNative.store(backend == nil, ordering: .releasing)
+  }
+
+  /// The name of the backend in use. Throws what its first use would: `unsupported`.
+  package static func nameInUse() throws(MartletError) -> String {
+    try preferredBackend()?.name ?? "native"
   }
 
   static let native = NativeBackend()

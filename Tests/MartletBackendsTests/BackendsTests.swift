@@ -133,7 +133,7 @@ private final class Matrix<Element> {
     do throws(MartletError) {
       try Backends.use("openblas")
     } catch {
-      #expect(error.code == .notFound && error.message.contains("libopenblas"))
+      #expect(error.code == .unsupported && error.message.contains("libopenblas"))
       return
     }
     #expect(try Backends.run(problem).backend == "openblas")

@@ -17,16 +17,17 @@ struct OpenBLASBackend: ProductProvider, @unchecked Sendable {
 
   var name: String { "openblas" }
 
-  /// - Throws: `notFound` when the library or a symbol of it is missing.
+  /// - Throws: `unsupported` when the library or a symbol of it is missing.
   init(kernels: KernelSet = .current) throws(MartletError) {
     guard let library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL) else {
       throw MartletError(
-        .notFound, "OpenBLAS was asked for, but libopenblas.so.0 is not installed")
+        .unsupported, "OpenBLAS was asked for, but libopenblas.so.0 is not installed",
+        expected: "libopenblas.so.0", actual: "nothing of that name")
     }
     guard let product = dlsym(library, "cblas_sgemm"),
       let setThreads = dlsym(library, "openblas_set_num_threads")
     else {
-      throw MartletError(.notFound, "libopenblas.so.0 has no cblas_sgemm")
+      throw MartletError(.unsupported, "libopenblas.so.0 has no cblas_sgemm")
     }
     // Its threads would fight the pool's.
     unsafeBitCast(setThreads, to: SetThreads.self)(1)
