@@ -29,12 +29,20 @@ enum ONNXParser {
         }
       }
     } catch {
+      if model.graph == nil, error.code == .invalidModel,
+        let foreign = ForeignFile.recognize(storage)
+      {
+        throw foreign.error(source, format: "ONNX")
+      }
       var error = error
       let hint = model.graph == nil && model.irVersion == 0 ? "not an ONNX model, or damaged: " : ""
       error.message = "\(source): \(hint)\(error.message)"
       throw error
     }
     guard model.graph != nil else {
+      if let foreign = ForeignFile.recognize(storage) {
+        throw foreign.error(source, format: "ONNX")
+      }
       throw MartletError(
         .invalidModel, "\(source): not an ONNX model: it has no graph", expected: "ModelProto.graph"
       )

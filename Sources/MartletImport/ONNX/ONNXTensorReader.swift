@@ -255,6 +255,13 @@ struct ONNXTensorReader {
       files[location] = file
     }
     guard offset <= file.byteCount, byteCount <= file.byteCount - offset else {
+      // What stands for a file that was not fetched is short.
+      if file.byteCount <= 1 << 16, let foreign = ForeignFile.recognize(file) {
+        throw MartletError(
+          .invalidModel,
+          "\(proto.path): external data in '\(location)': this is \(foreign.name); \(foreign.advice)",
+          expected: "\(byteCount) bytes", actual: foreign.name)
+      }
       throw MartletError(
         .invalidModel,
         "\(proto.path): external data at byte \(offset) of '\(location)' needs \(byteCount) bytes, but the file has \(file.byteCount)",
