@@ -80,6 +80,20 @@ package final class Model: Sendable {
       try ModelSource(bytes: bytes, borrowed: borrowed), options: options, progress: progress)
   }
 
+  /// What a model's file holds, whether or not it can be run here.
+  ///
+  /// Throws `notFound`, `io`, and `invalidModel` where it cannot be parsed.
+  package static func survey(path: String) throws(MartletError) -> ModelSurvey {
+    let source = try ModelSource(path: path)
+    return try ModelFormat.of(source).survey(source)
+  }
+
+  /// `survey` of bytes in memory.
+  package static func survey(bytes: UnsafeRawBufferPointer) throws(MartletError) -> ModelSurvey {
+    let source = try ModelSource(bytes: bytes, borrowed: false)
+    return try ModelFormat.of(source).survey(source)
+  }
+
   private convenience init(
     _ source: ModelSource, options: Options, progress: ProgressCallback?
   ) throws(MartletError) {

@@ -12,11 +12,15 @@ package struct ModelFormat: Sendable {
     @Sendable (ModelSource, ModelReading, ProgressCallback?) throws(MartletError) -> (
       graph: Graph, metadata: ModelMetadata
     )
+  /// What a file holds, also where it needs what Martlet lacks.
+  let survey: @Sendable (ModelSource) throws(MartletError) -> ModelSurvey
 
   /// All formats, one line each. A file is of the first that recognises it.
   package static let all: [ModelFormat] = [
     // Last: files of Protocol Buffers have no mark of their own, and its reader says what is amiss.
-    ModelFormat(name: "ONNX", recognizes: { _ in true }, read: ONNXImporter.read(_:as:progress:))
+    ModelFormat(
+      name: "ONNX", recognizes: { _ in true }, read: ONNXImporter.read(_:as:progress:),
+      survey: ONNXImporter.survey(_:))
   ]
 
   /// The format of `source`; throws `invalidModel` where none recognises it.

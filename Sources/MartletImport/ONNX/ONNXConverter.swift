@@ -25,6 +25,8 @@ struct ONNXConverter {
   var functionNodes = 0
   /// What the model needs and Martlet lacks, once per operator, with the first node that needs it.
   private var missing: [(what: String, node: String, operatorName: String)] = []
+  /// The file's operators that come to what is missing.
+  private(set) var missingOperators: Set<OperatorID> = []
   private var noted: Set<String> = []
   private var generatedNames = 0
   /// Initialisers that cannot be read, which matters only if something reads them.
@@ -348,6 +350,7 @@ struct ONNXConverter {
   mutating func note(missing operatorName: String, _ node: ImportedNode) {
     let domain = node.op.domain.isEmpty ? "ai.onnx" : node.op.domain
     let reason = domain == "ai.onnx.preview.training" ? "; operators of training are not run" : ""
+    missingOperators.insert(node.op)
     let what = "\(node.op.name) (domain \(domain), opset \(node.opset)\(reason))"
     if noted.insert(what).inserted {
       missing.append((what, node.name, node.op.description))

@@ -54,7 +54,7 @@ package enum ONNXImporter {
     }
   }
 
-  private static func metadata(_ model: ONNXModel) -> ModelMetadata {
+  static func metadata(_ model: ONNXModel) -> ModelMetadata {
     var metadata = ModelMetadata()
     metadata.format = "ONNX"
     metadata.producerName = model.producerName
