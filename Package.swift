@@ -85,6 +85,7 @@ if Context.environment["MARTLET_LIBRARY_ONLY"] == nil {
       dependencies: [
         "MartletRuntime", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
-    .testTarget(name: "MartletCLITests", dependencies: ["martlet-cli", "MartletCore"]),
+    .testTarget(
+      name: "MartletCLITests", dependencies: ["martlet-cli", "MartletRuntime", "ONNXFixtures"]),
   ]
 }

@@ -97,6 +97,11 @@ int32_t mp_open_new(const char *path) {
   return descriptor < 0 ? -errno : descriptor;
 }
 
+int32_t mp_open_unnamed(const char *folder) {
+  int descriptor = open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0644);
+  return descriptor < 0 ? -errno : descriptor;
+}
+
 void mp_warn(const char *message) { fprintf(stderr, "martlet: %s\n", message); }
 
 // The Swift runtime's crash reporter (80 KB) watches a whole process's signals where SWIFT_BACKTRACE

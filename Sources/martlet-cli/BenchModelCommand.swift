@@ -5,28 +5,36 @@ import MartletGraph
 import MartletPlatform
 import MartletRuntime
 
-/// `martlet bench model MODEL`: latencies in FP32 and BF16, interleaved.
+/// `martlet bench model MODEL`: latencies in one or several modes, interleaved.
 struct BenchModelCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "model",
-    abstract: "Measures a model's latency in FP32 against BF16.",
+    abstract: "Measures a model's latency in FP32 against BF16, or in other modes.",
     discussion: """
       martlet bench model model.onnx batch_size=1 sequence_length=128
+      martlet bench model model.onnx pixels=1x3x224x224 --mode BF16
 
-      Inputs that are not given with --input are made up; symbol=extent arguments size them (1 \
-      where left out). FP32 and BF16 run in turn, so that drift of the machine meets both alike.
+      Inputs that are not given with --input or --image are made up; symbol=extent arguments size \
+      their symbols (1 where left out), input=shape whole inputs. Modes run in turn, so that drift \
+      of the machine meets all alike.
       """)
 
-  @Argument(help: "The .onnx file.", completion: .file(extensions: ["onnx"]))
+  @Argument(help: "The .onnx file; - is standard input.", completion: .file(extensions: ["onnx"]))
   var model: String
 
-  @Argument(help: "Extents of the model's symbols, symbol=extent.")
-  var extents: [String] = []
+  @Argument(
+    help: ArgumentHelp(
+      "Extents of the model's symbols, symbol=extent, and shapes of its inputs, input=2x3x4.",
+      valueName: "sizes"))
+  var sizes: [String] = []
+
+  @OptionGroup var input: InputOptions
 
   @Option(
-    name: .customLong("input"), parsing: .singleValue,
-    help: ArgumentHelp("An input from a file, name=file.npy.", valueName: "name=file"))
-  var inputs: [String] = []
+    name: .customLong("mode"), parsing: .singleValue,
+    help: ArgumentHelp(
+      "A mode to measure, once for each: FP32, BF16, TF32, F16 or ANY; FP32 and BF16 by default."))
+  var modes: [String] = []
 
   @Option(help: "Threads at most.")
   var threads: Int?
@@ -42,7 +50,7 @@ struct BenchModelCommand: ParsableCommand {
     let mode: MathMode
     let session: RunSession
     var times = Latencies()
-    var results: [Tensor] = []
+    var results: [Value] = []
   }
 
   func validate() throws {
@@ -51,19 +59,28 @@ struct BenchModelCommand: ParsableCommand {
 
   func run() throws {
     try Console.reporting {
+      try ModelFile.checkStandardInput([model] + input.arguments)
       if let threads { try ThreadPool.shared.setThreadCount(threads) }
-      let loaded = try Model.loadShowingProgress(model)
-      let feeds = try ModelInputs.complete(
-        ModelInputs.read(inputs, for: loaded), for: loaded,
-        extents: ModelInputs.extents(extents))
+      var wanted: [MathMode] = []
+      for name in modes {
+        let mode = try EngineOptions.mode(name)
+        if !wanted.contains(mode) { wanted.append(mode) }
+      }
+      let file = try ModelFile(model)
+      let loaded = try file.load()
+      var inputs = try MadeUpInputs(sizes, for: loaded)
+      let feeds = try inputs.complete(input.read(for: loaded), for: loaded)
       // A model each: a weight is packed for one mode.
-      var contenders = try [MathMode.fp32, .bf16].map { mode in
+      var contenders: [Contender] = []
+      for mode in wanted.isEmpty ? [.fp32, .bf16] : wanted {
         var options = Model.Options()
         options.run.mode = mode
-        let own = try Model.loadShowingProgress(model, options: options)
-        return Contender(name: "\(mode)", mode: mode, session: own.makeRun())
+        let own = try file.load(options)
+        contenders.append(Contender(name: "\(mode)", mode: mode, session: own.makeRun()))
       }
-      try measure(&contenders, feeds)
+      do throws(MartletError) { try measure(&contenders, feeds) } catch {
+        throw inputs.explained(error)
+      }
       let (operations, isWhole) = try OperationCount.of(loaded.graph, inputs: feeds)
       let outcome = Outcome(
         operations: operations, isWhole: isWhole, shapes: feeds.mapValues(\.shape))
@@ -82,20 +99,31 @@ struct BenchModelCommand: ParsableCommand {
     throws(MartletError)
   {
     let line = ProgressLine("measuring")
+    let names = feeds.keys.sorted()
+    let given = names.compactMap { feeds[$0] }.map { Value.tensor($0) }
     let start = mp_now_ns()
     var round = 0
     while round < 7 || Double(mp_now_ns() - start) < seconds * 1e9 {
       line.show("round \(round), \((Double(mp_now_ns() - start) / 1e9).fixed(0)) s")
       for index in contenders.indices {
+        let session = contenders[index].session
+        let (values, replacing) = try session.model.ordered(given, named: names)
         // The other contender has had the caches; one run that does not count gets them back.
-        if round > 0 { _ = try contenders[index].session.run(feeds) }
+        if round > 0, contenders.count > 1 {
+          _ = try session.run(values: values, replacing: replacing)
+        }
         let begun = mp_now_ns()
-        contenders[index].results = try contenders[index].session.run(feeds)
+        contenders[index].results = try session.run(values: values, replacing: replacing)
         // The first two rounds pack weights and warm up.
         if round >= 2 { contenders[index].times.add(mp_now_ns() - begun) }
       }
       round += 1
     }
+  }
+
+  /// How many times as fast as the first contender each other one is.
+  private func speedUps(_ contenders: [Contender]) -> [(name: String, factor: Double)] {
+    contenders.dropFirst().map { ($0.name, contenders[0].times.median / $0.times.median) }
   }
 
   private func products(_ contender: Contender) -> [(precision: String, count: Int)] {
@@ -126,12 +154,16 @@ struct BenchModelCommand: ParsableCommand {
     }
     var lines = [
       "\(model): \(shapes.joined(separator: ", ")); threads \(ThreadPool.shared.threadCount)", "",
-      table.text, "",
-      "BF16 is \((contenders[0].times.median / contenders[1].times.median).fixed(2)) times as fast",
+      table.text,
     ]
-    if let reason = reason(contenders[1]) {
-      lines.append("BF16 ran some products in fp32: \(reason)")
+    var notes = speedUps(contenders).map { name, factor in
+      "\(name) is \(factor.fixed(2)) times as fast as \(contenders[0].name)"
     }
+    for contender in contenders where contender.mode != .fp32 {
+      guard let reason = reason(contender) else { continue }
+      notes.append("\(contender.name) ran some products in fp32: \(reason)")
+    }
+    if !notes.isEmpty { lines += [""] + notes }
     return lines.joined(separator: "\n")
   }
 
@@ -164,7 +196,8 @@ struct BenchModelCommand: ParsableCommand {
       ("matrix_gflop_is_complete", .bool(outcome.isWhole)),
       ("modes", .array(rows)),
       (
-        "bf16_speed_up", .number(contenders[0].times.median / contenders[1].times.median)
+        "speed_up_over_first",
+        .object(speedUps(contenders).map { ($0.name, .number($0.factor)) })
       ),
     ])
   }

@@ -1,15 +1,18 @@
 import ArgumentParser
 import Glibc
 import MartletCore
-import MartletGraph
 import MartletPlatform
-import MartletRuntime
 
 /// Standard output and error, and the way from errors to exit codes.
 enum Console {
-  /// Writes a line to standard error.
+  /// Writes a line to standard error: what went wrong.
   static func complain(_ line: String) {
-    write("\(line)\n")
+    write("\(Style.failure.on(STDERR_FILENO, "martlet:")) \(line)\n")
+  }
+
+  /// Writes a line to standard error: what is done all the same.
+  static func warn(_ line: String) {
+    write("\(Style.warning.on(STDERR_FILENO, "martlet: warning:")) \(line)\n")
   }
 
   /// Writes text to standard error as it is; a closed standard error is nobody's loss.
@@ -41,7 +44,7 @@ enum Console {
     do {
       try body()
     } catch let error as MartletError {
-      complain("martlet: \(error)")
+      complain("\(error)")
       throw ExitCode(exitCode(of: error))
     }
   }
@@ -60,6 +63,30 @@ enum Console {
     case .cancelled, .limitExceeded: 1
     }
   }
+}
+
+/// How text stands out on a terminal. Elsewhere, and with NO_COLOR, it is plain.
+///
+/// Source: no-color.org.
+enum Style: String {
+  case heading = "1"
+  case failure = "1;31"
+  case success = "32"
+  case warning = "33"
+
+  /// The text as it is written to a descriptor.
+  func on(_ descriptor: Int32, _ text: String) -> String {
+    guard !text.isEmpty, Style.isTerminal[descriptor] == true else { return text }
+    return "\u{1B}[\(rawValue)m\(text)\u{1B}[0m"
+  }
+
+  private static let isTerminal: [Int32: Bool] = {
+    func value(_ name: String) -> String { getenv(name).map { String(cString: $0) } ?? "" }
+    let isPlain = !value("NO_COLOR").isEmpty || value("TERM") == "dumb" || value("TERM").isEmpty
+    return Dictionary(
+      uniqueKeysWithValues: [STDOUT_FILENO, STDERR_FILENO].map { ($0, !isPlain && isatty($0) == 1) }
+    )
+  }()
 }
 
 /// Tells on standard error how far something has come, once it has taken longer than a second.
@@ -89,19 +116,6 @@ final class ProgressLine {
   }
 }
 
-extension Model {
-  /// Loads the model at `path`, with its progress on standard error.
-  static func loadShowingProgress(_ path: String, options: Options = Options()) throws(MartletError)
-    -> Model
-  {
-    let line = ProgressLine("loading \(path)")
-    return try load(path: path, options: options) { progress in
-      line.show("\(progress.stage) \(progress.completed)/\(max(progress.total, 1))")
-      return true
-    }
-  }
-}
-
 /// Options of every command that computes.
 struct EngineOptions: ParsableArguments {
   @Option(
@@ -117,8 +131,13 @@ struct EngineOptions: ParsableArguments {
   func apply() throws(MartletError) -> MathMode? {
     if let threads { try ThreadPool.shared.setThreadCount(threads) }
     guard let mode else { return nil }
+    return try EngineOptions.mode(mode)
+  }
+
+  /// The mode of a name; throws `invalidArgument` for one that is none.
+  static func mode(_ name: String) throws(MartletError) -> MathMode {
     do throws(MartletError) {
-      return try MathMode(name: mode)
+      return try MathMode(name: name)
     } catch {
       var error = error
       error.code = .invalidArgument  // a wrong option, not a missing file

@@ -1,3 +1,5 @@
+import Glibc
+
 /// A value of JSON, written without any library.
 indirect enum JSON {
   case null
@@ -6,6 +8,8 @@ indirect enum JSON {
   case number(Double)
   case string(String)
   case array([JSON])
+  /// Text that is JSON already, written in one line.
+  case literal(String)
   /// Members in the order of writing.
   case object([(String, JSON)])
 
@@ -20,6 +24,7 @@ indirect enum JSON {
     case .int(let value): return "\(value)"
     case .number(let value): return value.isFinite ? "\(value)" : "null"
     case .string(let value): return JSON.quoted(value)
+    case .literal(let text): return text
     case .array(let values):
       if values.isEmpty { return "[]" }
       let lines = values.map { inner + $0.text(indent: inner) }
@@ -53,10 +58,12 @@ indirect enum JSON {
   static func optional(_ value: String?) -> JSON { value.map { .string($0) } ?? .null }
 }
 
-/// Rows of cells, written in columns.
+/// Rows of cells, written in columns, for standard output.
 struct TextTable {
   private var rows: [[String]]
   private let numeric: Range<Int>
+  /// How cells of these texts stand out on a terminal.
+  var styles: [String: Style] = [:]
 
   /// The columns `numeric` are flush right.
   init(_ header: [String], numeric: Range<Int> = 0..<0) {
@@ -71,14 +78,22 @@ struct TextTable {
     let widths = (0..<columns).map { column in
       rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
     }
-    let lines = rows.map { row in
+    let lines = rows.enumerated().map { index, row in
       var line = ""
+      var gap = ""
       for (column, cell) in row.enumerated() {
         let padding = String(repeating: " ", count: widths[column] - cell.count)
-        line +=
-          (column == 0 ? "" : "  ") + (numeric.contains(column) ? padding + cell : cell + padding)
+        let style = index == 0 ? Style.heading : styles[cell]
+        let text = style?.on(STDOUT_FILENO, cell) ?? cell
+        if numeric.contains(column) { gap += padding }
+        // Space is written before what follows it, so that no line ends with it.
+        if !cell.isEmpty {
+          line += gap + text
+          gap = ""
+        }
+        gap += (numeric.contains(column) ? "" : padding) + "  "
       }
-      return String(line.reversed().drop { $0 == " " }.reversed())
+      return line
     }
     return lines.joined(separator: "\n")
   }

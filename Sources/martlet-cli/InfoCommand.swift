@@ -37,6 +37,13 @@ struct InfoCommand: ParsableCommand {
     return reason.isEmpty ? "fp32" : "fp32 (\(reason))"
   }
 
+  /// The backend that matrix work is given to, or why that fails.
+  private var backend: String {
+    do throws(MartletError) { return try Backends.nameInUse() } catch {
+      return "none: \(error)"
+    }
+  }
+
   private func text(_ selection: ISASelection, _ mode: MathMode) -> String {
     let caches = selection.cacheBytes.enumerated().filter { $1 > 0 }.map {
       "L\($0 + 1) \($1 / 1024) KiB"
@@ -44,6 +51,7 @@ struct InfoCommand: ParsableCommand {
     var kernels = TextTable(["kernel", "written for", "purpose", "why"])
     for row in selection.kernelRows { kernels.add([row.name, row.isa, row.purpose, row.reason]) }
     var sets = TextTable(["instruction set", "verdict"])
+    sets.styles["chosen"] = .success
     for name in selection.compiledIn { sets.add([name, verdict(name, selection)]) }
     return """
       processor   \(selection.processor)
@@ -52,6 +60,7 @@ struct InfoCommand: ParsableCommand {
       threads     \(ThreadPool.shared.threadCount)
       mode        \(mode); float32 products run as \(precision(mode))
       BF16 mode   float32 products would run as \(precision(.bf16))
+      backend     \(backend)
       operators   \(OperatorTable.all.count)
 
       \(sets.text)
@@ -69,6 +78,7 @@ struct InfoCommand: ParsableCommand {
       ("mode", .string("\(mode)")),
       ("precision", .string(precision(mode))),
       ("precision_in_bf16_mode", .string(precision(.bf16))),
+      ("backend", .string(backend)),
       ("isa", .string(selection.name)),
       (
         "instruction_sets",

@@ -1,6 +1,7 @@
 import ArgumentParser
 import MartletCore
 import MartletGraph
+import MartletImport
 import MartletOperators
 import MartletRuntime
 
@@ -8,9 +9,12 @@ import MartletRuntime
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect",
-    abstract: "Prints a model's inputs, outputs, operators, size and what the passes did to it.")
+    abstract: "Prints a model's inputs, outputs, operators, size and what the passes did to it.",
+    discussion: """
+      A model that cannot be run here is printed too, with the operators marked that are missing.
+      """)
 
-  @Argument(help: "The .onnx file.", completion: .file(extensions: ["onnx"]))
+  @Argument(help: "The .onnx file; - is standard input.", completion: .file(extensions: ["onnx"]))
   var model: String
 
   @Flag(help: "Print the graph that runs, node by node.")
@@ -26,8 +30,18 @@ struct InspectCommand: ParsableCommand {
     try Console.reporting {
       var options = Model.Options()
       if unoptimized { options.optimizationLevel = 0 }
-      let loaded = try Model.loadShowingProgress(model, options: options)
-      try Console.output(json ? document(loaded).text : text(loaded))
+      // What is printed needs no weights packed.
+      options.preparesAtFirstRun = true
+      let file = try ModelFile(model)
+      do throws(MartletError) {
+        let loaded = try file.load(options)
+        try Console.output(json ? document(loaded).text : text(loaded))
+      } catch {
+        guard error.code == .unsupported, let survey = try? file.survey() else { throw error }
+        let report = SurveyReport(survey: survey, refusal: error)
+        try Console.output(json ? report.document.text : report.text)
+        Console.warn("\(file.name) cannot be run here: what is missing is marked")
+      }
     }
   }
 
@@ -45,8 +59,7 @@ struct InspectCommand: ParsableCommand {
     }
   }
 
-  private func facts(_ model: Model) -> [(String, String)] {
-    let metadata = model.metadata
+  static func facts(_ metadata: ModelMetadata) -> [(String, String)] {
     let opsets = metadata.opsets.sorted { $0.key < $1.key }.map {
       "\($0.key.isEmpty ? "ai.onnx" : $0.key) \($0.value)"
     }
@@ -58,7 +71,7 @@ struct InspectCommand: ParsableCommand {
   }
 
   private func text(_ model: Model) -> String {
-    var lines = facts(model).map { "\($0.0): \($0.1)" }
+    var lines = InspectCommand.facts(model.metadata).map { "\($0.0): \($0.1)" }
     let (elements, bytes) = constants(model)
     lines.append("constants: \(elements) elements, \((Double(bytes) / 1e6).fixed(1)) MB")
     var ports = TextTable(["", "name", "dtype", "shape"])
@@ -78,8 +91,11 @@ struct InspectCommand: ParsableCommand {
 
   private func document(_ model: Model) -> JSON {
     let (elements, bytes) = constants(model)
-    var members: [(String, JSON)] = facts(model).map { ($0.0, .string($0.1)) }
+    var members: [(String, JSON)] = InspectCommand.facts(model.metadata).map {
+      ($0.0, .string($0.1))
+    }
     members += [
+      ("runs", .bool(true)),
       ("inputs", .array(model.inputs.map(\.document))),
       ("outputs", .array(model.outputs.map(\.document))),
       ("constant_elements", .int(elements)), ("constant_bytes", .int(bytes)),
@@ -105,13 +121,22 @@ struct InspectCommand: ParsableCommand {
 }
 
 extension Model.Port {
-  fileprivate var cells: [String] {
-    let extents = shape.map { "[" + $0.map(\.description).joined(separator: ", ") + "]" }
-    return [name, dtype.map { "\($0)" } ?? "?", extents ?? "?"]
+  fileprivate var cells: [String] { PortCells.cells(name, ValueType(kind)) }
+  fileprivate var document: JSON { PortCells.document(name, ValueType(kind)) }
+}
+
+/// An input or output as it is printed.
+enum PortCells {
+  static func cells(_ name: String, _ type: ValueType?) -> [String] {
+    let extents = type?.shape.map { "[" + $0.map(\.description).joined(separator: ", ") + "]" }
+    guard let kind = type?.kind, case .tensor = kind else {
+      return [name, type?.kind.text ?? "not supported", ""]
+    }
+    return [name, type?.dtype.map { "\($0)" } ?? "?", extents ?? "?"]
   }
 
-  fileprivate var document: JSON {
-    let extents = shape.map { shape in
+  static func document(_ name: String, _ type: ValueType?) -> JSON {
+    let extents = type?.shape.map { shape in
       JSON.array(
         shape.map { dimension in
           switch dimension {
@@ -123,8 +148,8 @@ extension Model.Port {
         })
     }
     return .object([
-      ("name", .string(name)), ("dtype", .optional(dtype.map { "\($0)" })),
-      ("shape", extents ?? .null),
+      ("name", .string(name)), ("dtype", .optional(type?.dtype.map { "\($0)" })),
+      ("shape", extents ?? .null), ("type", .optional(type?.kind.text)),
     ])
   }
 }

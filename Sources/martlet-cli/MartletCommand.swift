@@ -11,9 +11,11 @@ struct MartletCommand: ParsableCommand {
     discussion: """
       Results go to standard output, progress and errors to standard error.
 
-      Exit codes: 0 done, 1 failed, 64 wrong usage or input, 65 malformed model or .npy file, \
+      Exit codes: 0 done, 1 failed, 64 wrong usage or input, 65 malformed model or file of arrays, \
       66 no such file, 69 not supported, 70 a fault of martlet, 71 out of memory, 74 reading or \
       writing failed.
+
+      Colours are for terminals alone; NO_COLOR turns them off there too.
       """,
     version: "0.1.0",
     subcommands: [

@@ -4,42 +4,71 @@ import MartletCore
 enum NumPyFile {
   private static let magic: [UInt8] = [0x93, 0x4E, 0x55, 0x4D, 0x50, 0x59]  // \x93NUMPY
 
+  /// Whether these are the first bytes of such a file.
+  static func recognizes(_ head: [UInt8]) -> Bool { head.starts(with: magic) }
+
   /// Reads an array: every dtype, either byte order, C or Fortran order (a view with reversed strides).
   ///
   /// Throws `io` when the file cannot be read and `invalidModel` when it is not a whole `.npy` file.
   static func read(_ path: String) throws(MartletError) -> Tensor {
-    let file = try OpenFile(reading: path)
+    try read(try OpenFile(reading: path))
+  }
+
+  static func read(_ file: OpenFile) throws(MartletError) -> Tensor {
     do throws(MartletError) {
-      return try read(file)
+      return try array(file)
     } catch {
       var error = error
-      if !error.message.contains(path) { error.message = "\(path): \(error.message)" }
+      if !error.message.contains(file.name) { error.message = "\(file.name): \(error.message)" }
       throw error
     }
   }
 
-  /// Writes `tensor` in C order, whatever its strides; throws `unsupported` for dtypes that NumPy has no code for.
+  /// Writes `tensor` in C order, whatever its strides; throws `unsupported` for dtypes that NumPy has no
+  /// code for.
   static func write(_ tensor: Tensor, to path: String) throws(MartletError) {
-    guard NumPyHeader.code(of: tensor.dtype) != nil else {
-      throw MartletError(
-        .unsupported, "\(path): NumPy has no code for \(tensor.dtype)", expected: "another dtype",
-        actual: "\(tensor.dtype)")
+    try check(tensor.dtype, path)
+    let file = try OpenFile(writing: path)
+    try write(tensor, to: file)
+    try file.close()
+  }
+
+  /// `write` into a file that stays open.
+  static func write(_ tensor: Tensor, to file: OpenFile) throws(MartletError) {
+    try withBytes(of: tensor, file.name) { header, elements throws(MartletError) in
+      try file.write(header)
+      try file.write(elements)
     }
+  }
+
+  /// Throws `unsupported` for dtypes that NumPy has no code for.
+  static func check(_ dtype: DType, _ path: String) throws(MartletError) {
+    guard NumPyHeader.code(of: dtype) != nil else {
+      throw MartletError(
+        .unsupported, "\(path): NumPy has no code for \(dtype)", expected: "another dtype",
+        actual: "\(dtype)")
+    }
+  }
+
+  /// Calls `body` with what such a file of `tensor` consists of.
+  static func withBytes(
+    of tensor: Tensor, _ path: String,
+    _ body: ([UInt8], UnsafeRawBufferPointer) throws(MartletError) -> Void
+  ) throws(MartletError) {
+    try check(tensor.dtype, path)
     var header = Array(NumPyHeader(dtype: tensor.dtype, shape: tensor.shape).dictionary.utf8)
     // The elements begin at a multiple of 64 bytes; the header ends with a line feed.
     let padding = 64 - (magic.count + 4 + header.count + 1) % 64
     header += [UInt8](repeating: 0x20, count: padding % 64) + [0x0A]
-    let file = try OpenFile(writing: path)
     let length = [UInt8(header.count & 0xFF), UInt8(header.count >> 8)]
-    try file.write(magic + [1, 0] + length + header)
-    let elements = tensor.isContiguous ? tensor : try contiguousCopy(tensor)
-    try file.write(
-      UnsafeRawBufferPointer(
-        start: elements.pointer, count: try Shape.byteCount(tensor.shape, tensor.dtype)))
-    try file.close()
+    let elements = tensor.isContiguous ? tensor : try tensor.copied()
+    defer { withExtendedLifetime(elements) {} }
+    try body(
+      magic + [1, 0] + length + header,
+      UnsafeRawBufferPointer(start: elements.pointer, count: elements.byteCount))
   }
 
-  private static func read(_ file: OpenFile) throws(MartletError) -> Tensor {
+  private static func array(_ file: OpenFile) throws(MartletError) -> Tensor {
     let preamble = try file.read(count: 8, what: "the magic number")
     guard Array(preamble.prefix(6)) == magic else {
       throw MartletError(.invalidModel, "not a .npy file (its first bytes are not \\x93NUMPY)")
@@ -87,24 +116,5 @@ enum NumPyFile {
     for start in stride(from: 0, to: bytes.count, by: elementSize) {
       bytes[start..<start + elementSize].reverse()
     }
-  }
-
-  /// The elements in C order. Complexity: one step per element.
-  private static func contiguousCopy(_ tensor: Tensor) throws(MartletError) -> Tensor {
-    let copy = try Tensor(uninitialized: tensor.dtype, tensor.shape)
-    let size = tensor.dtype.wholeByteCount
-    var index = [Int](repeating: 0, count: tensor.rank)
-    var offset = 0
-    for element in 0..<tensor.count {
-      (copy.pointer + element * size).copyMemory(from: tensor.pointer + offset, byteCount: size)
-      for axis in tensor.shape.indices.reversed() {
-        index[axis] += 1
-        offset += tensor.strides[axis] * size
-        if index[axis] < tensor.shape[axis] { break }
-        offset -= index[axis] * tensor.strides[axis] * size
-        index[axis] = 0
-      }
-    }
-    return copy
   }
 }

@@ -2,38 +2,41 @@ import ArgumentParser
 import Glibc
 import MartletCore
 import MartletGraph
-import MartletOperators
+import MartletPlatform
 import MartletRuntime
 
-/// `martlet run MODEL`: one run from .npy files to .npy files.
+/// `martlet run MODEL`: runs from files, pictures or a pipe to values, files or a pipe.
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "run",
-    abstract: "Runs a model on .npy files and writes its outputs as .npy files.",
+    abstract: "Runs a model on arrays or pictures and prints or writes its outputs.",
     discussion: """
       martlet run model.onnx --input x=x.npy --output-dir out --mode BF16
+      martlet run model.onnx --image photo.jpg --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+      martlet run model.onnx --input - --output - < x.npy > y.npy
 
-      Each output is written to <output-dir>/<name>.npy; characters that do not belong in file \
-      names become '_'.
+      Outputs are printed in short; --full prints all of them, --json as JSON (tensors of more than \
+      1,000 elements with --full). A file is written whole or not at all. Characters of outputs' \
+      names that do not belong in file names become '_'.
       """)
 
-  @Argument(help: "The .onnx file.", completion: .file(extensions: ["onnx"]))
+  @Argument(help: "The .onnx file; - is standard input.", completion: .file(extensions: ["onnx"]))
   var model: String
 
-  @Option(
-    name: .customLong("input"), parsing: .singleValue,
-    help: ArgumentHelp(
-      "An input, name=file.npy; once for each. One input needs no name.", valueName: "name=file"))
-  var inputs: [String] = []
+  @OptionGroup var input: InputOptions
+  @OptionGroup var output: OutputOptions
 
-  @Option(
-    help: "Where the outputs go; made if it is not there. Without it, they are described only.")
-  var outputDir: String?
+  @Flag(help: "Print all values, with all their digits.")
+  var full = false
+
+  @Option(name: .customLong("repeat"), help: "Run so many times, and print the times.")
+  var repetitions: Int?
 
   @Flag(help: "Print what each node's products ran as, and why.")
   var report = false
 
-  @Flag(help: "Print the time that each node took.")
+  @Flag(
+    help: "Print the time that each node takes in runs after the first (10, or as --repeat says).")
   var profile = false
 
   @Flag(help: "Print JSON.")
@@ -41,117 +44,90 @@ struct RunCommand: ParsableCommand {
 
   @OptionGroup var engine: EngineOptions
 
+  func validate() throws {
+    if let repetitions, repetitions < 1 { throw ValidationError("--repeat must be at least 1") }
+    let extra = [
+      (json, "--json"), (full, "--full"), (report, "--report"), (profile, "--profile"),
+      (repetitions != nil, "--repeat"),
+    ].first { $0.0 }
+    if let extra, output.outputs.contains(where: { $0 == "-" || $0.hasSuffix("=-") }) {
+      throw ValidationError("--output - and \(extra.1) would both write to standard output")
+    }
+  }
+
   func run() throws {
     try Console.reporting {
+      try ModelFile.checkStandardInput([model] + input.arguments)
       var options = Model.Options()
       options.run.mode = try engine.apply()
-      let loaded = try Model.loadShowingProgress(model, options: options)
-      let feeds = try ModelInputs.read(inputs, for: loaded)
+      let loaded = try ModelFile(model).load(options)
+      let files = try ResultFiles(output, for: loaded)
+      try files.checkStandardOutput()
+      let feeds = try input.read(for: loaded)
+      try input.check(feeds, for: loaded)
       let session = loaded.makeRun()
-      session.isProfiling = profile
       let line = ProgressLine("running")
-      let results = try session.run(feeds) { progress in
+      var runs = Runs(session, feeds)
+      let results = try runs.first { progress in
         line.show("node \(progress.completed) of \(progress.total)")
         return true
       }
-      let paths = try write(results, of: loaded)
-      try Console.output(
-        json
-          ? document(loaded, session, results, paths).text
-          : text(loaded, session, results, paths))
+      // Written before anything else can fail.
+      try files.write(results)
+      if profile || repetitions != nil {
+        try runs.repeated(repetitions ?? 10, isProfiling: profile) { line.show($0) }
+      }
+      if files.useStandardOutput { return }
+      let printer = RunReport(
+        model: loaded, session: session, results: results, files: files, runs: runs,
+        values: ValueText(isFull: full), hasPrecision: report, hasProfile: profile)
+      try Console.output(json ? try printer.document().text : try printer.text())
+    }
+  }
+}
+
+/// The runs of one command: the first, whose results count, and those that are timed.
+struct Runs {
+  /// Runs that do not count, the first among them: they pack weights and lay out memory.
+  static let coldRuns = 3
+
+  private let session: RunSession
+  private let inputs: [Value]
+  private let replacing: [String: Value]
+  private let failure: MartletError?
+  private(set) var firstNanoseconds: Int64 = 0
+  private(set) var warm = Latencies()
+
+  init(_ session: RunSession, _ feeds: [String: Tensor]) {
+    self.session = session
+    let names = feeds.keys.sorted()
+    do throws(MartletError) {
+      (inputs, replacing) = try session.model.ordered(
+        names.compactMap { feeds[$0] }.map { .tensor($0) }, named: names)
+      failure = nil
+    } catch {
+      (inputs, replacing, failure) = ([], [:], error)
     }
   }
 
-  private func write(_ results: [Tensor], of model: Model) throws(MartletError) -> [String?] {
-    guard let outputDir else { return results.map { _ in nil } }
-    guard mkdir(outputDir, 0o777) == 0 || errno == EEXIST else {
-      throw MartletError(.io, "cannot make \(outputDir): \(OpenFile.reason(errno))")
-    }
-    var paths: [String?] = []
-    for (port, tensor) in zip(model.outputs, results) {
-      var path = "\(outputDir)/\(RunCommand.fileName(port.name)).npy"
-      // Two names may become one file name.
-      if paths.contains(path) {
-        path = "\(outputDir)/\(RunCommand.fileName(port.name))_\(paths.count).npy"
-      }
-      try NumPyFile.write(tensor, to: path)
-      paths.append(path)
-    }
-    return paths
+  mutating func first(progress: ProgressCallback?) throws(MartletError) -> [Value] {
+    if let failure { throw failure }
+    let begun = mp_now_ns()
+    let results = try session.run(values: inputs, replacing: replacing, progress: progress)
+    firstNanoseconds = mp_now_ns() - begun
+    return results
   }
 
-  /// The name with everything but letters, digits and `-_.` replaced, and no leading dot.
-  static func fileName(_ name: String) -> String {
-    let safe = name.unicodeScalars.map { scalar -> Character in
-      scalar.properties.isAlphabetic || ("0"..."9").contains(scalar)
-        || "-_.".contains(Character(scalar))
-        ? Character(scalar) : "_"
+  mutating func repeated(
+    _ count: Int, isProfiling: Bool, show: (String) -> Void
+  ) throws(MartletError) {
+    for _ in 1..<Runs.coldRuns { _ = try session.run(values: inputs, replacing: replacing) }
+    if isProfiling { session.isProfiling = true }
+    for index in 0..<count {
+      show("run \(index + 1) of \(count)")
+      let begun = mp_now_ns()
+      _ = try session.run(values: inputs, replacing: replacing)
+      warm.add(mp_now_ns() - begun)
     }
-    let text = String(safe)
-    return text.isEmpty || text.hasPrefix(".") ? "_" + text : text
-  }
-
-  private func text(
-    _ model: Model, _ session: RunSession, _ results: [Tensor], _ paths: [String?]
-  ) -> String {
-    var table = TextTable(["output", "dtype", "shape", "file"])
-    for (index, tensor) in results.enumerated() {
-      table.add([
-        model.outputs[index].name, "\(tensor.dtype)", Shape.text(tensor.shape), paths[index] ?? "",
-      ])
-    }
-    var parts = [table.text]
-    if report {
-      var rows = TextTable(["node", "operator", "precision", "kernel", "why"])
-      for row in session.precisionReport() {
-        rows.add([row.node, row.operatorName, row.precision, row.kernel, row.reason])
-      }
-      parts.append(rows.text)
-    }
-    if profile {
-      var rows = TextTable(["node", "operator", "us"], numeric: 2..<3)
-      for row in session.profile.sorted(by: { $0.nanoseconds > $1.nanoseconds }) {
-        rows.add([row.node, row.operatorName, (Double(row.nanoseconds) / 1e3).fixed(1)])
-      }
-      parts.append(rows.text)
-    }
-    return parts.joined(separator: "\n\n")
-  }
-
-  private func document(
-    _ model: Model, _ session: RunSession, _ results: [Tensor], _ paths: [String?]
-  ) -> JSON {
-    var members: [(String, JSON)] = [
-      (
-        "outputs",
-        .array(
-          results.enumerated().map { index, tensor in
-            .object([
-              ("name", .string(model.outputs[index].name)), ("dtype", .string("\(tensor.dtype)")),
-              ("shape", .array(tensor.shape.map { .int($0) })), ("file", .optional(paths[index])),
-            ])
-          })
-      )
-    ]
-    if report {
-      let rows = session.precisionReport().map { row in
-        JSON.object([
-          ("node", .string(row.node)), ("operator", .string(row.operatorName)),
-          ("precision", .string(row.precision)), ("kernel", .string(row.kernel)),
-          ("reason", .string(row.reason)),
-        ])
-      }
-      members.append(("precision", .array(rows)))
-    }
-    if profile {
-      let rows = session.profile.map { row in
-        JSON.object([
-          ("node", .string(row.node)), ("operator", .string(row.operatorName)),
-          ("nanoseconds", .int(Int(row.nanoseconds))),
-        ])
-      }
-      members.append(("profile", .array(rows)))
-    }
-    return .object(members)
   }
 }

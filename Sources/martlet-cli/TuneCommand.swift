@@ -51,7 +51,9 @@ struct TuneCommand: ParsableCommand {
     try Console.reporting {
       let mode = MathMode.effective(argument: try engine.apply())
       if let show {
-        try Console.output(try GEMMTuning(path: show).text, terminator: "")
+        let table = try GEMMTuning(path: show)
+        try Console.output(
+          json ? document(table).text : table.text, terminator: json ? "\n" : "")
         return
       }
       var table = GEMMTuning()
@@ -108,6 +110,26 @@ struct TuneCommand: ParsableCommand {
     return table.text
   }
 
+  private func members(_ choice: GEMMChoice) -> [(String, JSON)] {
+    [
+      ("route", .string(choice.route.rawValue)), ("kc", .int(choice.kc)), ("mc", .int(choice.mc)),
+      ("rows", .int(choice.rows)), ("columns", .int(choice.columns)),
+      ("tile", .int(choice.tileRows)),
+    ]
+  }
+
+  private func document(_ table: GEMMTuning) -> JSON {
+    let rows = table.choices.map { key, choice in
+      let shape: [(String, JSON)] = [
+        ("isa", .string(key.isa)), ("processor", .string(key.processor)),
+        ("m", .int(key.shape.m)), ("n", .int(key.shape.n)), ("k", .int(key.shape.k)),
+        ("rhs", .string(key.shape.rhs.rawValue)), ("threads", .int(key.shape.threads)),
+      ]
+      return JSON.object(shape + members(choice))
+    }
+    return .array(rows.sorted { $0.text < $1.text })
+  }
+
   private func document(_ outcomes: [Outcome]) -> JSON {
     .array(
       outcomes.map { outcome in
@@ -120,15 +142,12 @@ struct TuneCommand: ParsableCommand {
             "candidates",
             .array(
               outcome.timings.map { timing in
-                .object([
-                  ("route", .string(timing.choice.route.rawValue)), ("kc", .int(timing.choice.kc)),
-                  ("mc", .int(timing.choice.mc)), ("rows", .int(timing.choice.rows)),
-                  ("columns", .int(timing.choice.columns)),
-                  ("tile", .int(timing.choice.tileRows)),
-                  ("us", .number(Double(timing.nanoseconds) / 1e3)),
-                  ("is_planned", .bool(timing.isPlanned)),
-                  ("is_kept", .bool(timing.choice == outcome.winner.choice)),
-                ])
+                .object(
+                  members(timing.choice) + [
+                    ("us", .number(Double(timing.nanoseconds) / 1e3)),
+                    ("is_planned", .bool(timing.isPlanned)),
+                    ("is_kept", .bool(timing.choice == outcome.winner.choice)),
+                  ])
               })
           ),
         ])

