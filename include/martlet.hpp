@@ -35,8 +35,13 @@
 #ifndef MARTLET_HPP
 #define MARTLET_HPP
 
+#if __cplusplus < 201703L
+#error "martlet.hpp needs C++17: compile with -std=c++17 or later, or use martlet.h"
+#endif
+
 #include <martlet.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -1459,11 +1464,7 @@ class model : public detail::handle<martlet_model, martlet_model_retain, martlet
     std::size_t count = 0;
     martlet_status status = martlet_model_output_count(get(), &count);
     std::vector<tensor> outputs(count);
-    detail::slots slots(outputs);
-    const auto objects = detail::objects(inputs);
-    if (status == MARTLET_OK)
-      status = martlet_model_run(get(), objects.data(), objects.size(), slots.data(), count);
-    if (status == MARTLET_OK) slots.receive();
+    if (status == MARTLET_OK) status = run_slots(inputs, outputs);
     return detail::give(status, std::move(outputs));
   }
 
@@ -1480,6 +1481,15 @@ class model : public detail::handle<martlet_model, martlet_model_retain, martlet
 
  private:
   explicit model(martlet_model *object) noexcept : handle(object) {}
+
+  martlet_status run_slots(span<const tensor> inputs, span<tensor> outputs) const {
+    detail::slots slots(outputs);
+    const auto objects = detail::objects(inputs);
+    const martlet_status status =
+      martlet_model_run(get(), objects.data(), objects.size(), slots.data(), outputs.size());
+    if (status == MARTLET_OK) slots.receive();
+    return status;
+  }
 
   template <class Load>
   static result<model> load_with(const model_options &options, const Load &load) {
@@ -1512,6 +1522,19 @@ class model : public detail::handle<martlet_model, martlet_model_retain, martlet
   using count_function = martlet_status (*)(const martlet_model *, std::size_t *);
   using info_function = martlet_status (*)(const martlet_model *, std::size_t,
                                            const martlet_value_info **);
+
+  // The names of inputs or outputs, as long as the model lasts; none where there are many.
+  std::vector<std::string_view> names(count_function count_of, info_function info_at) const {
+    std::size_t count = 0;
+    if (count_of(get(), &count) != MARTLET_OK || count > 64) count = 0;
+    std::vector<std::string_view> names(count);
+    for (std::size_t index = 0; index < count; ++index) {
+      const martlet_value_info *info = nullptr;
+      if (info_at(get(), index, &info) != MARTLET_OK) return {};
+      names[index] = info->name;
+    }
+    return names;
+  }
 
   result<std::vector<value_info>> ports(count_function count_of, info_function info_at) const {
     std::size_t count = 0;
@@ -1873,13 +1896,38 @@ class context {
 
 inline result<named_tensors> model::run(const named_tensors &inputs,
                                         span<const std::string> output_names) const {
-  auto made = context::make(*this);
+  // All inputs, and outputs as the model has them first: these need no context to be made, which is
+  // slower. It is what knows other names, and says what is wrong with them.
+  const auto in = names(martlet_model_input_count, martlet_model_input);
+  auto out = names(martlet_model_output_count, martlet_model_output);
+  std::vector<tensor> ordered(in.size());
+  std::size_t given = 0;
+  for (const auto &[name, tensor] : inputs) {
+    const std::size_t place =
+      static_cast<std::size_t>(std::find(in.begin(), in.end(), name) - in.begin());
+    if (place == in.size() || ordered[place].get() != nullptr) break;
+    ordered[place] = tensor;
+    ++given;
+  }
+  const bool is_usual = given == in.size() && given == inputs.size() && !in.empty() &&
+                        output_names.size() <= out.size() && !out.empty() &&
+                        std::equal(output_names.begin(), output_names.end(), out.begin());
+  if (!is_usual) {
+    auto made = context::make(*this);
 #ifdef MARTLET_NO_EXCEPTIONS
-  if (!made) return made.error();
-  return made->run(inputs, output_names);
+    if (!made) return made.error();
+    return made->run(inputs, output_names);
 #else
-  return made.run(inputs, output_names);
+    return made.run(inputs, output_names);
 #endif
+  }
+  if (!output_names.empty()) out.resize(output_names.size());
+  std::vector<tensor> outputs(out.size());
+  const martlet_status status = run_slots(ordered, outputs);
+  named_tensors named;
+  for (std::size_t index = 0; status == MARTLET_OK && index < out.size(); ++index)
+    named.add(std::string(out[index]), std::move(outputs[index]));
+  return detail::give(status, std::move(named));
 }
 
 }  // inline namespace

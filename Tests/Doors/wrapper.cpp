@@ -271,7 +271,8 @@ static void functions() {
   padded.strides = {2, 2};
   check(are(martlet::conv(image, kernel, {}, padded), {10}), "conv with options");
   padded.pads = {1};
-  check(failure_of([&] { martlet::conv(image, kernel, {}, padded); }) == status::invalid_argument,
+  check(failure_of([&] { martlet::conv(image, kernel, {}, padded); }) == status::invalid_argument &&
+          failure_of([&] { martlet::conv(a, kernel, {}, padded); }) == status::invalid_argument,
         "options for other axes");
   check(are(martlet::softmax(tensor::from({0.f, 0.f}, {2})), {0.5f, 0.5f}), "softmax");
   check(are(martlet::layer_norm(tensor::from({-1.f, 1.f}, {2}), {}, ones, -1, 0), {0, 2}),
@@ -485,6 +486,56 @@ static void values() {
         "values that are not asked so");
 }
 
+// Tests/Doors/write_models.py says what is in them.
+static void small_models() {
+  using martlet::value;
+  using martlet::value_kind;
+  const auto grow = martlet::model::load("Tests/Doors/grow.onnx");
+  const tensor past = tensor::from({1.f, 2.f}, {1, 1, 2}), x = tensor::from({3.f, 4.f}, {1, 1, 2});
+  const tensor b = tensor::from({0.f, 1.f}, {2});
+  check(grow.outputs()[1].kind == value_kind::sequence && grow.outputs()[1].rank == -1 &&
+          grow.replaceable().size() == 1 && grow.replaceable()[0].name == "b",
+        "a model with a sequence, and with an initialiser that is an input");
+  const std::vector<std::string> wanted = {"z", "y"};
+  const auto usual = grow.run({{"x", x}, {"past", past}}, wanted);
+  check(usual.begin()->first == "z" && are(usual["z"], {13, 24}) && are(usual["y"], {1, 2, 3, 4}),
+        "inputs and outputs in another order than the model's");
+  check(are(grow.run({{"past", past}, {"x", x}}, {"y"})["y"], {1, 2, 3, 4}),
+        "the first output alone");
+  check(are(grow.run({{"x", x}, {"b", b}, {"past", past}}, wanted)["z"], {3, 5}),
+        "an initialiser has another value for a run");
+  check(failure_of([&] { grow.run({{"x", x}, {"past", past}}, {"z", "b"}); }) == status::not_found,
+        "an output that is none");
+  check(failure_of([&] { grow.run({{"x", x}, {"x", x}}, wanted); }) == status::invalid_argument &&
+          failure_of([&] { grow.run({{"x", x}}, wanted); }) == status::invalid_argument &&
+          failure_of([&] { grow.run({{"x", x}, {"past", past}, {"c", b}}, wanted); }) ==
+            status::not_found,
+        "inputs that are named twice, are not there, or are none");
+  check(failure_of([&] { grow.run({past, x}); }) == status::unsupported, "a sequence is no tensor");
+
+  auto context = martlet::context::make(grow);
+  value cache = value::state(past, 1, 8);
+  const value step = value::from(x);
+  for (std::int64_t length = 2; length < 12; ++length) {
+    const auto results = context.run_values({cache, step});
+    check(results[1].size() == 2 && are(results[1].at(0).tensor(), {3, 4}),
+          "a run gives a sequence");
+    cache = results[0];
+    check(cache.kind() == value_kind::state && equal(cache.tensor().shape(), {1, length, 2}),
+          "and a state that has grown");
+  }
+  check(failure_of([&] { context.run_values({cache, value::sequence({step})}); }) ==
+          status::invalid_argument,
+        "a sequence is no tensor's place");
+
+  const auto many = martlet::model::load("Tests/Doors/many.onnx");
+  std::vector<float> numbers(65);
+  numbers[64] = 7;
+  const auto each = many.run({{"x", tensor::wrap(numbers, {65})}});
+  const auto last = many.run({{"x", tensor::wrap(numbers, {65})}}, {"y64"});
+  check(each.size() == 65 && are(each["y64"], {7}) && are(last[0], {7}), "a model of many outputs");
+}
+
 int main(int argc, char **argv) {
   if (argc != 2) return 2;
   errors();
@@ -496,5 +547,6 @@ int main(int argc, char **argv) {
   models(argv[1]);
   contexts(argv[1]);
   values();
+  small_models();
   return finish();
 }

@@ -426,8 +426,12 @@ impl Model {
     /// [`Status::InvalidShape`] or [`Status::InvalidDType`], with the names, for one that does not
     /// fit, and with [`Status::LimitExceeded`].
     pub fn run(&self, inputs: &[&Tensor<'_>]) -> Result<Vec<Tensor<'static>>> {
+        self.run_first(inputs, self.output_count()?)
+    }
+
+    fn run_first(&self, inputs: &[&Tensor<'_>], count: usize) -> Result<Vec<Tensor<'static>>> {
         let inputs: Vec<_> = inputs.iter().map(|input| input.raw()).collect();
-        let mut slots = vec![ptr::null_mut(); self.output_count()?];
+        let mut slots = vec![ptr::null_mut(); count];
         // SAFETY: inputs and slots with their numbers; outputs have memory of their own.
         unsafe {
             check(ffi::martlet_model_run(
@@ -451,7 +455,59 @@ impl Model {
         inputs: &[(&str, &Tensor<'_>)],
         outputs: &[&str],
     ) -> Result<NamedTensors> {
-        Context::new(self)?.run_named(inputs, outputs)
+        // All inputs, and outputs as the model has them first: these need no context to be made, which
+        // is slower. It is what knows other names, and says what is wrong with them.
+        let ins = self.names(ffi::martlet_model_input_count, ffi::martlet_model_input)?;
+        let outs = self.names(ffi::martlet_model_output_count, ffi::martlet_model_output)?;
+        let names = if outputs.is_empty() {
+            &outs[..]
+        } else {
+            outputs
+        };
+        let ordered: Option<Vec<&Tensor<'_>>> = ins
+            .iter()
+            .map(|own| {
+                inputs
+                    .iter()
+                    .find(|(name, _)| name == own)
+                    .map(|(_, tensor)| *tensor)
+            })
+            .collect();
+        let ordered = match ordered {
+            Some(ordered)
+                if ins.len() == inputs.len()
+                    && !names.is_empty()
+                    && !ins.is_empty()
+                    && outs.starts_with(names) =>
+            {
+                ordered
+            }
+            _ => return Context::new(self)?.run_named(inputs, outputs),
+        };
+        let results = self.run_first(&ordered, names.len())?;
+        let named = names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .zip(results)
+            .collect();
+        Ok(NamedTensors::new(named))
+    }
+
+    /// The names of inputs or outputs; none where there are many.
+    fn names(&self, count_of: CountOf, info_at: InfoAt) -> Result<Vec<&str>> {
+        let mut count = 0;
+        // SAFETY: a place for the result.
+        check(unsafe { count_of(self.raw(), &mut count) })?;
+        (0..if count > 64 { 0 } else { count })
+            .map(|index| {
+                let mut info = ptr::null();
+                // SAFETY: a place for the result, which lasts as long as the model.
+                unsafe {
+                    check(info_at(self.raw(), index, &mut info))?;
+                    Ok(CStr::from_ptr((*info).name).to_str().unwrap_or(""))
+                }
+            })
+            .collect()
     }
 
     pub(crate) fn output_count(&self) -> Result<usize> {

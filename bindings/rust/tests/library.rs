@@ -762,6 +762,97 @@ fn values_hold_values() {
     );
 }
 
+/// Tests/Doors/write_models.py says what is in them.
+const GROW: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Tests/Doors/grow.onnx");
+const MANY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Tests/Doors/many.onnx");
+
+#[test]
+fn names_may_be_in_any_order() {
+    let grow = Model::load(GROW).unwrap();
+    let past = Tensor::from_slice(&[1.0f32, 2.0], &[1, 1, 2]).unwrap();
+    let x = Tensor::from_slice(&[3.0f32, 4.0], &[1, 1, 2]).unwrap();
+    let b = Tensor::from_slice(&[0.0f32, 1.0], &[2]).unwrap();
+    let outputs = grow.outputs().unwrap();
+    assert_eq!(
+        (outputs[1].kind, &outputs[1].shape),
+        (ValueKind::Sequence, &None)
+    );
+    assert_eq!(grow.replaceable().unwrap()[0].name, "b");
+    let numbers =
+        |results: &NamedTensors, name| results.get(name).unwrap().to_vec::<f32>().unwrap();
+    let usual = grow
+        .run_named(&[("x", &x), ("past", &past)], &["z", "y"])
+        .unwrap();
+    assert_eq!(
+        usual.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        ["z", "y"]
+    );
+    assert_eq!(numbers(&usual, "z"), [13.0, 24.0]);
+    assert_eq!(numbers(&usual, "y"), [1.0, 2.0, 3.0, 4.0]);
+    let replaced = grow
+        .run_named(&[("x", &x), ("b", &b), ("past", &past)], &["z"])
+        .unwrap();
+    assert_eq!(numbers(&replaced, "z"), [3.0, 5.0]);
+
+    let run = |inputs: &[(&str, &Tensor<'_>)], outputs: &[&str]| {
+        status_of(grow.run_named(inputs, outputs))
+    };
+    assert_eq!(
+        run(&[("x", &x), ("past", &past)], &["z", "b"]),
+        Some(Status::NotFound)
+    );
+    assert_eq!(
+        run(&[("x", &x), ("x", &x)], &["z"]),
+        Some(Status::InvalidArgument)
+    );
+    assert_eq!(run(&[("x", &x)], &["z"]), Some(Status::InvalidArgument));
+    assert_eq!(
+        run(&[("x", &x), ("past", &past), ("c", &b)], &["z"]),
+        Some(Status::NotFound)
+    );
+    assert!(run(&[("x", &x), ("past", &past)], &["s"]).is_some());
+
+    let numbers: Vec<f32> = (0..65).map(|number| number as f32).collect();
+    let many = Model::load(MANY).unwrap();
+    let x = Tensor::borrow(&numbers, &[65]).unwrap();
+    let each = many.run_named(&[("x", &x)], &[]).unwrap();
+    assert_eq!(each.len(), 65);
+    assert_eq!(each.get("y64").unwrap().to_vec::<f32>().unwrap(), [64.0]);
+    assert_eq!(many.run_named(&[("x", &x)], &["y3"]).unwrap().len(), 1);
+}
+
+#[test]
+fn a_state_grows_and_a_sequence_is_given() {
+    let mut context = Context::new(&Model::load(GROW).unwrap()).unwrap();
+    let numbers = [3.0f32, 4.0];
+    let step = Value::from_tensor(&Tensor::borrow(&numbers, &[1, 1, 2]).unwrap()).unwrap();
+    let past = Tensor::from_slice(&[1.0f32, 2.0], &[1, 1, 2]).unwrap();
+    let mut cache = Value::state(&past, 1, 8).unwrap();
+    let first = cache.tensor().unwrap();
+    for length in 2..12 {
+        let mut results = context.run_values(&[&cache, &step]).unwrap();
+        let sequence = &results[1];
+        assert_eq!(sequence.count(), Ok(2));
+        assert_eq!(
+            sequence
+                .get(1)
+                .unwrap()
+                .tensor()
+                .unwrap()
+                .to_vec::<f32>()
+                .unwrap(),
+            numbers
+        );
+        cache = results.swap_remove(0);
+        assert_eq!(cache.kind(), Ok(ValueKind::State));
+        assert_eq!(cache.tensor().unwrap().shape(), [1, length, 2]);
+    }
+    assert_eq!(first.to_vec::<f32>().unwrap(), [1.0, 2.0]);
+    let sequence = Value::sequence(&[&step], DType::Unknown).unwrap();
+    let wrong = context.run_values(&[&cache, &sequence]);
+    assert_eq!(status_of(wrong), Some(Status::InvalidArgument));
+}
+
 #[test]
 fn a_value_lives_as_long_as_what_it_borrows() {
     let numbers = [1.0f32, 2.0];
