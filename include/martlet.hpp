@@ -1468,8 +1468,8 @@ class model : public detail::handle<martlet_model, martlet_model_retain, martlet
     return detail::give(status, std::move(outputs));
   }
 
-  /// Runs the model once, by name: inputs in any order, and the outputs that are named, or all. For
-  /// many such runs a context is faster.
+  /// Runs the model once, by name: inputs in any order, and the outputs that are named, or
+  /// all.
   ///
   ///     auto outputs = model.run({{"image", x}}, {"probabilities"});
   ///     auto scores = outputs["probabilities"].to_vector<float>();

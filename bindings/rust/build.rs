@@ -46,8 +46,11 @@ fn main() {
 fn find() -> Result<PathBuf, String> {
     if let Some(given) = env::var_os("MARTLET_LIB_DIR").filter(|given| !given.is_empty()) {
         let given = PathBuf::from(given);
-        let folder = fs::canonicalize(&given)
-            .map_err(|error| format!("(MARTLET_LIB_DIR is {}: {error})", given.display()))?;
+        let folder = fs::canonicalize(&given).map_err(|error| {
+            let start = env::current_dir().unwrap_or_default();
+            let (given, start) = (given.display(), start.display());
+            format!("(MARTLET_LIB_DIR is {given}: {error}; relative paths start in {start})")
+        })?;
         return holds_library(folder, "MARTLET_LIB_DIR");
     }
     let command = env::var_os("PKG_CONFIG").unwrap_or_else(|| "pkg-config".into());
