@@ -18,8 +18,11 @@ package struct ModelSource: Sendable {
     directory = MappedFile.directory(of: path)
   }
 
-  /// Bytes in memory: they are copied, or `borrowed` if they outlive all use unchanged.
-  package init(bytes: UnsafeRawBufferPointer, borrowed: Bool) throws(MartletError) {
+  /// Bytes in memory, which errors call `name`: they are copied, or `borrowed` if they outlive all use
+  /// unchanged.
+  package init(
+    bytes: UnsafeRawBufferPointer, borrowed: Bool, name: String = "model in memory"
+  ) throws(MartletError) {
     if borrowed, let base = bytes.baseAddress {
       storage = Storage(
         borrowing: UnsafeMutableRawPointer(mutating: base), byteCount: bytes.count,
@@ -30,7 +33,7 @@ package struct ModelSource: Sendable {
         storage.base.copyMemory(from: base, byteCount: bytes.count)
       }
     }
-    name = "model in memory"
+    self.name = name
     directory = nil
   }
 

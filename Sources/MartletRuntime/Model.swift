@@ -71,13 +71,15 @@ package final class Model: Sendable {
     try Model(try ModelSource(path: path), options: options, progress: progress)
   }
 
-  /// Loads a model from bytes: they are copied, or `borrowed` if they outlive the model unchanged.
+  /// Loads a model from bytes, which errors call `name`: they are copied, or `borrowed` if they outlive the
+  /// model unchanged.
   package static func load(
-    bytes: UnsafeRawBufferPointer, borrowed: Bool = false, options: Options = Options(),
-    progress: ProgressCallback? = nil
+    bytes: UnsafeRawBufferPointer, borrowed: Bool = false, name: String = "model in memory",
+    options: Options = Options(), progress: ProgressCallback? = nil
   ) throws(MartletError) -> Model {
     try Model(
-      try ModelSource(bytes: bytes, borrowed: borrowed), options: options, progress: progress)
+      try ModelSource(bytes: bytes, borrowed: borrowed, name: name), options: options,
+      progress: progress)
   }
 
   /// What a model's file holds, whether or not it can be run here.

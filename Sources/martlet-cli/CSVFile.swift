@@ -7,91 +7,138 @@ import MartletOperators
 /// Lines that begin with `#`, empty ones, and a first line in which nothing is a number are left out.
 struct CSVFile {
   private let name: String
-  private let rows: [(line: Int, cells: [Substring])]
+  private let text: Storage
+  /// Where each row's cells begin in `cells`, and the line that it stands in.
+  private var rows: [(line: Int, start: Int)] = []
+  private var cells: [Cell] = []
+  private var columns = 0
 
-  /// Splits text into cells. Throws `invalidModel` where rows are not equally long, and for what is no text.
+  /// A value as it stands in the text, or without its quotes.
+  private enum Cell {
+    case plain(start: Int, count: Int)
+    case quoted(String)
+  }
+
+  /// Splits text into cells. Throws `invalidModel` where rows are not equally long, and for what is no
+  /// text; `outOfMemory`.
   init(_ text: Storage, name: String) throws(MartletError) {
     self.name = name
+    self.text = text
     let bytes = UnsafeRawBufferPointer(start: text.base, count: text.byteCount)
-    guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0) else {
+    guard !bytes.contains(0) else {
       throw MartletError(
         .invalidModel, "\(name): neither .npy, .npz nor text", expected: ".npy, .npz or .csv")
     }
-    var rows: [(line: Int, cells: [Substring])] = []
-    var separator: Character?
-    for (index, raw) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
-      .enumerated()
-    {
-      let line = CSVFile.trimmed(raw)
-      if line.isEmpty || line.hasPrefix("#") { continue }
-      let mark = separator ?? CSVFile.separator(of: line)
+    try MemoryReserve.checkRoom(text.byteCount)
+    var separator: UInt8?
+    var line = 0
+    var position = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
+    while position < bytes.count {
+      let start = position
+      while position < bytes.count, bytes[position] != 0x0A { position += 1 }
+      line += 1
+      let whole = CSVFile.trimmed(bytes, start..<position)
+      position += 1
+      if whole.isEmpty || bytes[whole.lowerBound] == 0x23 { continue }
+      let mark =
+        separator ?? [0x2C, 0x3B, 0x09].first { bytes[whole].contains($0) } ?? 0x20
       separator = mark
-      rows.append((index + 1, try CSVFile.cells(line, mark, name, index + 1)))
+      try add(bytes, whole, mark, line)
     }
-    if let first = rows.first, rows.count > 1,
-      first.cells.allSatisfy({ CSVFile.number($0) == nil }),
-      rows[1].cells.contains(where: { CSVFile.number($0) != nil })
+    if rows.count > 1, (0..<columns).allSatisfy({ number(cells[$0]) == nil }),
+      (columns..<2 * columns).contains(where: { number(cells[$0]) != nil })
     {
       rows.removeFirst()
     }
-    guard let first = rows.first else {
+    guard !rows.isEmpty else {
       throw MartletError(.invalidModel, "\(name): there are no numbers in it")
     }
-    if let other = rows.first(where: { $0.cells.count != first.cells.count }) {
+  }
+
+  private static func trimmed(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> Range<Int> {
+    var (start, end) = (range.lowerBound, range.upperBound)
+    while start < end, isSpace(bytes[start]) { start += 1 }
+    while start < end, isSpace(bytes[end - 1]) { end -= 1 }
+    return start..<end
+  }
+
+  private static func isSpace(_ byte: UInt8) -> Bool {
+    byte == 0x20 || (0x09...0x0D).contains(byte)
+  }
+
+  /// Adds the cells of a line; those in double quotes may hold the separator.
+  private mutating func add(
+    _ bytes: UnsafeRawBufferPointer, _ line: Range<Int>, _ separator: UInt8, _ number: Int
+  ) throws(MartletError) {
+    try MemoryReserve.check()
+    let first = cells.count
+    var position = line.lowerBound
+    while true {
+      let start = position
+      var (isQuoted, quotes) = (false, 0)
+      while position < line.upperBound, isQuoted || bytes[position] != separator {
+        if bytes[position] == 0x22 {
+          isQuoted.toggle()
+          quotes += 1
+        }
+        position += 1
+      }
+      guard !isQuoted else {
+        throw MartletError(.invalidModel, "\(name): line \(number): a quotation has no end")
+      }
+      let cell = CSVFile.trimmed(bytes, start..<position)
+      if quotes > 0 {
+        cells.append(.quoted(CSVFile.unquoted(bytes[cell])))
+      } else {
+        cells.append(.plain(start: cell.lowerBound, count: cell.count))
+      }
+      if position >= line.upperBound { break }
+      position += 1
+      // Several spaces are one separator.
+      while separator == 0x20, bytes[position] == 0x20 { position += 1 }
+    }
+    let count = cells.count - first
+    if rows.isEmpty { columns = count }
+    guard count == columns else {
       throw MartletError(
         .invalidModel,
-        "\(name): line \(other.line) has \(other.cells.count) values, line \(first.line) has \(first.cells.count)",
-        expected: "\(first.cells.count) values", actual: "\(other.cells.count)")
+        "\(name): line \(number) has \(count) values, line \(rows[0].line) has \(columns)",
+        expected: "\(columns) values", actual: "\(count)")
     }
-    self.rows = rows
+    rows.append((number, first))
   }
 
-  private static func trimmed(_ text: Substring) -> Substring {
-    var text = text.drop { $0.isWhitespace || $0 == "\u{FEFF}" }
-    while text.last?.isWhitespace == true { text.removeLast() }
-    return text
-  }
-
-  private static func separator(of line: Substring) -> Character {
-    [",", ";", "\t"].first { line.contains($0) } ?? " "
-  }
-
-  /// The cells of a line; those in double quotes may hold the separator.
-  private static func cells(
-    _ line: Substring, _ separator: Character, _ name: String, _ number: Int
-  ) throws(MartletError) -> [Substring] {
-    guard line.contains("\"") else {
-      return line.split(separator: separator, omittingEmptySubsequences: separator == " ")
-        .map(trimmed)
-    }
-    var cells: [Substring] = []
-    var cell = ""
-    var (isQuoted, wasQuote) = (false, false)
-    for character in line {
-      if character == "\"" {
-        // A quote within quotes is written twice.
-        if !isQuoted, wasQuote { cell.append(character) }
-        isQuoted.toggle()
-        wasQuote = !wasQuote && !isQuoted
-      } else if character == separator, !isQuoted {
-        cells.append(trimmed(Substring(cell)))
-        (cell, wasQuote) = ("", false)
-      } else {
-        cell.append(character)
-        wasQuote = false
+  /// The text without its quotes; two within quotes stand for one.
+  private static func unquoted(_ bytes: UnsafeRawBufferPointer.SubSequence) -> String {
+    var kept: [UInt8] = []
+    var isQuoted = false
+    for (index, byte) in bytes.enumerated() {
+      guard byte == 0x22 else {
+        kept.append(byte)
+        continue
       }
+      if !isQuoted, index > 0, bytes[bytes.startIndex + index - 1] == 0x22 { kept.append(byte) }
+      isQuoted.toggle()
     }
-    guard !isQuoted else {
-      throw MartletError(.invalidModel, "\(name): line \(number): a quotation has no end")
-    }
-    return cells + [trimmed(Substring(cell))]
+    return String(decoding: kept, as: UTF8.self)
   }
 
-  private static func number(_ cell: Substring) -> Double? {
-    switch cell.lowercased() {
-    case "true": 1
-    case "false": 0
-    default: Double(cell)
+  private func text(_ cell: Cell) -> String {
+    switch cell {
+    case .quoted(let text): text
+    case .plain(let start, let count):
+      String(
+        decoding: UnsafeRawBufferPointer(start: text.base + start, count: count), as: UTF8.self)
+    }
+  }
+
+  private func number(_ cell: Cell) -> Double? { CSVFile.number(text(cell)) }
+
+  private static func number(_ text: String) -> Double? {
+    switch text {
+    case "true", "True", "TRUE": 1
+    case "false", "False", "FALSE": 0
+    default: Double(text)
     }
   }
 
@@ -102,7 +149,8 @@ struct CSVFile {
     let extents = try extents(shape)
     switch dtype ?? .float32 {
     case .string:
-      return try Tensor(strings: rows.flatMap { $0.cells.map { String($0) } }, extents)
+      return try Tensor(
+        strings: rows.flatMap { row in cells[row.start..<row.start + columns].map(text) }, extents)
     case .float32:
       let tensor = try Tensor(uninitialized: .float32, extents)
       try forEach("a number") {
@@ -147,16 +195,17 @@ struct CSVFile {
   }
 
   private func forEach<T>(
-    _ expected: String, _ value: (Substring) -> T?, store: (Int, T) -> Void
+    _ expected: String, _ value: (String) -> T?, store: (Int, T) -> Void
   ) throws(MartletError) {
     var index = 0
     for row in rows {
-      for (column, cell) in row.cells.enumerated() {
-        guard let value = value(cell) else {
+      for column in 0..<columns {
+        let text = text(cells[row.start + column])
+        guard let value = value(text) else {
           throw MartletError(
             .invalidModel,
-            "\(name): line \(row.line), value \(column + 1): '\(cell)' is not \(expected)",
-            expected: expected, actual: String(cell))
+            "\(name): line \(row.line), value \(column + 1): '\(text)' is not \(expected)",
+            expected: expected, actual: text)
         }
         store(index, value)
         index += 1
@@ -166,7 +215,6 @@ struct CSVFile {
 
   /// The extents that these rows fill: those of `shape`, its first free one the number of rows.
   private func extents(_ shape: [Dimension]?) throws(MartletError) -> [Int] {
-    let columns = rows[0].cells.count
     let count = rows.count * columns
     guard let shape else { return [rows.count, columns] }
     var extents = shape.map { dimension in

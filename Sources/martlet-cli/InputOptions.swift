@@ -76,7 +76,7 @@ struct InputOptions: ParsableArguments {
       let port = try chosen(port, model, path)
       return [(port, try table.tensor(port.dtype, port.shape))]
     case .arrays(let arrays):
-      if port != nil || arrays.count == 1 {
+      if port != nil || arrays.count == 1 && model.inputs.count == 1 {
         let port = try chosen(port, model, path)
         if arrays.count == 1 { return [(port, arrays[0].tensor)] }
         guard let array = arrays.first(where: { $0.name == port.name }) else {

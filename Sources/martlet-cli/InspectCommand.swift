@@ -41,6 +41,7 @@ struct InspectCommand: ParsableCommand {
         let report = SurveyReport(survey: survey, refusal: error)
         try Console.output(json ? report.document.text : report.text)
         Console.warn("\(file.name) cannot be run here: what is missing is marked")
+        if graph { Console.warn("--graph prints the graph that runs, of which there is none") }
       }
     }
   }

@@ -40,7 +40,7 @@ struct ModelFile {
     guard let stream else {
       return try Model.load(path: path, options: options, progress: progress)
     }
-    return try Model.load(bytes: bytes(stream), options: options, progress: progress)
+    return try Model.load(bytes: bytes(stream), name: name, options: options, progress: progress)
   }
 
   /// What is in it, whether or not it can be run.

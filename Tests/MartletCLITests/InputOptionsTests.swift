@@ -69,6 +69,21 @@ import Testing
     let both = try read(["--input", path], model)
     #expect(both["a"]?.floats == [1] && both["in:0"]?.floats == [2])
     #expect(try read(["--input", "a=\(path)"], model)["a"]?.floats == [1])
+    let one = try OpenFile(writing: folder.path + "/one.npz")
+    var single = ZIPArchive.Writer(one)
+    try NumPyFile.withBytes(of: Tensor.floats([1], [3]), "") {
+      header, elements throws(MartletError) in
+      var failure: MartletError?
+      header.withUnsafeBytes { header in
+        do throws(MartletError) { try single.add("in_0.npy", [header, elements]) } catch {
+          failure = error
+        }
+      }
+      if let failure { throw failure }
+    }
+    try single.finish()
+    try one.close()
+    #expect(try read(["--input", folder.path + "/one.npz"], model)["in:0"]?.floats == [3])
     let missing = martletError { _ = try read(["--input", "in:0=\(path)"], model) }
     #expect(missing?.message.contains("has no array 'in:0'; its arrays are 'a', 'in_0'") == true)
     let other = try self.model([("a", 1, ["n"]), ("b", 1, ["n"])])
