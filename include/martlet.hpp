@@ -1710,10 +1710,11 @@ class context {
   /// Runs the model once: as model::run(), and status::cancelled where the progress function says
   /// so.
   result<std::vector<tensor>> run(span<const tensor> inputs) {
+    const told_function told(progress_);
     std::vector<tensor> outputs;
     martlet_status status = make_slots(outputs);
     if (status == MARTLET_OK) status = fill_slots(inputs, outputs);
-    rethrow();
+    told.rethrow();
     return detail::give(status, std::move(outputs));
   }
 
@@ -1727,14 +1728,16 @@ class context {
   ///
   /// On failure none has changed, but perhaps in its elements.
   result<void> run_into(span<const tensor> inputs, span<tensor> outputs) {
+    const told_function told(progress_);
     const martlet_status status = fill_slots(inputs, outputs);
-    rethrow();
+    told.rethrow();
     return detail::done(status);
   }
 
   /// Runs the model once, by name: as model::run(), without the cost of making a context.
   result<named_tensors> run(const named_tensors &inputs,
                             span<const std::string> output_names = {}) {
+    const told_function told(progress_);
     std::vector<std::string> names(output_names.begin(), output_names.end());
     std::vector<const char *> in_names, out_names;
     std::vector<martlet_tensor *> objects;
@@ -1757,7 +1760,7 @@ class context {
       status = martlet_context_run_named(get(), in_names.data(), objects.data(), objects.size(),
                                          names.empty() ? nullptr : out_names.data(), slots.data(),
                                          outputs.size());
-    rethrow();
+    told.rethrow();
     if (status == MARTLET_OK) slots.receive();
     named_tensors named;
     for (std::size_t index = 0; status == MARTLET_OK && index < outputs.size(); ++index) {
@@ -1772,6 +1775,7 @@ class context {
   /// As run(), with values of any kind. status::invalid_argument, besides, for an input of another
   /// kind than the model's, naming it.
   result<std::vector<value>> run_values(span<const value> inputs) {
+    const told_function told(progress_);
     std::size_t count = 0;
     martlet_status status = martlet_model_output_count(model_.get(), &count);
     std::vector<value> outputs(count);
@@ -1782,14 +1786,14 @@ class context {
         martlet_context_run_values(get(), objects.data(), objects.size(), slots.data(), count);
     for (std::size_t index = 0; status == MARTLET_OK && index < count; ++index)
       outputs[index] = value::adopt(slots[index]);
-    rethrow();
+    told.rethrow();
     return detail::give(status, std::move(outputs));
   }
 
   /// Sets who is told about runs, twice a millisecond at most, and may cancel them between two
   /// nodes and between two iterations of a loop; an empty function: nobody.
   result<void> set_progress(progress_function progress) {
-    auto call = progress ? std::make_unique<detail::progress_call>() : nullptr;
+    auto call = progress ? std::make_shared<detail::progress_call>() : nullptr;
     if (call) call->function = std::move(progress);
     const martlet_status status =
       martlet_context_set_progress(get(), call ? detail::progress_call::tell : nullptr, call.get());
@@ -1885,13 +1889,23 @@ class context {
     return status;
   }
 
-  void rethrow() {
-    if (progress_) progress_->rethrow();
-  }
+  // The progress function of a run, which may set another one and then lasts until the run ends.
+  class told_function {
+   public:
+    explicit told_function(std::shared_ptr<detail::progress_call> call) noexcept
+        : call_(std::move(call)) {}
+    // After the call: throws what the function has thrown.
+    void rethrow() const {
+      if (call_) call_->rethrow();
+    }
+
+   private:
+    std::shared_ptr<detail::progress_call> call_;
+  };
 
   reference object_;
   model model_;
-  std::unique_ptr<detail::progress_call> progress_;
+  std::shared_ptr<detail::progress_call> progress_;
 };
 
 inline result<named_tensors> model::run(const named_tensors &inputs,

@@ -443,6 +443,14 @@ static void contexts(const std::string &path) {
     came_out = true;
   }
   check(came_out, "what a progress function throws comes out of the run");
+  status within = status::ok;
+  moved.set_progress([&](double, std::string_view) {
+    within = failure_of([&] { moved.run({stroke()}); });
+    moved.set_progress({});
+    return true;
+  });
+  moved.run({stroke()});
+  check(within == status::invalid_state, "a context that is running does not run within itself");
   moved.set_progress({});
   check(moved.run({stroke()})[0].to_vector<float>() == scores, "and then it runs again");
   moved.set_option("max_memory_bytes", "1");
