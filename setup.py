@@ -74,6 +74,10 @@ class BuildWheel(bdist_wheel):
         return python, abi, system.replace("linux", judged.stdout.strip(), 1)
 
 
+# Free-threaded CPython has no stable ABI (before 3.15): a wheel for each of its versions.
+IS_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+LIMITED = ("Py_LIMITED_API", "0x030B0000")
+
 SOURCES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "python/_martlet").glob("*.c"))
 
 setup(
@@ -83,12 +87,12 @@ setup(
             SOURCES,
             depends=["python/_martlet/extension.h", "include/martlet.h"],
             include_dirs=["include"],
-            define_macros=[("Py_LIMITED_API", "0x030B0000")],
-            py_limited_api=True,
+            define_macros=[("MARTLET_FREE_THREADED", "1") if IS_FREE_THREADED else LIMITED],
+            py_limited_api=not IS_FREE_THREADED,
             extra_compile_args=["-std=gnu11", "-fvisibility=hidden", "-g0"],
             extra_link_args=["-Wl,-rpath,$ORIGIN"],
         )
     ],
     cmdclass={"bdist_wheel": BuildWheel, "build_ext": BuildExtension},
-    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+    options={} if IS_FREE_THREADED else {"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -260,3 +260,37 @@ def test_pictures_for_notebooks(digits, images):
     assert "&lt;b&gt;" in odd._repr_html_() and "<td>&lt;i&gt;</td><td>&amp;</td>" in (
         odd._repr_html_()
     )
+
+
+def test_threads_at_once_share_tensors_and_models_and_one_has_a_context(digits, images):
+    """On free-threaded CPython these are at once; a context turns the second away."""
+    expected = digits(images[:4]).numpy()
+    shared = martlet.Tensor(images[:4])
+    context = digits._context
+    names, outputs = ("image",), ("probabilities",)
+    begin = threading.Barrier(8)
+    wrong, turned_away = [], []
+
+    def work():
+        begin.wait()
+        for _ in range(60):
+            part = (shared * 2.0)[1:].copy()
+            if not (part == shared[1:] + shared[1:]).numpy().all():
+                wrong.append("tensor")
+            if not np.array_equal(digits(shared).numpy(), expected):
+                wrong.append("model")
+            try:
+                (result,) = context.run(names, (shared,), outputs, (None,), False)
+            except martlet.Error as error:
+                turned_away.append(str(error))
+            else:
+                if not np.array_equal(result.numpy(), expected):
+                    wrong.append("context")
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert all("in use" in text or "another thread" in text for text in turned_away)

@@ -4,6 +4,7 @@ import copy
 import io
 import pathlib
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -178,3 +179,15 @@ def test_other_outputs_than_tensors_are_results_too():
     results = model.run([1, 2])
     assert isinstance(results["s"], list) and [part.item() for part in results[0]] == [1, 2]
     assert model([1, 2])[1].item() == 2
+
+
+def test_the_guides_snippets_run(monkeypatch):
+    root = pathlib.Path(__file__).resolve().parents[2]
+    monkeypatch.chdir(root)
+    text = (root / "docs" / "python.md").read_text()
+    snippets = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert len(snippets) >= 2
+    names = {}
+    for snippet in snippets:
+        exec(snippet, names)
+    assert names["results"][0].shape == (3, 10)

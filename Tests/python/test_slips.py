@@ -119,7 +119,7 @@ FAILS = [
     ("m.get_inputs()", AttributeError,
      "martlet.Model has no 'get_inputs'; here it is model.inputs"),
     ("m.predict(x)", AttributeError, "martlet.Model has no 'predict'; here it is model(...)"),
-    ("m.close()", AttributeError, "martlet.Model has no 'close'"),
+    ("m.close()", AttributeError, "'Model' object has no attribute 'close'"),
     ("martlet.InferenceSession('model.onnx')", AttributeError,
      "module 'martlet' has no attribute 'InferenceSession'; here it is martlet.load(path), "
      "or martlet.onnxruntime.InferenceSession"),

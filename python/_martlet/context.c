@@ -1,4 +1,5 @@
 /* Run contexts: one run at a time, without the GIL. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -8,7 +9,8 @@
 /* Looks for signals such as Ctrl-C a few times a second during a run. Taking the GIL for every
  * node would make threads wait for each other. */
 typedef struct {
-  PyThreadState *thread; /* of the running thread, which runs without the GIL; NULL: no run */
+  atomic_flag is_busy;
+  PyThreadState *thread; /* of the running thread, which runs without the GIL */
   int64_t last_check;
   int failed;         /* an exception is set */
   PyObject *progress; /* the caller's function to tell, or NULL */
@@ -50,13 +52,17 @@ static bool watch_run(void *user, double fraction, const char *stage) {
   return goes_on;
 }
 
+/* Has the context for this thread's call alone. 0, or -1 with an exception. */
+static int claim(ModuleState *state, Watch *watch) {
+  if (!atomic_flag_test_and_set(&watch->is_busy)) return 0;
+  PyErr_SetString(state->error,
+                  "the context is in use, by another thread or by the run that called this");
+  return -1;
+}
+
 /* Begins to watch a run, which then has no GIL. 0, or -1 with an exception. */
 static int begin_run(ModuleState *state, Watch *watch) {
-  if (watch->thread != NULL) {
-    PyErr_SetString(state->error,
-                    "the context is in use, by another thread or by the run that called this");
-    return -1;
-  }
+  if (claim(state, watch) < 0) return -1;
   watch->last_check = watch->progress == NULL ? now() : 0;
   watch->failed = 0;
   watch->thread = PyEval_SaveThread();
@@ -65,7 +71,7 @@ static int begin_run(ModuleState *state, Watch *watch) {
 
 static void end_run(Watch *watch) {
   PyEval_RestoreThread(watch->thread);
-  watch->thread = NULL;
+  atomic_flag_clear(&watch->is_busy);
 }
 
 /* ---- contexts */
@@ -80,7 +86,7 @@ PyObject *context_of(ModuleState *state, martlet_model *model) {
     return NULL;
   }
   context->handle = handle;
-  context->watch = (Watch){0};
+  context->watch = (Watch){.is_busy = ATOMIC_FLAG_INIT};
   martlet_context_set_progress(handle, watch_run, &context->watch);
   return (PyObject *)context;
 }
@@ -289,8 +295,10 @@ static PyObject *context_run_values(PyObject *self, PyObject *args) {
 /* set_progress(a function of fraction and stage, or None): of the next runs. */
 static PyObject *context_set_progress(PyObject *self, PyObject *function) {
   Watch *watch = &((ContextObject *)self)->watch;
+  if (claim(state_of(self), watch) < 0) return NULL;
   PyObject *before = watch->progress;
   watch->progress = function == Py_None ? NULL : Py_NewRef(function);
+  atomic_flag_clear(&watch->is_busy);
   Py_XDECREF(before);
   Py_RETURN_NONE;
 }

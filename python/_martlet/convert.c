@@ -8,7 +8,7 @@
 static martlet_dtype dtype_of_format(const char *format, Py_ssize_t size, int *is_swapped) {
   *is_swapped = 0;
   if (format == NULL) return MARTLET_UINT8;
-  if (*format != '\0' && strchr("@=<>!", *format) != NULL) {
+  if (format[0] != '\0' && format[1] != '\0' && strchr("@=<>!", *format) != NULL) {
     int is_big = *format == '>' || *format == '!';
     *is_swapped = *format != '@' && *format != '=' && is_big == PY_LITTLE_ENDIAN && size > 1;
     format++;

@@ -8,7 +8,8 @@
 #ifndef MARTLET_PYTHON_EXTENSION_H
 #define MARTLET_PYTHON_EXTENSION_H
 
-#ifndef Py_LIMITED_API
+/* Free-threaded CPython has no limited API; nothing outside of it is used there either. */
+#if !defined(Py_LIMITED_API) && !defined(MARTLET_FREE_THREADED)
 #define Py_LIMITED_API 0x030B0000
 #endif
 #define PY_SSIZE_T_CLEAN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NoReturn
 
 #: What models and sessions of ONNX Runtime, OpenVINO, Keras and torch have.
 OF_MODELS = {
@@ -34,6 +35,16 @@ OF_THE_MODULE = {
     "set_float32_matmul_precision": "martlet.set_float32_fast_math_mode(name)",
     "get_float32_matmul_precision": "martlet.get_float32_fast_math_mode()",
 }
+
+
+class Elsewhere:
+    """An attribute that a model has not, whose error says what it is here."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object, owner: type) -> NoReturn:
+        raise missing("martlet.Model has no", self.name, OF_MODELS)
 
 
 def missing(what: str, name: str, table: Mapping[str, str]) -> AttributeError:

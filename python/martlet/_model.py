@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from martlet import _martlet, _sources
-from martlet._elsewhere import OF_MODELS, missing
+from martlet._elsewhere import OF_MODELS, Elsewhere
 from martlet._inputs import given, weak
 from martlet._martlet import Tensor, ThreadPool
 from martlet._progress import Progress, reporting
@@ -306,7 +306,7 @@ class Model:
             wanted = outputs
             slots = (None,) * len(wanted)
         if out is not None:
-            if not isinstance(out, Mapping):
+            if type(out) is not dict and not isinstance(out, Mapping):
                 say = f"{{{self._output_names[0]!r}: array}}"
                 raise TypeError(f"out is a dict, {say}, not {type(out).__name__}")
             for name in out:
@@ -315,7 +315,7 @@ class Model:
             slots = tuple(out.get(name) for name in wanted)
         names, values = tuple(inputs), tuple(inputs.values())
         limits = (max_loop_iterations, max_memory_bytes, max_milliseconds)
-        if pool is None and progress is None and limits == _NO_LIMITS:
+        if limits == _NO_LIMITS and pool is None and progress is None:
             results = self._run_named(self._context, names, values, wanted, slots)
         else:
             options = _texts(
@@ -330,7 +330,9 @@ class Model:
                 self._context_with(options, pool, told) as context,
             ):
                 results = self._run_named(context, names, values, wanted, slots)
-        return Results(wanted, results)
+        named: Results = _new_tuple(Results, results)
+        named._names = wanted
+        return named
 
     def run_async(
         self,
@@ -435,11 +437,8 @@ class Model:
             raise TypeError("a model loaded from memory has no path to be pickled by")
         return _reload, (self.path, self.mode, self._options | {"threads": self.threads})
 
-    if not TYPE_CHECKING:  # type checkers know what there is
-
-        def __getattr__(self, name: str) -> Any:
-            """Says what Martlet calls what other libraries' models have."""
-            raise missing("martlet.Model has no", name, OF_MODELS)
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in OF_MODELS]
 
     def __repr__(self) -> str:
         source = "from memory" if self.path is None else repr(self.path)
@@ -466,6 +465,7 @@ class Model:
 #: What takes its dtype from the model's input, or is no array at all.
 _PYTHONS = frozenset((bool, int, float, list, tuple, dict, State))
 _NO_LIMITS = (None, None, None)
+_new_tuple = tuple.__new__
 
 
 @contextlib.contextmanager
@@ -478,6 +478,11 @@ def _after(message: str) -> Iterator[None]:
             raise
         error.args = (message,)
         raise
+
+
+# No __getattr__, with which every attribute of a call would take longer.
+for _name in OF_MODELS:
+    setattr(Model, _name, Elsewhere(_name))
 
 
 def _nodes(context: _martlet.Context) -> tuple[NodeInfo, ...]:
