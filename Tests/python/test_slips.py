@@ -206,7 +206,15 @@ FAILS = [
     ("martlet.from_bytes(b'abc', 'float32', (1,))", ValueError,
      "data has 3 bytes, a float32 tensor of shape [1] takes 4 (input data_bytes)"),
     # Functions.
-    ("martlet.op('Nope', x)", ValueError, None),
+    ("martlet.op('Softmx', x)", ValueError,
+     "unknown operator 'Softmx'; did you mean Softmax or LogSoftmax?"),
+    ("martlet.op('add', x, x)", ValueError, "unknown operator 'add'; did you mean Add?"),
+    ("martlet.op('QQQ', x)", ValueError,
+     "unknown operator 'QQQ'; martlet.operators() lists those that there are"),
+    ("martlet.load('')", FileNotFoundError, "[Errno 2] No such file or directory: ''"),
+    ("martlet.load(b'models/digits.onnx')", ValueError, None),
+    ("t.item()", ValueError,
+     "item() needs a tensor of one element, this one has 3; tolist() gives all"),
     ("martlet.op('Add', x)", ValueError, "Add: expected 2 inputs, got 1"),
     ("martlet.op('Add', x, x, axis=1)", ValueError, "Add: unknown attribute 'axis'"),
     ("martlet.matmul(x, x[:, :, :3])", ValueError,
@@ -238,6 +246,11 @@ def test_slips_are_told_in_pythons_words(given, line, kind, text):
     assert not re.search(r"martlet_[a-z]", said)
     # And the next call is right again.
     assert given["m"](given["x"]).shape == (2, 10)
+
+
+def test_bytes_that_are_a_path_are_told_so():
+    with pytest.raises(ValueError, match=r"bytes are a file's contents; a path is a str or a Path"):
+        martlet.load(b"models/digits.onnx")
 
 
 def test_messages_name_the_file(tmp_path):

@@ -172,7 +172,8 @@ static PyObject *tensor_format(PyObject *self, PyObject *args) {
 static PyObject *tensor_item(PyObject *self, PyObject *unused) {
   (void)unused;
   if (count_of((TensorObject *)self) != 1) {
-    PyErr_Format(PyExc_ValueError, "item() needs a tensor of one element, this one has %lld",
+    PyErr_Format(PyExc_ValueError,
+                 "item() needs a tensor of one element, this one has %lld; tolist() gives all",
                  (long long)count_of((TensorObject *)self));
     return NULL;
   }

@@ -301,8 +301,22 @@ def op(
         attributes["mode"] = mode
         mode = None
     numbers = {key: _number(value) for key, value in attributes.items()}
-    results = _martlet.op_run(name, inputs, numbers, outputs, mode)
+    try:
+        results = _martlet.op_run(name, inputs, numbers, outputs, mode)
+    except _martlet.NotFoundError as error:
+        if name not in (known := operators()):
+            error.args = (_unknown_operator(name, known),)
+        raise
     return results[0] if outputs == 1 else results
+
+
+def _unknown_operator(name: str, known: list[str]) -> str:
+    import difflib
+
+    same = [other for other in known if other.lower() == name.lower()]
+    near = same or difflib.get_close_matches(name, known, n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"unknown operator '{name}'{hint or '; martlet.operators() lists those that there are'}"
 
 
 def _number(value: Any) -> Any:

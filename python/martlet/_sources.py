@@ -15,7 +15,8 @@ from martlet._progress import Progress
 def source(given: Any) -> tuple[str | None, Any]:
     """The absolute path of a file, or None and the bytes of a model."""
     if isinstance(given, (str, os.PathLike)):
-        return os.path.abspath(os.fsdecode(given)), None
+        path = os.fsdecode(given)
+        return os.path.abspath(path) if path else path, None
     if hasattr(given, "read"):
         if hasattr(given, "encoding"):
             raise TypeError("the file to load() from is open as text; open it with mode 'rb'")
@@ -45,7 +46,12 @@ def load(
     if log.has_stages:
         progress = log.watching(progress)
     given = data if path is None else os.fsencode(path)
-    model = _martlet.load(given, path is not None, mode, options, pool, progress)
+    try:
+        model = _martlet.load(given, path is not None, mode, options, pool, progress)
+    except _martlet.InvalidModelError as error:
+        if path is None and len(data) < 4096 and bytes(data).endswith(b".onnx"):
+            error.args = (f"{error} (bytes are a file's contents; a path is a str or a Path)",)
+        raise
     log.loaded(mode)
     return model
 
