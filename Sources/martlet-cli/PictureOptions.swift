@@ -139,18 +139,27 @@ struct PictureOptions: ParsableArguments {
     let height = wanted?.height ?? target.height ?? pixels.shape[0]
     let width = wanted?.width ?? target.width ?? pixels.shape[1]
     if pixels.shape[0] == height, pixels.shape[1] == width { return pixels }
+    // As torchvision resizes the shorter side, and Pillow weighs what lies at edges.
+    var extents = (height: height, width: width)
+    if fit == .crop {
+      if height * pixels.shape[1] >= width * pixels.shape[0] {
+        extents.width = max(width, height * pixels.shape[1] / pixels.shape[0])
+      } else {
+        extents.height = max(height, width * pixels.shape[0] / pixels.shape[1])
+      }
+    }
     let sizes = try Tensor(uninitialized: .int64, [2])
-    sizes.typed(Int64.self)[0] = Int64(height)
-    sizes.typed(Int64.self)[1] = Int64(width)
+    sizes.typed(Int64.self)[0] = Int64(extents.height)
+    sizes.typed(Int64.self)[1] = Int64(extents.width)
     var result = try Tensor.computed(
       "Resize", [pixels, nil, nil, sizes],
       [
-        "mode": .string("linear"), "antialias": .int(1), "axes": .ints([0, 1]),
-        "keep_aspect_ratio_policy": .string(fit == .crop ? "not_smaller" : "stretch"),
+        "mode": .string("linear"), "antialias": .int(1), "exclude_outside": .int(1),
+        "axes": .ints([0, 1]),
       ])
     for (axis, extent) in [height, width].enumerated() where result.shape[axis] > extent {
-      result = result.sliced(
-        axis: axis, start: (result.shape[axis] - extent) / 2, count: extent, step: 1)
+      let margin = (Double(result.shape[axis] - extent) / 2).rounded(.toNearestOrEven)
+      result = result.sliced(axis: axis, start: Int(margin), count: extent, step: 1)
     }
     return try result.copied()
   }

@@ -149,6 +149,19 @@ import Testing
     #expect(try read(["--image", path], free)["x"]?.shape == [1, 3, 2, 4])
   }
 
+  @Test func `edges are weighed as Pillow does it, and cut as torchvision does`() throws {
+    let folder = TemporaryDirectory()
+    let row = folder.write("x.pgm", Array("P5 8 1 255\n".utf8) + [255, 0, 0, 0, 0, 0, 0, 0])
+    let model = try model([("x", 1, ["1", "h", "w"])])
+    let half = try #require(try read(["--image", row, "--size", "1x4"], model)["x"])
+    // A triangle of two pixels to each side, of which the place beyond the edge has no weight.
+    #expect(abs(half.floats[0] - 0.75 / 1.75) < 1e-6 && half.floats[1...] == [0, 0, 0])
+    // 7 by 2 in 3 by 2: of 7 columns the middle ones, after round(4 / 2) of them.
+    let wide = folder.write("y.pgm", Array("P5 7 2 255\n".utf8) + (0..<14).map { UInt8($0 % 7) })
+    let cut = try read(["--image", wide, "--size", "2x3", "--fit", "crop", "--scale", "1"], model)
+    #expect(cut["x"]?.shape == [1, 2, 3] && cut["x"]?.floats == [2, 3, 4, 2, 3, 4])
+  }
+
   @Test(arguments: ["0x3", "3x", "1x2x3", "x", "-1", "99999999"])
   func `a size that is none is wrong usage`(size: String) {
     #expect(throws: (any Error).self) { try InputOptions.parse(["--size", size]) }
