@@ -33,6 +33,13 @@ def test_what_is_no_model(ort, content, expected):
     check(outcome(lambda: ort.InferenceSession(content)), expected)
 
 
+def test_an_attribute_that_the_operator_does_not_have(ort):
+    wrong = model([node("Relu", ["x"], ["y"], p=3)], [info("x", [1])], [info("y", [1])])
+    with pytest.raises(Exception, match="Unrecognized attribute: p for operator Relu") as raised:
+        ort.InferenceSession(wrong)
+    assert type(raised.value).__name__ == "InvalidGraph"
+
+
 def test_files(ort, tmp_path):
     def load(path):
         return outcome(lambda: ort.InferenceSession(path))

@@ -104,7 +104,11 @@ def of_loading(error: _martlet.Error, path: str | None) -> Exception:
     if isinstance(error, _martlet.UnsupportedError):
         return _of_unsupported(error, source)
     if error.node is not None:
-        return failure(InvalidGraph, f"{source}This is an invalid model. {text}")
+        what = ""
+        if error.input is not None and f"unknown attribute '{error.input}'" in text:
+            name = (error.operator or "").rpartition(".")[2]
+            what = f"Unrecognized attribute: {error.input} for operator {name}. "
+        return failure(InvalidGraph, f"{source}This is an invalid model. {what}{text}")
     if error.actual == "0 bytes":
         return failure(InvalidArgument, f"{source}No graph was found in the protobuf. {text}")
     if isinstance(error, _martlet.InvalidModelError):
