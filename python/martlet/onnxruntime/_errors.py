@@ -116,7 +116,8 @@ def of_loading(error: _martlet.Error, path: str | None) -> Exception:
             source = "Failed to load model because protobuf parsing failed. "
         else:
             source += "Protobuf parsing failed. "
-        return failure(InvalidProtobuf if "(at byte" in text else InvalidGraph, source + text)
+        is_model = "(at byte" not in text and error.expected != "an ONNX model"
+        return failure(InvalidGraph if is_model else InvalidProtobuf, source + text)
     return failure(Fail, source + text)
 
 
