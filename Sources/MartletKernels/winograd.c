@@ -43,8 +43,7 @@ void mk_winograd_weights(int32_t m, int64_t channels, const float *src, float *d
     if (count < CHANNELS) memset(taps, 0, sizeof taps);
     for (int64_t c = 0; c < count; c++)
       for (int i = 0; i < 9; i++) taps[i][c] = src[(first + c) * 9 + i];
-    for (int x = 0; x < 3; x++)
-      winograd_points(m, taps[x], taps[x + 3], taps[x + 6], columns[x]);
+    for (int x = 0; x < 3; x++) winograd_points(m, taps[x], taps[x + 3], taps[x + 6], columns[x]);
     for (int32_t y = 0; y < n; y++) {
       winograd_points(m, columns[0][y], columns[1][y], columns[2][y], points);
       for (int32_t x = 0; x < n; x++) {
