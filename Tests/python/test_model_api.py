@@ -176,6 +176,7 @@ def test_the_precision_report_covers_every_product(digits, images):
 def test_a_profile_has_the_time_of_every_node(digits, images):
     with pytest.raises(martlet.Error):
         digits.profile()
+    assert "1 runs" in str(digits.profile({digits.inputs[0].name: images}))
     profile = digits.profile(images)
     assert len(profile.nodes) >= 4 and sum(node.nanoseconds for node in profile.nodes) > 0
     assert str(profile)

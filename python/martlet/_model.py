@@ -100,13 +100,11 @@ class Model:
         self._input_names = tuple(value.name for value in self.inputs)
         self._output_names = tuple(value.name for value in self.outputs)
         self._dtypes = {value.name: value.dtype for value in self.inputs + self.replaceable}
-        #: Every output in memory of its own.
+        # None: memory of its own. A model may list an output twice; a dict has it once.
         self._no_outs = (None,) * len(self._output_names)
-        # A model may list an output twice; a dict has it once. None: memory of its own.
         every = tuple(dict.fromkeys(self._output_names))
         self._every_output = (every, (None,) * len(every))
-        # Where all are tensors, runs go the short way.
-        # (Extents in a type's text may have parentheses too.)
+        # Where all are tensors, runs go the short way (extents may have parentheses too).
         compound = ("sequence(", "optional(", "map(")
         self._is_plain = not any(
             value.type.startswith(compound) for value in self.inputs + self.outputs
@@ -372,12 +370,14 @@ class Model:
             return Report(context.precision_report(), _nodes(context))
 
     def profile(self, *args: Any, **kwargs: Any) -> Report:
-        """Time by operator and by node of one run on these inputs.
+        """Time by operator and by node of one run on these inputs: as a call takes them, or a feed.
 
         Without inputs, of the calling thread's last profiled run.
         """
         context = self._context
         if args or kwargs or not self._input_names:
+            if len(args) == 1 and type(args[0]) is dict and self._is_plain and not kwargs:
+                args, kwargs = (), args[0]
             names, values = self._bind(args, kwargs)
             context.set_profiling(True)
             try:
