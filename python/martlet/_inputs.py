@@ -40,6 +40,13 @@ def given(
     return {infos[0].name: inputs}, wanted
 
 
+def fed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a call, of which a feed alone stands for its inputs by name."""
+    if len(args) == 1 and not kwargs and type(args[0]) is dict:
+        return (), args[0]
+    return args, kwargs
+
+
 def _are_names(value: Any) -> bool:
     if value is None or isinstance(value, str):
         return True

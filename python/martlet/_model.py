@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from martlet import _martlet, _sources
 from martlet._elsewhere import OF_MODELS, Elsewhere
-from martlet._inputs import given, weak
+from martlet._inputs import fed, given, weak
 from martlet._martlet import Tensor, ThreadPool
 from martlet._progress import Progress, reporting
 from martlet._reports import NodeInfo, Report, ValueInfo, table
@@ -376,9 +376,7 @@ class Model:
         """
         context = self._context
         if args or kwargs or not self._input_names:
-            if len(args) == 1 and type(args[0]) is dict and self._is_plain and not kwargs:
-                args, kwargs = (), args[0]
-            names, values = self._bind(args, kwargs)
+            names, values = self._bind(*fed(args, kwargs) if self._is_plain else (args, kwargs))
             context.set_profiling(True)
             try:
                 self._run_named(context, names, values, self._output_names, self._no_outs)
